@@ -106,7 +106,7 @@ def whole_recording(case: Case) -> dict[str, Callable[[], object]]:
         case.first.numpy(), pattern, (pattern**2).sum(1), FilterOptions(clip=None)
     )
     measured = (
-        lambda: [block.first for block in posterior_blocks(emissions, chain)],
+        lambda: [block.posterior.shape for block in posterior_blocks(emissions, chain)],
         lambda: viterbi_path(emissions, chain),
         lambda: template_fit(templates, chain, signals),
         lambda: matched(signals.numpy(), None),

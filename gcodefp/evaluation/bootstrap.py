@@ -50,11 +50,7 @@ class Statistic(NamedTuple):
 
 
 def ratio(numerator: Numbers, denominator: Numbers, recording: Indices) -> Statistic:
-    """The ratio of two sums over rows, such as correct over total.
-
-    Args:
-        recording: (N,) index of each row's recording.
-    """
+    """The ratio of two sums over rows of recordings (N,), such as correct over total."""
     sums = np.bincount(recording, weights=numerator)
     counts = np.bincount(recording, weights=denominator)
     counted = np.flatnonzero(counts > 0)

@@ -67,12 +67,13 @@ def predict_split(decoder: Decoder, split: Split, device: torch.device) -> Split
         WHOLE: SegmentPredictions(recordings, whole),
     }
     if np.isfinite(split.state[rows]).any():  # A program that is not in the train split has no lag.
-        predictions[UPPER_BOUND] = _predict_at_true_states(programs, split, rows)._replace(
-            blocks=_most_probable_at_states(programs, _true_states(split, rows))
+        # 0 where a row's program is not in the train split.
+        state = np.nan_to_num(np.rint(split.state)).astype(np.int64)
+        at_true = predict_at_states(programs, state, split.operation.astype(np.int64))
+        predictions[UPPER_BOUND] = at_true.take(rows)._replace(
+            blocks=_most_probable_at_states(programs, state[rows])
         )
-        by_segment[UPPER_BOUND] = SegmentPredictions(
-            windows, _predict_at_true_states(programs, split, windows.rows)
-        )
+        by_segment[UPPER_BOUND] = SegmentPredictions(windows, at_true.take(windows.rows))
     confidence = {MODEL: by_window.confidence[rows], WHOLE: whole_confidence}
     return SplitPredictions(rows, predictions, windows, by_segment, confidence)
 
@@ -89,18 +90,6 @@ def predict_at_states(
         programs.line[path],
         path,
     )
-
-
-def _predict_at_true_states(
-    programs: Programs, split: Split, rows: NDArray[np.integer]
-) -> RowPredictions:
-    operation = split.operation[rows].astype(np.int64)
-    return predict_at_states(programs, _true_states(split, rows), operation)
-
-
-def _true_states(split: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(N,); 0 where the row's program is not in the train split."""
-    return np.nan_to_num(np.rint(split.state[rows])).astype(np.int64)
 
 
 def _most_probable_at_states(programs: Programs, state: NDArray[np.int64]) -> NDArray[np.str_]:

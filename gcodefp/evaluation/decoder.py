@@ -87,7 +87,7 @@ class Decoder(NamedTuple):
     """A checkpoint with its emission models."""
 
     checkpoint: Checkpoint
-    # of the emission log-likelihoods; 0 where one is not used
+    # weights of the emission log-likelihoods; 0 where one is not used
     network_weight: float = UNTUNED_NETWORK_WEIGHT
     template_weight: float = 0.0
     templates: Templates | None = None  # None without a decoder.npz
@@ -139,12 +139,7 @@ class Decoder(NamedTuple):
         return waiting_chain(torch.as_tensor(self.programs.first.astype(np.int64), device=device))
 
     def window_emissions(self, encoded: Tensor, signals: Tensor) -> Tensor:
-        """Weighted emission log-likelihoods of windows, (B, T, P).
-
-        Args:
-            encoded: (B, T, D) row vectors of the network.
-            signals: (B, T, C).
-        """
+        """Weighted emission log-likelihoods (B, T, P) of windows (B, T, C), encoded (B, T, D)."""
         emissions = self.network_weight * self.network.emission_log_likelihood(encoded)
         if self.templates is not None:
             emissions += self.template_weight * self.templates.log_likelihood(signals)
@@ -226,11 +221,9 @@ class Decoder(NamedTuple):
 
     @torch.no_grad()
     def listen(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:
-        """States of the centre rows of all windows (N - T + 1,), or of all rows (N,); a Listener.
+        """A `Listener`: states of the centre rows of all windows of T rows, (N - T + 1,).
 
-        Args:
-            signals: (N, C) of one recording.
-            rows: T, of each window; None: the whole recording.
+        None: of all rows of the recording (N, C), (N,).
         """
         tensor = torch.as_tensor(signals, device=self.network.log_state_prior.device)
         if rows is None:
@@ -318,32 +311,24 @@ class WindowEmissions:
 
 
 def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
-    """Writes decoder.npz; the same decoder gives the same bytes.
-
-    Args:
-        checkpoint: the file that it was fitted for.
-    """
+    """Writes the decoder.npz of a checkpoint; the same decoder gives the same bytes."""
     assert decoder.templates is not None, "a fitted decoder has templates"
-    tensors = {name: getattr(decoder.templates, name) for name in TEMPLATE_ARRAYS}
-    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-    weights = np.array([decoder.network_weight, decoder.template_weight])
-    write_arrays(
-        path,
-        {"checkpoint": np.array(sha256(checkpoint)), "weights": weights}
-        | {"tried": decoder.tried, "fits": decoder.fits}
-        | {"temperature": np.array(decoder.temperature)}
-        | arrays,
-    )
+    arrays = {
+        "checkpoint": np.array(sha256(checkpoint)),
+        "weights": np.array([decoder.network_weight, decoder.template_weight]),
+        "tried": decoder.tried,
+        "fits": decoder.fits,
+        "temperature": np.array(decoder.temperature),
+    }
+    for name in TEMPLATE_ARRAYS:
+        arrays[name] = getattr(decoder.templates, name).cpu().numpy()
+    write_arrays(path, arrays)
 
 
 def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> Decoder:
-    """Reads the decoder.npz beside a checkpoint; without one, the network alone.
+    """Reads the decoder.npz beside the checkpoint at `path`; without one, the network alone.
 
-    Args:
-        path: of the checkpoint.
-
-    Raises:
-        UserError: decoder.npz is truncated or damaged, or was fitted for another checkpoint.
+    Raises UserError: decoder.npz is truncated or damaged, or was fitted for another checkpoint.
     """
     decoder_path = path.with_name(DECODER_FILE)
     # A folder or a broken link of this name is an error below.

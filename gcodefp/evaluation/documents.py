@@ -11,6 +11,7 @@ from gcodefp.documents import Count, Document, Finite, Provenance, Share
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import (
     BASELINE,
+    LADDER_METRICS,
     MODEL,
     OCCLUSION_METRICS,
     PIPELINE,
@@ -99,10 +100,7 @@ class ConfusionDocument(Document):
         return self
 
 
-class RungScores(Document):
-    within_1s: EstimatedShare
-    within_1s_certain: EstimatedShare
-    program: EstimatedShare
+RungScores = Annotated[dict[str, EstimatedShare], with_keys(LADDER_METRICS)]
 
 
 class Rung(Document):
@@ -112,10 +110,10 @@ class Rung(Document):
 
 
 def _ascend(ladder: list[Rung]) -> list[Rung]:
-    """The rungs: windows, ever longer, and whole recordings as the last, all of the same models."""
-    if any((rung.rows is None, rung.seconds is None) != (rung is ladder[-1],) * 2
-           for rung in ladder):  # fmt: skip
-        raise ValueError("rows and seconds are null in its last entry, and in no other")
+    """Windows, ever longer, and whole recordings as the last rung, all of the same models."""
+    for rung in ladder:
+        if {rung.rows is None, rung.seconds is None} != {rung is ladder[-1]}:
+            raise ValueError("rows and seconds are null in its last entry, and in no other")
     seconds = [rung.seconds or 0.0 for rung in ladder[:-1]]
     if any(low >= high for low, high in pairwise(seconds)):
         raise ValueError("its windows are not in ascending order")

@@ -43,9 +43,8 @@ def measure_ladder(
 ) -> list[dict[str, Any]]:
     """The rungs of the ladder for metrics.json: of each window length, last of whole recordings.
 
-    Args:
-        stride: rows from one window to the next.
-        doubtful: names of recordings whose lag, and so whose truth, is doubtful.
+    The `stride` is rows from one window to the next. Of the recordings with `doubtful` names the
+    lag, and so the truth, is doubtful.
     """
 
     def scores(listener: Listener, rows: int | None) -> dict[str, Any]:
@@ -63,12 +62,9 @@ def measure_ladder(
 
 
 def listen(listener: Listener, split: Split, rows: int | None, stride: int = 1) -> Heard:
-    """Lets a listener hear all windows of a length, or whole recordings.
+    """Lets a listener hear all windows of so many rows, or whole recordings (None).
 
-    Args:
-        rows: per window; recordings with at most so many are heard as a whole, and all of their
-            rows count. None: all recordings are heard as a whole.
-        stride: rows from one window to the next.
+    Recordings with at most so many rows are heard as a whole, and all of their rows count.
     """
     centres, states = [], []
     for recording in np.unique(split.recording):

@@ -14,7 +14,7 @@ from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.evaluation.calibration import Refusal, refusal
 from gcodefp.evaluation.decoder import DecodedRecording, Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
-from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
+from gcodefp.model.window_decoding import encode_windows
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
@@ -243,17 +243,13 @@ def _decode_greedily(
     network, window, count = decoder.network, decoder.description.window, len(signals)
     recording, seconds = np.zeros(count, np.int64), np.zeros(count)
     starts = window_starts(recording, seconds, window, max(1, window // 2), np.inf)
+    first = torch.as_tensor(starts, device=signals.device)
     row_mask = torch.as_tensor(row_to_window_mask(starts, window), device=signals.device)
-    rows = torch.as_tensor(starts[:, None] + np.arange(window), device=signals.device)
-    blocks = np.full(count, "", object)
-    operations = []
-    for batch, mask in zip(
-        rows.split(WINDOWS_PER_BATCH), row_mask.split(WINDOWS_PER_BATCH), strict=True
-    ):
-        encoded = network.encode(signals[batch])
+    blocks, operations = np.full(count, "", object), []
+    for rows, mask, encoded in encode_windows(network, signals, first, row_mask):
         operations.append(network.operation_logits(encoded).softmax(-1).cpu().numpy())
         codes = network.decode(encoded[mask]).cpu().numpy()
-        blocks[batch[mask].cpu().numpy()] = decoder.description.vocabulary.decode(codes)
+        blocks[rows[mask].cpu().numpy()] = decoder.description.vocabulary.decode(codes)
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 
@@ -288,11 +284,10 @@ def gcode_text(
     notes: Sequence[str],
     clock: NDArray[np.str_] | None = None,
 ) -> str:
-    """A program in RS-274 with a comment for each block, and the notes at its head.
+    """A program in RS-274 with a comment for each block, and notes at its head.
 
     Args:
         checkpoint: its SHA-256.
-        notes: warnings.
         clock: (N,) the recording's clock at each row, for the comments.
     """
     lines = _head(prediction, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))

@@ -19,7 +19,7 @@ from gcodefp.dataset.store import (
 )
 from gcodefp.errors import UserError
 from gcodefp.evaluation.baselines.suite import run_baselines
-from gcodefp.evaluation.baselines.task import Task
+from gcodefp.evaluation.baselines.task import Predictions, Task
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Statistic, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
@@ -51,11 +51,7 @@ def open_evaluation(
     device: torch.device,
     control: str | None = None,
 ) -> EvaluationInputs:
-    """Reads a checkpoint, dataset.json and splits, and checks that they belong together.
-
-    Args:
-        splits: name -> NPZ.
-        control: the negative control that the checkpoint must be trained for.
+    """Reads a checkpoint, dataset.json and splits (name -> NPZ), which must belong together.
 
     Raises:
         UserError: a file is missing or cannot be read, the checkpoint is of another control, or it
@@ -74,10 +70,9 @@ def open_decoder(path: Path, device: torch.device, control: str | None = None) -
 
 
 def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
-    """Reads a checkpoint and checks its control.
+    """Reads a checkpoint that was trained for a negative control (None: for none).
 
-    Raises:
-        UserError: it cannot be read, or was trained for another control (None: for none).
+    Raises UserError: it cannot be read, or was trained for another control.
     """
     checkpoint = read_checkpoint(path, device)
     trained_for = checkpoint.description.control
@@ -128,20 +123,8 @@ def evaluate_split(
         if val is None:
             logger.warning("without --val the options of the baselines are defaults, not tuned")
         task = Task(train, test, decoding.rows, programs, description.window, threads)
-        baselines = run_baselines(task, val)
-        listeners |= baselines.listeners
-        tuned = baselines.tuned
-        # As gcodefp's, the segments of whole recordings are whole recordings.
-        recordings = decoding.by_segment[WHOLE].segments
-        whole = {
-            name: SegmentPredictions(recordings, predictions)
-            for name, predictions in baselines.predictions.items()
-            if name.endswith(WHOLE_SUFFIX)
-        }
-        decoding = decoding._replace(
-            predictions=decoding.predictions | baselines.predictions,
-            by_segment=decoding.by_segment | whole,
-        )
+        predictions, baseline_listeners, tuned = run_baselines(task, val)
+        decoding, listeners = _with_baselines(decoding, predictions), listeners | baseline_listeners
     scored = scored_predictions(decoding, test, description)
     in_test = test.recordings[np.unique(test.recording)]
     content = _describe_inputs(decoding, test, description, device) | {
@@ -159,6 +142,19 @@ def evaluate_split(
         **break_down(scored, description),
     }
     return Evaluation(decoding, content)
+
+
+def _with_baselines(decoding: SplitPredictions, predictions: Predictions) -> SplitPredictions:
+    # As gcodefp's, the segments of whole recordings are whole recordings.
+    recordings = decoding.by_segment[WHOLE].segments
+    whole = {
+        name: SegmentPredictions(recordings, each)
+        for name, each in predictions.items()
+        if name.endswith(WHOLE_SUFFIX)
+    }
+    return decoding._replace(
+        predictions=decoding.predictions | predictions, by_segment=decoding.by_segment | whole
+    )
 
 
 def _describe_inputs(

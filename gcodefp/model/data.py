@@ -143,12 +143,9 @@ def augment(
 
 
 def select_device(name: str, threads: int) -> torch.device:
-    """Selects the device by name; `auto` is the GPU if there is one.
+    """Selects the device by name; `auto` is the GPU if there is one, `cuda` needs one.
 
-    Args:
-        threads: CPU threads of this process. More than one may change the last bits of a result.
-
-    Raises UserError: `name` is `cuda` and no GPU is usable.
+    More than one CPU thread of this process may change the last bits of a result.
     """
     torch.set_num_threads(threads)
     if name == "auto":

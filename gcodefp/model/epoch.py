@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model.data import Tensors, augment, mixed_precision
-from gcodefp.model.hyperparameters import LOGGED_METRICS, Hyperparameters
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, LOGGED_METRICS, Hyperparameters
 from gcodefp.model.network import EMBEDDINGS, Network
 from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import decode_split_windows, encode_windows
@@ -32,11 +32,7 @@ VALIDATION_STRIDE = 4
 def head_losses(
     predictions: dict[str, tuple[Tensor, Tensor]], hyperparameters: Hyperparameters
 ) -> dict[str, Tensor]:
-    """Mean cross-entropy of each head; 0 for a head without a row.
-
-    Args:
-        predictions: head -> logits (K, classes) and true classes (K,).
-    """
+    """Mean cross-entropy of each head's logits (K, classes) and classes (K,); 0 without a row."""
     losses = {}
     for head, (logits, target) in predictions.items():
         total = functional.cross_entropy(
@@ -50,7 +46,6 @@ def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
     """Mean cross-entropy against a normal distribution around the true state, within its program.
 
     Args:
-        logits: (K, P).
         state: (K,) with fractions; rows with NaN are skipped.
         state_range: (K, 2) first and last state of each row's program.
     """
@@ -73,13 +68,11 @@ def position_loss(position: Tensor, target: Tensor) -> Tensor:
 
 
 def total_loss(losses: dict[str, Tensor], hyperparameters: Hyperparameters) -> Tensor:
-    """The weighted sum of the heads' losses."""
-    weights = {
-        "command": hyperparameters.command_weight,
-        "place": hyperparameters.place_weight,
-        "position": hyperparameters.position_weight,
-    }
-    return sum((weights.get(head, 1.0) * loss for head, loss in losses.items()), torch.tensor(0.0))
+    """The sum of the heads' losses, weighted by the hyperparameters HEAD_weight that there are."""
+    return sum(
+        (getattr(hyperparameters, f"{head}_weight", 1.0) * loss for head, loss in losses.items()),
+        torch.tensor(0.0),
+    )
 
 
 def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
@@ -105,11 +98,7 @@ def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torc
 
 
 def scheduled_learning_rate(hyperparameters: Hyperparameters, epoch: float) -> float:
-    """Learning rate: a linear warm-up, then a half cosine down to zero at max_epochs.
-
-    Args:
-        epoch: completed epochs, with a fraction.
-    """
+    """A linear warm-up, then a half cosine down to zero at max_epochs; epochs have fractions."""
     progress = epoch / hyperparameters.max_epochs
     if progress < WARMUP_SHARE:
         return hyperparameters.learning_rate * (0.01 + 0.99 * progress / WARMUP_SHARE)
@@ -126,12 +115,8 @@ def train_epoch(
 ) -> dict[str, float]:
     """Trains on as many random windows as the train split has.
 
-    Args:
-        epoch: from 1; all random numbers follow from it and the seed.
-
-    Returns:
-        the means over the steps of train/loss and of each head's loss and accuracy, under teacher
-        forcing.
+    All random numbers follow from the epoch (from 1) and the seed. Returns the means over the steps
+    of train/loss and of each head's loss and accuracy, under teacher forcing.
     """
     network.train()
     device = data.signals.device
@@ -190,8 +175,7 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
 
     The losses exclude label smoothing and head weights, so that they are comparable between runs.
     """
-    heads = ("command_weight", "place_weight", "position_weight")
-    weights: dict[str, Any] = dict.fromkeys(heads, 1.0)
+    weights: dict[str, Any] = {name: 1.0 for name in HYPERPARAMETERS if name.endswith("_weight")}
     unweighted = replace(hyperparameters, label_smoothing=0.0, **weights)
     selected = torch.arange(0, data.window, VALIDATION_STRIDE, device=data.starts.device)
     total: dict[str, Tensor] = {}

@@ -92,9 +92,6 @@ def waiting_chain(first: Tensor) -> Chain:
 
     Waiting has the weight of all transitions from another state together: however long a path waits
     before its program, the prior weight is the same.
-
-    Args:
-        first: (K + 1,) first state of each program, and P.
     """
     offset, start, length = _offsets(first)
     steps = torch.arange(3, device=first.device)[:, None]
@@ -206,10 +203,8 @@ def _scaled_scores(
 ) -> Iterator[Tensor]:
     """Forward probabilities (B, P) of each row, scaled to a largest one of 1.
 
-    A state that is less probable than the smallest number keeps that probability.
-
-    Args:
-        scores: (B, P) of the row before the first one; None: there is none.
+    A state that is less probable than the smallest number keeps that probability. `scores` are
+    those of the row before the first one, if there is one.
     """
     weights: Tensor | None = None
     for emission in emissions:
@@ -260,15 +255,10 @@ def viterbi_path(emissions: Emissions, chain: Chain) -> Tensor:
 
 
 def _viterbi_block(emissions: Tensor, chain: Chain, scores: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The scores (B, P) of the last row of a block, and how each row's states were reached.
+    """The scores (B, P) of the last row of a block (B, rows, P), and how its states were reached.
 
-    Args:
-        emissions: (B, rows, P).
-        scores: (B, P) of the row before; None: the block is the first one.
-
-    Returns:
-        scores, and of each of the M rows that have one before, (M, 2, B, P): whether a step is
-        better than staying, and whether a skip is better than both.
+    Given the scores of the row before, if there is one. The second, of each of the M rows that have
+    one before, (M, 2, B, P): whether a step is better than staying, and a skip better than both.
     """
     logs = chain.into.log().to(emissions.dtype)
     rows = list(emissions.unbind(1))

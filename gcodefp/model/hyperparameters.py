@@ -66,14 +66,10 @@ class Incompatible(UserError):
 def parse_hyperparameters(
     values: Mapping[str, Any], origin: str = "hyperparameters"
 ) -> Hyperparameters:
-    """Checks names, types and ranges.
-
-    Args:
-        values: name -> value; nested mappings are flattened.
-        origin: of the values, for error messages.
+    """Checks names, types and ranges of name -> value; nested mappings are flattened.
 
     Raises:
-        UserError: it names the hyperparameter, its value and its range.
+        UserError: it names the origin, the hyperparameter, its value and its range.
         Incompatible: the values exclude each other.
     """
     checked: dict[str, Any] = {}

@@ -108,14 +108,9 @@ class Network(nn.Module):
     def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Logits and true classes of every step at which a field applies, under teacher forcing.
 
-        Steps whose class is UNSEEN are excluded.
-
-        Args:
-            rows: (M, D) row vectors.
-            codes: (M, S, 4) true classes, in the order of vocabulary.FIELDS.
-
-        Returns:
-            field -> logits (K, classes) and classes (K,), K differing from field to field.
+        Row vectors (M, D) and true classes (M, S, 4), in the order of vocabulary.FIELDS, to
+        field -> logits (K, classes) and classes (K,), K differing from field to field. Steps whose
+        class is UNSEEN are excluded.
         """
         hidden = self._decode_steps(rows, codes[:, :-1])
         predictions = {}
@@ -131,11 +126,7 @@ class Network(nn.Module):
     def decode(self, rows: Tensor) -> Tensor:
         """Greedy decoding of blocks: each step is conditioned on the words decoded so far.
 
-        Args:
-            rows: (M, D) row vectors.
-
-        Returns:
-            (M, S, 4) classes; PAD and UNSEEN after the end.
+        Row vectors (M, D) to classes (M, S, 4); PAD and UNSEEN after the end.
         """
         shape = (len(rows), self.sizes.steps, len(FIELDS))
         codes = torch.full(shape, UNSEEN, device=rows.device)

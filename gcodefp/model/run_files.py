@@ -109,12 +109,9 @@ def read_work(path: Path) -> list[dict[str, Any]]:
 
 
 def copy_unfinished(source: Path, target: Path) -> int:
-    """Copies the last complete state of an unfinished run into an empty folder.
+    """Copies the last complete state of an unfinished run into an empty folder; its epochs' number.
 
     Its process may still write: last.pt comes first, as metrics.csv has the epochs of any last.pt.
-
-    Returns:
-        the number of epochs logged.
     """
     with suppress(FileNotFoundError):
         os.link(source / "last.pt", target / "last.pt")  # It is replaced, never changed.

@@ -66,13 +66,9 @@ class Templates(NamedTuple):
         return self.compare(self.project(signals))
 
     def project_windows(self, signals: Tensor, rows: int) -> dict[tuple[int, int], Tensor]:
-        """All rows of a recording, as they are anywhere in a window of `rows` rows.
+        """All rows of a recording (N, C), as they are anywhere in a window of `rows` rows.
 
-        Args:
-            signals: (N, C) of one recording.
-
-        Returns:
-            `window_cut` of a row of the window -> (N, D).
+        `window_cut` of a row of the window -> (N, D).
         """
         cuts = {self.window_cut(row, rows) for row in range(rows)}
         return {cut: self.project(signals[None], *cut)[0] for cut in cuts}
@@ -82,8 +78,7 @@ class Templates(NamedTuple):
     ) -> Tensor:
         """Signals (B, T, C) on the discriminants, (B, T, D).
 
-        Args:
-            before, behind: rows that features may reach; None: all of their offsets.
+        Features reach no more rows `before` and `behind`; None: all of their offsets.
         """
         before = self.reach if before is None else before
         behind = self.reach if behind is None else behind

@@ -41,15 +41,13 @@ def encode_windows(
     row_mask: Tensor,
     batch_size: int = WINDOWS_PER_BATCH,
 ) -> Iterator[EncodedWindows]:
-    """Encodes windows in order, batch by batch, with the network in evaluation mode.
+    """Encodes windows of signals (N, C) in order, with the network in evaluation mode.
 
     Gradients are computed unless the caller iterates under `torch.no_grad`.
 
     Args:
-        signals: (N, C) scaled.
         starts: (W,) first row of each window.
         row_mask: (W, T) row-to-window mask.
-        batch_size: windows of a batch.
     """
     network.eval()
     offset = torch.arange(row_mask.shape[1], device=starts.device)
@@ -104,15 +102,11 @@ def viterbi_windows(network: Network, encoded: Tensor, chain: Chain) -> Tensor:
 
 @torch.no_grad()
 def encode_recording(network: Network, signals: Tensor, window: int) -> Tensor:
-    """Row vectors of one recording of any length, (N, D).
+    """Row vectors (N, D) of one recording (N, C) of at least `window` rows.
 
     A weighted mean over the windows that contain the row; weights decrease from the middle of a
     window to its ends. Its emission log-likelihood is the weighted mean of theirs, up to a constant
     of each row: the state head is linear.
-
-    Args:
-        signals: (N, C) of at least `window` rows.
-        window: T.
     """
     last = len(signals) - window
     starts = torch.tensor([*range(0, last, max(1, window // 4)), last], device=signals.device)

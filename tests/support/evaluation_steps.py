@@ -5,21 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning_data import dataset_flags, load, tiny, write_dataset
+from learning_data import dataset_flags, load, write_dataset
+from training_runs import run
 
 from gcodefp.dataset.store import Split
 from gcodefp.evaluate import main
 from gcodefp.files import sha256
-from gcodefp.model.hyperparameters import Objective
-from gcodefp.model.trainer import train
 
 LEARNT = {"d_model": 16, "batch_size": 8, "max_epochs": 14, "augmentation_prob": 0.0}
 
 
 def learn(dataset: Path, folder: Path, **changed: Any) -> Path:
     """The checkpoint of a run over the dataset."""
-    objective = Objective("val/gcode_acc", "maximize")
-    train(tiny(**{**LEARNT, **changed}), load(dataset), objective, folder, lambda *_: False)
+    run(folder, load(dataset), **{**LEARNT, **changed})
     return folder / "checkpoint.pt"
 
 

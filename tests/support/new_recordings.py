@@ -12,14 +12,13 @@ from learning_data import (
     ROWS_PER_BLOCK,
     SENSORS,
     load,
-    tiny,
     tiny_split,
     write_dataset,
 )
 from recording_files import clock_text
+from training_runs import run
 
-from gcodefp.model.hyperparameters import Objective
-from gcodefp.model.trainer import train
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.predict import main
 
 CONTROLLER = ("t_console", "unit", "posx", "posy", "posz", "feed", "gcode_line", "gcode_string")
@@ -45,8 +44,7 @@ def new_recording(name: str, rows: int = ROWS, noise: float = 0.3) -> pd.DataFra
 def learnt(folder: Path, **changed: Any) -> Path:
     """The checkpoint of a network that knows both programs by heart."""
     data = load(write_dataset(folder / "dataset"))
-    objective = Objective("val/aligned_acc", "maximize")
-    train(tiny(**{**LEARNT, **changed}), data, objective, folder / "run", lambda *_: False)
+    run(folder / "run", data, DEFAULT_OBJECTIVE, **{**LEARNT, **changed})
     return folder / "run" / "checkpoint.pt"
 
 

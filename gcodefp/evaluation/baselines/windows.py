@@ -72,8 +72,7 @@ def select_train_rows(train: Split, window: int, max_rows: int) -> NDArray[np.in
 def windows_around(split: Split, window: int) -> NDArray[np.int64]:
     """First row of the window around each row; shifted inwards near a recording's ends.
 
-    Args:
-        window: rows per window; no recording has fewer.
+    No recording has fewer rows than a window.
     """
     edges = np.flatnonzero(np.diff(split.recording, prepend=-1, append=-1))
     first, end = edges[:-1], edges[1:]
@@ -108,11 +107,8 @@ def extra_trees(task: Task) -> Predictions:
     rows = select_train_rows(task.train, task.window, TREE_TRAIN_ROWS)
     forests = _fit(task, rows, _statistics(task.train, rows, task.window))
     features = _statistics(task.test, task.rows, task.window)
-    recording = task.test.recording[task.rows]
-    return {
-        TREES: forests.predict_rows(features, task.programs),
-        TREES_WHOLE: forests.predict_recordings(features, recording, task.programs),
-    }
+    whole = forests.predict_recordings(features, task.test.recording[task.rows])
+    return {TREES: forests.predict_rows(features), TREES_WHOLE: whole}
 
 
 def environment_only(task: Task) -> Predictions:
@@ -128,7 +124,7 @@ def environment_only(task: Task) -> Predictions:
     train_mean = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
     forests = _fit(task, rows, _environment(task.train, rows, task.window, train_mean))
     features = _environment(task.test, task.rows, task.window, train_mean)
-    return {ENVIRONMENT: forests.predict_rows(features, task.programs)}
+    return {ENVIRONMENT: forests.predict_rows(features)}
 
 
 def _statistics(split: Split, rows: NDArray[np.integer], window: int) -> NDArray[np.float32]:
@@ -159,21 +155,22 @@ def _environment(
 class Forests(NamedTuple):
     """The forests of one set of features, for programs, operations, and each program's states."""
 
+    programs: Programs
     program: ExtraTreesClassifier
     operation: ExtraTreesClassifier
     state: dict[int, ExtraTreesRegressor]
 
-    def predict_rows(self, features: NDArray[np.float32], programs: Programs) -> RowPredictions:
+    def predict_rows(self, features: NDArray[np.float32]) -> RowPredictions:
         """Predictions of rows with features (N, F), each by itself."""
         program = self.program.classes_[self.program.predict_proba(features).argmax(axis=1)]
         state = np.zeros(len(features), np.int64)
         for index in np.unique(program).tolist():
             members = np.flatnonzero(program == index)
-            state[members] = self._voted_states(index, features[members], programs)
-        return predict_at_states(programs, state, self._operation(features))
+            state[members] = self._voted_states(index, features[members])
+        return self._at_states(state, features)
 
     def predict_recordings(
-        self, features: NDArray[np.float32], recording: NDArray[np.integer], programs: Programs
+        self, features: NDArray[np.float32], recording: NDArray[np.integer]
     ) -> RowPredictions:
         """Predictions of rows with features (N, F) and indices of their recordings (N,).
 
@@ -185,23 +182,22 @@ class Forests(NamedTuple):
         for index in np.unique(recording):
             members = np.flatnonzero(recording == index)
             program = int(self.program.classes_[votes[members].sum(axis=0).argmax()])
-            predicted = self._voted_states(program, features[members], programs)
+            predicted = self._voted_states(program, features[members])
             row = np.arange(len(members))
             path = row + int(np.rint(np.median(predicted - row)))
-            states = programs.state_slice(program)
+            states = self.programs.state_slice(program)
             state[members] = np.clip(path, states.start, states.stop - 1)
-        return predict_at_states(programs, state, self._operation(features))
+        return self._at_states(state, features)
 
-    def _voted_states(
-        self, program: int, features: NDArray[np.float32], programs: Programs
-    ) -> NDArray[np.int64]:
+    def _voted_states(self, program: int, features: NDArray[np.float32]) -> NDArray[np.int64]:
         """The state that most trees predict, (N,)."""
         trees = self.state[program].estimators_
         votes = np.stack([np.rint(tree.predict(features)) for tree in trees]).astype(np.int64)
-        return densest_votes(votes, rows_in(NEAR_SECONDS, float(programs.step_seconds)))
+        return densest_votes(votes, rows_in(NEAR_SECONDS, float(self.programs.step_seconds)))
 
-    def _operation(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        return np.asarray(self.operation.predict(features), np.int64)
+    def _at_states(self, state: NDArray[np.int64], features: NDArray[np.float32]) -> RowPredictions:
+        operation = np.asarray(self.operation.predict(features), np.int64)
+        return predict_at_states(self.programs, state, operation)
 
 
 def densest_votes(votes: NDArray[np.int64], near_states: int) -> NDArray[np.int64]:
@@ -229,4 +225,4 @@ def _fit(task: Task, rows: NDArray[np.integer], features: NDArray[np.float32]) -
     # Threads would add votes in random order, and rounding could then break ties.
     for classifier in (program, operation):
         classifier.set_params(n_jobs=1)
-    return Forests(program, operation, state)
+    return Forests(task.programs, program, operation, state)

@@ -8,7 +8,7 @@ from learning_data import ROWS, STEP_SECONDS, of_no_program, tiny_programs, tiny
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.ladder import WINDOW_ROWS, Heard, listen, measure_ladder, score_rung
+from gcodefp.evaluation.ladder import Heard, listen, score_rung
 
 
 class Oracle:
@@ -89,17 +89,3 @@ def test_another_or_an_unknown_program_is_wrong() -> None:
     assert (scores["within_1s"].value, scores["program"].value) == (0.5, 0.5)
     unknown = score_rung(heard, of_no_program(split), programs)
     assert (unknown["within_1s"].value, unknown["program"].value) == (0.0, 0.0)
-
-
-def test_the_ladder_has_a_rung_for_each_length_and_one_of_whole_recordings() -> None:
-    train = tiny_split(["face_1", "pocket_1"])
-    ladder = measure_ladder(
-        {"a": Oracle(), "b": Oracle(5)}, visible(train), tiny_programs(train), stride=1
-    )
-    assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]
-    seconds = [rung["seconds"] for rung in ladder]
-    assert seconds == [*(rows * STEP_SECONDS for rows in WINDOW_ROWS), None]
-    counts = [rung["models"]["a"]["within_1s"]["n"] for rung in ladder]
-    assert counts == [2 * (ROWS - 15), *[2 * ROWS] * 5]
-    assert {rung["models"]["a"]["within_1s"]["value"] for rung in ladder} == {1.0}
-    assert {rung["models"]["b"]["within_1s"]["value"] for rung in ladder} == {0.0}

@@ -13,7 +13,6 @@ from learning_data import (
     OPERATIONS,
     RECORDINGS,
     ROWS,
-    STEP_SECONDS,
     tiny_programs,
     tiny_split,
     with_blocks,
@@ -116,28 +115,6 @@ def test_predictions_without_states_have_no_metric_of_them() -> None:
     for metric in ("within_1s", "program_time_error_s", "gcode_sensed", "segment_f1"):
         assert with_interval(compute(metric, plain, segment=TEST.recording.tolist())).value is None
     assert with_interval(compute("program", plain)).value == 1
-
-
-@settings(deadline=None, max_examples=30)
-@given(
-    states=st.lists(st.integers(0, len(PROGRAMS) - 1), min_size=len(TEST.row),
-                    max_size=len(TEST.row)),
-    fraction=st.floats(0, 0.5),
-)  # fmt: skip
-def test_errors_of_the_time_are_quantiles_over_rows_of_the_right_program(
-    states: list[int], fraction: float
-) -> None:
-    split = replace(TEST, state=TEST.state + np.float32(fraction))
-    errors = [
-        STEP_SECONDS * abs(state - float(truth))
-        for state, truth, program in zip(states, split.state, split.program, strict=True)
-        if state // ROWS == program
-    ]
-    for metric, level in (("program_time_error_s", 0.5), ("program_time_error_90_s", 0.9)):
-        error = compute(metric, at_states(np.array(states)), split)
-        assert error.n == len(errors)
-        if errors:
-            assert with_interval(error).value == pytest.approx(np.quantile(errors, level))
 
 
 # Exact lines at the sensors' time

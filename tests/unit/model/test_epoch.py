@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from learning_data import ROWS, WINDOW, tiny, tiny_data
+from learning_data import ROWS, WINDOW, tiny
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,6 +19,7 @@ from gcodefp.model.epoch import (
     state_loss,
     total_loss,
 )
+from gcodefp.model.trainer import TrainingData
 
 STATES = 30
 BORDER = 12
@@ -109,8 +110,8 @@ def test_without_labels_there_is_no_loss_and_no_gradient(rows: int) -> None:
 # Windows
 
 
-def test_train_windows_are_uniform_and_circular(tmp_path_factory: pytest.TempPathFactory) -> None:
-    train = tiny_data(tmp_path_factory.mktemp("dataset")).train
+def test_train_windows_are_uniform_and_circular(data: TrainingData) -> None:
+    train = data.train
     random, windows = torch.Generator().manual_seed(0), torch.arange(len(train.starts))
     drawn = torch.stack([random_circular_windows(train, windows, random) for _ in range(400)])
     first, length = train.contiguous_ranges[:, :1], train.contiguous_ranges[:, 1:]

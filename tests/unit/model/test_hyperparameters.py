@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_data import tiny, tiny_data, untrained
+from learning_data import tiny, untrained
 from torch import Tensor
 from training_runs import run, same_weights, weights
 
@@ -66,33 +66,13 @@ def test_every_range_has_limits(name: str) -> None:
 # Training
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return tiny_data(tmp_path_factory.mktemp("dataset"))
-
-
 CHANGED: dict[str, Any] = {
-    "learning_rate": 0.01,
-    "batch_size": 8,
-    "d_model": 12,
-    "nhead": 4,
-    "num_layers": 2,
-    "dropout": 0.5,
-    "weight_decay": 0.5,
-    "augmentation_prob": 0.5,
-    "noise_std": 0.1,
-    "node_dropout": 0.8,
-    "max_epochs": 3,
-    "label_smoothing": 0.2,
-    "grad_clip": 0.01,
-    "optimizer": "adam",
-    "momentum": 0.5,
-    "command_weight": 5.0,
-    "place_weight": 5.0,
-    "position_weight": 5.0,
-    "rows_per_window": 3,
-    "seed": 7,
-}
+    "learning_rate": 0.01, "batch_size": 8, "d_model": 12, "nhead": 4, "num_layers": 2,
+    "dropout": 0.5, "weight_decay": 0.5, "augmentation_prob": 0.5, "noise_std": 0.1,
+    "node_dropout": 0.8, "max_epochs": 3, "label_smoothing": 0.2, "grad_clip": 0.01,
+    "optimizer": "adam", "momentum": 0.5, "command_weight": 5.0, "place_weight": 5.0,
+    "position_weight": 5.0, "rows_per_window": 3, "seed": 7,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

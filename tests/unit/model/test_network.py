@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning_data import WINDOW, tiny, tiny_data, untrained, varied
+from learning_data import WINDOW, tiny, untrained, varied
 from torch import Tensor
 
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, UNSEEN
@@ -21,11 +21,6 @@ REPORTED = [
     for metric in LOGGED_METRICS
     if metric.startswith("train/") and metric.endswith("_loss")
 ]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return tiny_data(tmp_path_factory.mktemp("dataset"))
 
 
 def row_vectors(network: Network, data: TrainingData) -> Tensor:

@@ -22,11 +22,6 @@ from gcodefp.model.trainer import Diverged, TrainingData, train
 PLAIN = {"dropout": 0.0, "augmentation_prob": 0.0}
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return tiny_data(tmp_path_factory.mktemp("dataset"))
-
-
 def logged(folder: Path) -> list[Row]:
     return read_metrics(folder / "metrics.csv")
 

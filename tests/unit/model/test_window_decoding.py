@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from learning_data import BLOCKS, RECORDINGS, WINDOW, tiny_data, tiny_split, untrained, varied
+from learning_data import BLOCKS, RECORDINGS, WINDOW, tiny_split, untrained, varied
 from torch import Tensor
 
 from gcodefp.dataset.vocabulary import UNSEEN
@@ -21,11 +21,6 @@ from gcodefp.model.window_decoding import (
     encode_windows,
     measure_state_prior,
 )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return tiny_data(tmp_path_factory.mktemp("dataset"))
 
 
 @pytest.fixture
