@@ -35,6 +35,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
         ["imu", "mics"],
         ["groups[1]: 'mics' is none of imu, mag", "mean 'mic'?"],
     ),
+    "program": ("simulation.programs", ["face41"], ["'face41'", "mean 'face40'?"]),
     "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "'imu' appears twice"]),
     "empty list": ("simulation.programs", [], ["[]", "Names of the programs"]),
     "control": ("controls", ["labels"], ["controls[0]: 'labels' is none of labels_shuffled"]),
