@@ -13,12 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
-from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
-from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder, read_decoder
+from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE
 from gcodefp.evaluation.prediction import (
     MIN_AGREEMENT,
     PREDICTION_FORMAT,
@@ -26,22 +23,19 @@ from gcodefp.evaluation.prediction import (
     document,
     gcode_text,
     greedy_text,
-    predict_recording,
     table_text,
 )
+from gcodefp.evaluation.predictor import Predictor, load
 from gcodefp.files import sha256, write_json, write_text
-from gcodefp.model.checkpoint import read_checkpoint
-from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
 from gcodefp.recordings.layout import read_optional_layout, stored_layout
-from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
+from gcodefp.recordings.unlabelled import UnlabelledRecording
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted
 
 logger = logging.getLogger("gcodefp.predict")
 
-CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"
 SUFFIXES = ("nc", "greedy.nc", "csv", "json", "svg", "png")
 
 
@@ -72,19 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    device = select_device(arguments.device, arguments.threads)
-    decoder = read_decoder(
-        read_checkpoint(arguments.checkpoint, device), arguments.checkpoint, device
-    )
-    layout = read_optional_layout(arguments.layout) or stored_layout(decoder.description.document)
+    predictor = load(arguments.checkpoint, arguments.device, arguments.threads)
+    layout = read_optional_layout(arguments.layout) or stored_layout(predictor.description.document)
     recordings = recordings_of(arguments.recordings, layout)
     _check_names(recordings, arguments.output)
-    if decoder.templates is None:
+    if predictor.decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
     failed = []
     for recording in recordings:
         try:
-            _predict_recording(recording, decoder, device, arguments)
+            _predict_recording(recording, predictor, arguments)
         except (UserError, OSError) as error:
             logger.error("%s", error)
             failed.append(str(paths_of([recording])[0]))
@@ -98,20 +89,12 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _predict_recording(
-    source: Recordable, decoder: Decoder, device: torch.device, arguments: argparse.Namespace
+    source: Recordable, predictor: Predictor, arguments: argparse.Namespace
 ) -> None:
-    description = decoder.description
-    unlabelled = read_unlabelled(
-        source,
-        description.scaler.channels,
-        description.window,
-        float(description.programs.step_seconds),
-        arguments.allow_missing,
-    )
-    prediction = predict_recording(decoder, unlabelled.recording, device)
-    notes = _notes(description, prediction)
-    _write(arguments, source, decoder, unlabelled, prediction, notes)
-    _log(prediction, unlabelled, notes)
+    unlabelled = predictor.read(source, arguments.allow_missing)
+    prediction = predictor.decode(unlabelled)
+    _write(arguments, source, predictor, unlabelled, prediction)
+    _log(prediction, unlabelled)
 
 
 def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
@@ -126,23 +109,14 @@ def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
                 raise UserError(f"{target}: would be overwritten; choose another --output folder")
 
 
-def _notes(description: Description, prediction: RecordingPrediction) -> list[str]:
-    """Warnings for every file of the prediction."""
-    notes = [LEAKY_NOTE] if description.leaky else []
-    if description.document["controller_is_input"]:
-        notes.append(CONTROLLER_INPUT_NOTE)
-    return [*notes, *prediction.warnings]
-
-
 def _write(
     arguments: argparse.Namespace,
     source: Recordable,
-    decoder: Decoder,
+    predictor: Predictor,
     unlabelled: UnlabelledRecording,
     prediction: RecordingPrediction,
-    notes: list[str],
 ) -> None:
-    description = decoder.description
+    description, notes = predictor.description, prediction.warnings
     folder, name, digest = arguments.output, prediction.name, sha256(arguments.checkpoint)
     with paper_style():
         # First: a figure that cannot be drawn leaves no other file behind.
@@ -152,7 +126,9 @@ def _write(
     if arguments.greedy:
         write_text(folder / f"{name}.greedy.nc", greedy_text(prediction, digest, notes))
     content = {
-        "provenance": provenance([*paths_of([source]), *decoder.paths(arguments.checkpoint)]),
+        "provenance": provenance(
+            [*paths_of([source]), *predictor.decoder.paths(arguments.checkpoint)]
+        ),
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
         **document(prediction),
@@ -165,11 +141,9 @@ def _write(
     write_json(folder / f"{name}.json", PREDICTION_FORMAT, content)
 
 
-def _log(
-    prediction: RecordingPrediction, unlabelled: UnlabelledRecording, notes: Sequence[str]
-) -> None:
+def _log(prediction: RecordingPrediction, unlabelled: UnlabelledRecording) -> None:
     name = prediction.name
-    for note in notes:
+    for note in prediction.warnings:
         logger.warning("%s: %s", name, note)
     if unlabelled.missing:
         channels = ", ".join(unlabelled.missing)

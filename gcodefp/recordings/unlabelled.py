@@ -7,7 +7,7 @@ and rows after its end, since only the controller's columns distinguish them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,8 @@ from gcodefp.recordings.reader import RecordingRejected, read_columns
 from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, segment_lengths
 
 MIN_CHANNELS_SHARE = 0.5
+TABLE = "table"
+"""The name of a recording that is a table in memory."""
 
 
 class UnlabelledRecording(NamedTuple):
@@ -44,13 +46,13 @@ class UnlabelledRecording(NamedTuple):
 
 
 def read_unlabelled(
-    source: Recordable,
+    source: Recordable | pd.DataFrame,
     channels: Sequence[str],
     minimum_rows: int,
     step_seconds: float,
     allow_missing: bool = False,
 ) -> UnlabelledRecording:
-    """Reads and cleans one file, or the files of a layout.
+    """Reads and cleans one file, the files of a layout, or a table with the channels as columns.
 
     Args:
         channels: the columns that are inputs; missing ones become invalid samples.
@@ -62,8 +64,12 @@ def read_unlabelled(
         UserError: the file cannot be read, is too short, has too few of the channels, or a lower
             row rate than the train recordings.
     """
-    path = paths_of([source])[0]
-    is_native = isinstance(source, Path) and source.suffix != ".parquet"
+    path: Path | str
+    if isinstance(source, pd.DataFrame):
+        path, name, is_native = TABLE, TABLE, True
+    else:
+        path, name = paths_of([source])[0], name_of(source)
+        is_native = isinstance(source, Path) and source.suffix != ".parquet"
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
     segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
@@ -88,7 +94,7 @@ def read_unlabelled(
         )
     missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
     _check_channels(path, missing, channels)
-    recording = _without_labels(name_of(source), signals, step_seconds, counts)
+    recording = _without_labels(name, signals, step_seconds, counts)
     recording.notes += notes
     if segment is not None:
         recording.segment = segment[signals.index].to_numpy(np.int64)
@@ -99,7 +105,7 @@ def read_unlabelled(
     return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
 
 
-def _row_period(path: Path, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
+def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
     """Seconds from one row to the next; `step_seconds` if they are near it, or unknown.
 
     Raises:
@@ -137,14 +143,46 @@ def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.D
     return signals.groupby(step).mean().set_axis(first)
 
 
-def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> pd.DataFrame:
+def _read(
+    source: Recordable | pd.DataFrame, channels: Sequence[str], step_seconds: float
+) -> pd.DataFrame:
     """The clock and the channels of the recording as numbers, in the order of `channels`."""
     names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
-    table = _read_all(source, lambda column: column.casefold() in names, step_seconds)
+    if isinstance(source, pd.DataFrame):
+        table = _numbers(source, names)
+    else:
+        table = _read_all(source, lambda column: column.casefold() in names, step_seconds)
     table = table.rename(columns=lambda column: names[column.casefold()])
     # The order of the columns in the file must not change the result by rounding.
     table = table[[column for column in names.values() if column in table]]
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
+
+
+def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """The columns of a table in memory that are read; a clock of numbers is in seconds."""
+    table: dict[str, pd.Series] = {}
+    for header, samples in given.reset_index(drop=True).items():
+        column, unit = columns.canonical_column(str(header))
+        key = column.casefold()
+        if key not in names:
+            continue
+        if key in table:
+            raise UserError(f"{TABLE}: two columns are {column!r}; remove one of them")
+        try:
+            columns.check_unit(column, unit)
+        except ValueError as error:
+            raise UserError(f"{TABLE}: {error}") from None
+        if key != columns.CLOCK:
+            table[key] = pd.to_numeric(samples, errors="coerce").astype(np.float64)
+            if (invalid := (table[key].isna() & samples.notna()).to_numpy()).any():
+                row = int(invalid.argmax())
+                text = samples.iloc[row]
+                raise UserError(f"{TABLE}: column {column!r}, row {row}: {text!r} is not a number")
+        elif samples.dtype.kind in "mM":
+            table[key] = (samples - samples.min()).dt.total_seconds()
+        else:
+            table[key] = samples.astype(np.float64) if samples.dtype.kind in "iu" else samples
+    return pd.DataFrame(table, index=range(len(given)))
 
 
 def _read_all(
@@ -165,7 +203,7 @@ def _read_all(
     return table[[name for name in table.columns if is_read(name)]]
 
 
-def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:
+def _check_channels(path: Path | str, missing: Sequence[str], channels: Sequence[str]) -> None:
     if len(missing) <= (1 - MIN_CHANNELS_SHARE) * len(channels):
         return
     raise UserError(
