@@ -1,10 +1,21 @@
 # gcodefp: G-code fingerprinting, from recordings of a machine to the best model and its evaluation.
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-configfile: "config.yaml"
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+
+
+# The shipped configuration; that of another folder need only have what it changes.
+configfile: str(HOME / "config.yaml")
+
+
+if Path("config.yaml").is_file() and not HOME.samefile("."):
+
+    configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"

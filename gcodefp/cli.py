@@ -20,11 +20,13 @@ from gcodefp.errors import did_you_mean
 
 FOLDER = Path(__file__).parent
 RUN = "run"
-CONFIGURATIONS = ("--configfile", "--configfiles")
-"""Snakemake's flags; of several, the last counts."""
 DIRECT = ("inspect_recordings", "predict", "status", "dashboard", "compare", "verify",
           "check_sweep", "estimate", "train", "sync", "clean")  # fmt: skip
 """Steps that no rule calls."""
+SIZED = {"-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor"}
+"""Snakemake's flags that say how many jobs there are at a time."""
+VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "--printshellcmds"}
+"""Those that say what is written."""
 EXIT_CODES = """\
 Exit codes: 0 done; 1 an error, which the last line explains; 2 a wrong command line;
 130 interrupted. `gcodefp run` has those of Snakemake."""
@@ -103,26 +105,12 @@ def _run(words: Sequence[str]) -> NoReturn:
                 "workflow; run it in a clone of the repository"
             )
         where = ["--snakefile", str(snakefile)]
-        own = ["config.yaml"] if Path("config.yaml").is_file() else []
-        flags = _with_configurations(flags, [str(snakefile.with_name("config.yaml")), *own])
-    cores = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
-    is_sized = any(flag.partition("=")[0].rstrip("0123456789") in cores for flag in flags)
-    size = [] if is_sized else ["--cores", "all"]
-    command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *targets]
+    names = {flag.partition("=")[0].rstrip("0123456789") for flag in flags}
+    size = [] if names & SIZED else ["--cores", "all"]
+    quiet = [] if names & VERBOSE else ["--quiet", "rules"]
+    command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *quiet, *targets]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.execve(sys.executable, command, os.environ | {"PATH": path})
-
-
-def _with_configurations(flags: Sequence[str], first: Sequence[str]) -> list[str]:
-    """With these configurations before those of the flags, which count more, key by key."""
-    words: list[str] = []
-    for flag in flags:
-        name, _, value = flag.partition("=")
-        words += [name, value] if value and name in CONFIGURATIONS else [flag]
-    at = [index for index, word in enumerate(words, 1) if word in CONFIGURATIONS]
-    if not at:
-        return [*words, CONFIGURATIONS[0], *first]
-    return [*words[: at[-1]], *first, *words[at[-1] :]]
 
 
 # A command line is checked before its step is imported, which may take seconds.

@@ -134,9 +134,11 @@ def test_run_is_snakemake_in_any_folder_with_a_configuration_of_yours(tmp_path: 
     def run(*flags: str) -> subprocess.CompletedProcess[str]:
         return own.run("run", "--dry-run", *flags)
 
-    done = run()
-    assert done.returncode == 1
-    assert "sweep.file: no such file: workflow/sweeps/" in done.stderr + done.stdout
+    done = run("--config", "sweep={run_cap: 7, conditions: {a: b > 1}}", "agents={count: 1}", "-p")
+    assert done.returncode == 0, done.stderr  # With the shipped sweep.
+    assert "--run-cap 7" in done.stdout + done.stderr
+    done = run("--config", "sweep={run_cap: many}")
+    assert "--config: sweep.run_cap: 'many': has to be a valid integer" in done.stdout
     (tmp_path / "config.yaml").write_text("sweep: {file: sweep.yaml}\n", encoding="utf-8")
     done = run("--quiet", "rules")
     assert done.returncode == 0, done.stderr
