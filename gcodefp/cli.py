@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """gcodefp COMMAND …: every step of the pipeline, and the whole of it, as one command.
 
 gcodefp run           the whole pipeline: Snakemake with this project's Snakefile and your flags
@@ -5,6 +6,7 @@ gcodefp sweep FILE    create a sweep from a YAML in W&B's schema; prints its ID
 gcodefp agent ID      work on it, until its runs are done
 """
 
+import argparse
 import ast
 import os
 import sys
@@ -21,8 +23,9 @@ from gcodefp.errors import did_you_mean
 FOLDER = Path(__file__).parent
 RUN = "run"
 DIRECT = ("inspect_recordings", "predict", "status", "dashboard", "compare", "verify",
-          "check_sweep", "estimate", "train", "sync", "clean")  # fmt: skip
-"""Steps that no rule calls."""
+          "check_sweep", "estimate", "train", "sync", "export", "clean")  # fmt: skip
+"""Steps that users call."""
+DEVELOPERS = ("configuration_reference",)
 SIZED = {"-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor"}
 """Snakemake's flags that say how many jobs there are at a time."""
 VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "--printshellcmds"}
@@ -35,6 +38,8 @@ Exit codes: 0 done; 1 an error, which the last line explains; 2 a wrong command 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])])
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -80,12 +85,30 @@ def _purpose(step: str) -> str:
 def _help() -> str:
     steps = _steps()
     width = max(map(len, steps))
-    rules = [step for step in steps if step not in DIRECT]
+    rules = [step for step in steps if step not in (*DIRECT, *DEVELOPERS)]
     parts = [__doc__ or ""]
-    for title, names in (("Run directly", DIRECT), ("Called by the pipeline", rules)):
+    groups = {
+        "Run directly": DIRECT,
+        "Called by the pipeline": rules,
+        "For `make docs`": DEVELOPERS,
+    }
+    for title, names in groups.items():
         lines = [f"  {_command(name):{width}}  {_purpose(name)}" for name in names]
         parts.append("\n".join([f"{title} (gcodefp COMMAND -h has the flags):", "", *lines, ""]))
     return "\n".join([*parts, EXIT_CODES])
+
+
+def _complete(line: str) -> None:
+    """Completes a command line up to the cursor; argcomplete writes the words, and exits."""
+    import argcomplete
+
+    command = line.split()[1] if line.count(" ") > 1 else ""
+    if (step := step_of(command)) in _steps():
+        os.environ["_ARGCOMPLETE"] = "2"  # The words before the flags.
+        _check_early(step, [])
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("command", choices=[RUN, *map(_command, _steps())])
+    argcomplete.autocomplete(parser)
 
 
 # The whole pipeline.
