@@ -14,7 +14,7 @@ INTERRUPTED = 130
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
 """The folder that keeps the runs of all sweeps, in the shipped configuration."""
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 COMMANDS = {"create_sweep": "sweep"}
 """Step -> its command, where that is not its name with - for _."""
 

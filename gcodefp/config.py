@@ -227,8 +227,9 @@ class Agents(Section):
     threads: Threads = Field(
         description="CPU threads of each agent; results are bit-for-bit reproducible with 1."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        description="Where runs are trained; auto takes a GPU if there is one."
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        description="Where runs are trained; auto takes a CUDA GPU if there is one; mps is that of "
+        "a Mac."
     )
     per_gpu: Threads = Field(
         description="How many trainings each agent has at a time, all on its GPU."

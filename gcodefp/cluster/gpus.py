@@ -41,9 +41,9 @@ def assign_gpu(device: str) -> Iterator[None]:
     is used.
 
     Args:
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
     """
-    gpus = _gpus() if device != "cpu" else []
+    gpus = _gpus() if device in ("auto", "cuda") else []
     if len(gpus) < 2:
         yield
         return

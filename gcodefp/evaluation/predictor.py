@@ -142,7 +142,7 @@ def load(
     """Loads a checkpoint, with the decoder.npz beside it if there is one.
 
     Args:
-        device: auto (a GPU if there is one), cpu, cuda or mps.
+        device: auto (a CUDA GPU if there is one, else the CPU), cpu, cuda or mps.
         threads: CPU threads of torch in this process, 1 for bit-exact repeats; None leaves them.
 
     Raises UserError: a file is missing, damaged or of another version, or there is no such device.

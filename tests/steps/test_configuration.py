@@ -42,7 +42,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "no share": ("split.val_fraction", 0.0, ["0.0", "Share of the recordings"]),
     "cap": ("sweep.run_cap", 0, ["0", "greater than or equal to 1", "total of runs"]),
     "choice": ("split.by", "recordings", ["'recordings' is none of recording, chronological"]),
-    "device": ("agents.device", "gpu", ["'gpu' is none of auto, cpu, cuda"]),
+    "device": ("agents.device", "gpu", ["'gpu' is none of auto, cpu, cuda, mps"]),
     "in a list": (
         "channels.groups",
         ["imu", "mics"],

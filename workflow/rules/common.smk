@@ -59,7 +59,7 @@ PHASES = ["", *(f"phase_{n}/" for n in range(2, len(config["sweep"]["phases"]) +
 REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
 # GPUs of each training job, where they are counted: SLURM, or `--resources gpu=2`.
-GPUS = 0 if config["agents"]["device"] == "cpu" else 1
+GPUS = 1 if config["agents"]["device"] in ("auto", "cuda") else 0
 SHOWN = figures_of(
     is_external=PROGRAM is not None,
     has_pareto=bool(config["sweep"]["pareto"]),

@@ -7,7 +7,8 @@ from learning_data import CPU, ROWS, WINDOW, tiny, tiny_data
 from torch import Tensor
 from torch.nn import functional
 
-from gcodefp.model.data import augment, mixed_precision
+from gcodefp.errors import UserError
+from gcodefp.model.data import augment, mixed_precision, select_device
 from gcodefp.model.epoch import (
     STATE_STD,
     TARGET_RADIUS,
@@ -191,7 +192,19 @@ def test_the_rate_warms_up_and_ends_at_zero() -> None:
     assert all(np.diff(rates[top:]) < 0)
 
 
-def test_the_cpu_computes_in_full_precision() -> None:
-    with mixed_precision(CPU):
-        assert not torch.is_autocast_enabled("cpu")
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("auto", torch.float32), ("float32", torch.float32), ("bf16", torch.bfloat16)],
+)
+def test_the_cpu_computes_in_full_precision_unless_asked(
+    precision: str, dtype: torch.dtype
+) -> None:
+    with mixed_precision(CPU, precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"device {name}: this machine has no such GPU"):
+        select_device(name, threads=1)
