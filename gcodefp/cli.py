@@ -6,11 +6,13 @@ gcodefp sweep FILE    create a sweep from a YAML in W&B's schema; prints its ID
 gcodefp agent ID      work on it, until its runs are done
 """
 
+import __future__
+
 import argparse
 import ast
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -141,50 +143,38 @@ def _run(words: Sequence[str]) -> NoReturn:
 
 def _check_early(step: str, words: Sequence[str]) -> None:
     """Ends the process for -h, or at a wrong command line."""
-    tree = ast.parse((FOLDER / f"{step}.py").read_text(encoding="utf-8"))
-    module = ast.Module([*_parser_parts(tree)], [])
+    source = FOLDER / f"{step}.py"
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    module = ast.Module(_parser_parts(tree), [])
     namespace: dict[str, Any] = {"__doc__": ast.get_docstring(tree)}
     namespace["run_step"] = lambda parser, body, argv: parse(parser, argv)
     with suppress(Exception):  # The step itself reports it.
-        exec(compile(module, str(FOLDER / f"{step}.py"), "exec"), namespace)
+        exec(compile(module, str(source), "exec", __future__.annotations.compiler_flag), namespace)
         namespace["main"](words)
 
 
-def _parser_parts(tree: ast.Module) -> Iterator[ast.stmt]:
+def _parser_parts(tree: ast.Module) -> list[ast.stmt]:
     """A step's `main` and what it needs to make its parser, without the step's body."""
     parts: dict[str, ast.stmt] = {}
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                only = (
-                    ast.ImportFrom(node.module, [alias], node.level)
-                    if isinstance(node, ast.ImportFrom)
-                    else ast.Import([alias])
-                )
-                parts[alias.asname or alias.name.partition(".")[0]] = ast.copy_location(only, node)
+                only = type(node)(**{**vars(node), "names": [alias]})
+                parts[alias.asname or alias.name.partition(".")[0]] = only
         elif isinstance(node, ast.FunctionDef):
-            node.returns = None
-            for argument in node.args.args:
-                argument.annotation = None
             parts[node.name] = node
         elif isinstance(node, ast.Assign):
             parts |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+    for call in ast.walk(parts["main"]):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", None) == "run_step":
+            call.args[1] = ast.copy_location(ast.Constant(None), call)
+    del parts["run_step"]
     needed, waiting = [], ["main"]
     while waiting:
         if (part := parts.pop(waiting.pop(), None)) is not None:
             needed.append(part)
-            waiting += _names(part)
-    yield from sorted(needed, key=lambda part: part.lineno)
-
-
-def _names(part: ast.stmt) -> Iterator[str]:
-    """Names that it reads, but for `run_step` and the body that it is given."""
-    for node in ast.walk(part):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "run_step":
-            node.args[1] = ast.copy_location(ast.Constant(None), node)
-    for node in ast.walk(part):
-        if isinstance(node, ast.Name) and node.id != "run_step":
-            yield node.id
+            waiting += [node.id for node in ast.walk(part) if isinstance(node, ast.Name)]
+    return sorted(needed, key=lambda part: part.lineno)
 
 
 if __name__ == "__main__":
