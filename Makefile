@@ -18,7 +18,7 @@ run: setup
 	@mkdir -p .snakemake
 	@$(ONE_AT_A_TIME) sh -c '\
 	    if ls .snakemake/locks/* >/dev/null 2>&1; then $(SNAKEMAKE) --unlock $(SETTINGS); fi; \
-	    exec $(SNAKEMAKE) --cores all $(SETTINGS)' || { code=$$?; \
+	    exec $(SNAKEMAKE) --cores all --quiet rules $(SETTINGS)' || { code=$$?; \
 	    [ $$code -ne 75 ] || echo "make run: another one is active in this folder" >&2; exit $$code; }
 
 # Many tests wait for other processes: three test processes keep two cores busy.
@@ -75,8 +75,9 @@ lock: setup
 	    --generate-hashes --upgrade --output-file requirements.all pyproject.toml
 	sed -n -E 's/^(torch==[0-9.]+).*/\1/p' requirements.all >requirements-torch.lock
 	awk '/^[^ ]/ {kept = /^nvidia-ml-py==/ || !/^(torch|nvidia|cuda|triton)[a-z0-9-]*==/} kept' requirements.all >requirements.lock
-	sed -i -E "s/\"setuptools[=>]=[0-9.]+\"/\"$$(sed -n -E 's/^(setuptools==[0-9.]+).*/\1/p' requirements.lock)\"/" \
-	    pyproject.toml
+	sed -E "s/\"setuptools[=>]=[0-9.]+\"/\"$$(sed -n -E 's/^(setuptools==[0-9.]+).*/\1/p' requirements.lock)\"/" \
+	    pyproject.toml >pyproject.new
+	mv pyproject.new pyproject.toml
 	rm requirements.all
 
 clean:

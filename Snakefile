@@ -1,10 +1,23 @@
 # gcodefp: G-code fingerprinting, from recordings of a machine to the best model and its evaluation.
+import time
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-configfile: "config.yaml"
+STARTED = time.time()
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+
+
+# The shipped configuration; that of another folder need only have what it changes.
+configfile: str(HOME / "config.yaml")
+
+
+if Path("config.yaml").is_file() and not HOME.samefile("."):
+
+    configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -48,6 +61,13 @@ localrules:
 onstart:
     if not workflow.local_exec:
         watch_preempted_jobs(Path.cwd())
+
+
+onsuccess:
+    # What the last step has logged: what was measured, how good it is, what is next, where the report is.
+    summary = Path(RESULTS, "logs/report.log")
+    if summary.is_file() and summary.stat().st_mtime > STARTED:
+        print(summary.read_text(), end="", file=sys.stderr)
 
 
 make_local(config["cluster"]["local_rules"])

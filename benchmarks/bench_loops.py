@@ -45,7 +45,7 @@ class Loop:
             words += ["bfloat16" if self.bfloat16 else "float32", *["fused"] * self.fused]
         return ", ".join(words + ["compiled"] * self.compiled)
 
-    def precision(self, device: torch.device) -> AbstractContextManager[object]:
+    def precision(self, device: torch.device, *_: str) -> AbstractContextManager[object]:
         """What the forward pass runs in."""
         return mixed_precision(device) if self.bfloat16 else nullcontext()
 

@@ -118,7 +118,7 @@ def worker(path: Path) -> None:
     def run(job: Mapping[str, Any], name: str) -> None:
         settings = context.settings(**job["settings"])
         plain = job.get("precision") == "float32"
-        precision = (lambda _: nullcontext()) if plain else mixed_precision
+        precision = (lambda *_: nullcontext()) if plain else mixed_precision
         with patch.object(learning_epoch, "mixed_precision", precision):
             result = train(settings, data, DEFAULT_OBJECTIVE, path.with_suffix("") / name, report)
         done = result.epochs == settings.max_epochs

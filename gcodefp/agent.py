@@ -85,6 +85,13 @@ def _work(arguments: argparse.Namespace) -> None:
             f"--count {arguments.count}: is for one worker (--workers 1) on a sweep of the local "
             "engine; leave out --count, or start several agents of one worker in place of --workers"
         )
+    width = sweep.specification.options.width
+    if width is not None and width < arguments.agents:
+        logger.warning(
+            "sweep.width %d: no more runs train at a time, and there are %d agents; raise it, or "
+            "set null: the search is then not reproducible bit by bit",
+            *(width, arguments.agents),
+        )
     task = _work_for_service if sweep.address else _train
     first = AT_EPOCH if arguments.end_at_epoch else AFTER_RUN
     listening = nullcontext() if sweep.address else INTERRUPT.listening(first)

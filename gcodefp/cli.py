@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """gcodefp COMMAND …: every step of the pipeline, and the whole of it, as one command.
 
 gcodefp run           the whole pipeline: Snakemake with this project's Snakefile and your flags
@@ -5,10 +6,13 @@ gcodefp sweep FILE    create a sweep from a YAML in W&B's schema; prints its ID
 gcodefp agent ID      work on it, until its runs are done
 """
 
+import __future__
+
+import argparse
 import ast
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -20,11 +24,14 @@ from gcodefp.errors import did_you_mean
 
 FOLDER = Path(__file__).parent
 RUN = "run"
-CONFIGURATIONS = ("--configfile", "--configfiles")
-"""Snakemake's flags; of several, the last counts."""
 DIRECT = ("inspect_recordings", "predict", "status", "dashboard", "compare", "verify",
-          "check_sweep", "estimate", "train", "sync", "clean")  # fmt: skip
-"""Steps that no rule calls."""
+          "check_sweep", "estimate", "train", "sync", "export", "clean")  # fmt: skip
+"""Steps that users call."""
+DEVELOPERS = ("configuration_reference",)
+SIZED = {"-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor"}
+"""Snakemake's flags that say how many jobs there are at a time."""
+VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "--printshellcmds"}
+"""Those that say what is written."""
 EXIT_CODES = """\
 Exit codes: 0 done; 1 an error, which the last line explains; 2 a wrong command line;
 130 interrupted. `gcodefp run` has those of Snakemake."""
@@ -33,6 +40,8 @@ Exit codes: 0 done; 1 an error, which the last line explains; 2 a wrong command 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])])
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -78,12 +87,30 @@ def _purpose(step: str) -> str:
 def _help() -> str:
     steps = _steps()
     width = max(map(len, steps))
-    rules = [step for step in steps if step not in DIRECT]
+    rules = [step for step in steps if step not in (*DIRECT, *DEVELOPERS)]
     parts = [__doc__ or ""]
-    for title, names in (("Run directly", DIRECT), ("Called by the pipeline", rules)):
+    groups = {
+        "Run directly": DIRECT,
+        "Called by the pipeline": rules,
+        "For `make docs`": DEVELOPERS,
+    }
+    for title, names in groups.items():
         lines = [f"  {_command(name):{width}}  {_purpose(name)}" for name in names]
         parts.append("\n".join([f"{title} (gcodefp COMMAND -h has the flags):", "", *lines, ""]))
     return "\n".join([*parts, EXIT_CODES])
+
+
+def _complete(line: str) -> None:
+    """Completes a command line up to the cursor; argcomplete writes the words, and exits."""
+    import argcomplete
+
+    command = line.split()[1] if line.count(" ") > 1 else ""
+    if (step := step_of(command)) in _steps():
+        os.environ["_ARGCOMPLETE"] = "2"  # The words before the flags.
+        _check_early(step, [])
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("command", choices=[RUN, *map(_command, _steps())])
+    argcomplete.autocomplete(parser)
 
 
 # The whole pipeline.
@@ -103,26 +130,12 @@ def _run(words: Sequence[str]) -> NoReturn:
                 "workflow; run it in a clone of the repository"
             )
         where = ["--snakefile", str(snakefile)]
-        own = ["config.yaml"] if Path("config.yaml").is_file() else []
-        flags = _with_configurations(flags, [str(snakefile.with_name("config.yaml")), *own])
-    cores = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
-    is_sized = any(flag.partition("=")[0].rstrip("0123456789") in cores for flag in flags)
-    size = [] if is_sized else ["--cores", "all"]
-    command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *targets]
+    names = {flag.partition("=")[0].rstrip("0123456789") for flag in flags}
+    size = [] if names & SIZED else ["--cores", "all"]
+    quiet = [] if names & VERBOSE else ["--quiet", "rules"]
+    command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *quiet, *targets]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.execve(sys.executable, command, os.environ | {"PATH": path})
-
-
-def _with_configurations(flags: Sequence[str], first: Sequence[str]) -> list[str]:
-    """With these configurations before those of the flags, which count more, key by key."""
-    words: list[str] = []
-    for flag in flags:
-        name, _, value = flag.partition("=")
-        words += [name, value] if value and name in CONFIGURATIONS else [flag]
-    at = [index for index, word in enumerate(words, 1) if word in CONFIGURATIONS]
-    if not at:
-        return [*words, CONFIGURATIONS[0], *first]
-    return [*words[: at[-1]], *first, *words[at[-1] :]]
 
 
 # A command line is checked before its step is imported, which may take seconds.
@@ -130,50 +143,38 @@ def _with_configurations(flags: Sequence[str], first: Sequence[str]) -> list[str
 
 def _check_early(step: str, words: Sequence[str]) -> None:
     """Ends the process for -h, or at a wrong command line."""
-    tree = ast.parse((FOLDER / f"{step}.py").read_text(encoding="utf-8"))
-    module = ast.Module([*_parser_parts(tree)], [])
+    source = FOLDER / f"{step}.py"
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    module = ast.Module(_parser_parts(tree), [])
     namespace: dict[str, Any] = {"__doc__": ast.get_docstring(tree)}
     namespace["run_step"] = lambda parser, body, argv: parse(parser, argv)
     with suppress(Exception):  # The step itself reports it.
-        exec(compile(module, str(FOLDER / f"{step}.py"), "exec"), namespace)
+        exec(compile(module, str(source), "exec", __future__.annotations.compiler_flag), namespace)
         namespace["main"](words)
 
 
-def _parser_parts(tree: ast.Module) -> Iterator[ast.stmt]:
+def _parser_parts(tree: ast.Module) -> list[ast.stmt]:
     """A step's `main` and what it needs to make its parser, without the step's body."""
     parts: dict[str, ast.stmt] = {}
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                only = (
-                    ast.ImportFrom(node.module, [alias], node.level)
-                    if isinstance(node, ast.ImportFrom)
-                    else ast.Import([alias])
-                )
-                parts[alias.asname or alias.name.partition(".")[0]] = ast.copy_location(only, node)
+                only = type(node)(**{**vars(node), "names": [alias]})
+                parts[alias.asname or alias.name.partition(".")[0]] = only
         elif isinstance(node, ast.FunctionDef):
-            node.returns = None
-            for argument in node.args.args:
-                argument.annotation = None
             parts[node.name] = node
         elif isinstance(node, ast.Assign):
             parts |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+    for call in ast.walk(parts["main"]):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", None) == "run_step":
+            call.args[1] = ast.copy_location(ast.Constant(None), call)
+    del parts["run_step"]
     needed, waiting = [], ["main"]
     while waiting:
         if (part := parts.pop(waiting.pop(), None)) is not None:
             needed.append(part)
-            waiting += _names(part)
-    yield from sorted(needed, key=lambda part: part.lineno)
-
-
-def _names(part: ast.stmt) -> Iterator[str]:
-    """Names that it reads, but for `run_step` and the body that it is given."""
-    for node in ast.walk(part):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "run_step":
-            node.args[1] = ast.copy_location(ast.Constant(None), node)
-    for node in ast.walk(part):
-        if isinstance(node, ast.Name) and node.id != "run_step":
-            yield node.id
+            waiting += [node.id for node in ast.walk(part) if isinstance(node, ast.Name)]
+    return sorted(needed, key=lambda part: part.lineno)
 
 
 if __name__ == "__main__":

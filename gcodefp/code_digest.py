@@ -18,8 +18,6 @@ DECIDES_RUNS = ("gcodefp.model.trainer", "gcodefp.sweeps.scheduler")
 """How a sweep's runs are trained, what they get and when they are stopped."""
 COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
 """Excluded from a sweep's identity: a run sees of them only the data, which has its own hash."""
-PYTHON_API = ("gcodefp.sweeps.sweep_file", "gcodefp.sweeps.program.function")
-"""Excluded too: what the package `gcodefp.sweeps` offers to programs that train for themselves."""
 DECIDES_BAYES = "gcodefp.sweeps.bayes"
 SAME_RUNS: Mapping[str, str] = {
     "b077abedcab3": "f5ce9e9915fe",
@@ -35,7 +33,7 @@ run computes leaves this as it is: the new digest is in no entry, and starts a n
 def runs_digest(method: str = "bayes") -> str:
     """The digest of the code that decides the runs of a sweep with this method."""
     others = () if method == "bayes" else (DECIDES_BAYES,)
-    digest = code_digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *PYTHON_API, *others))
+    digest = code_digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
     return SAME_RUNS.get(digest, digest)
 
 
@@ -53,6 +51,7 @@ def code_digest(*modules: str, without: Sequence[str] = ()) -> str:
         if module in sources or module.startswith(tuple(without)):
             continue
         tree = ast.parse(_path(module).read_text(encoding="utf-8"), _path(module))
+        tree.body = [node for node in tree.body if not _is_for_types(node)]
         # Importing a.b.c runs the __init__ of a and a.b too.
         waiting += [*_imported(tree), *filter(None, [module.rpartition(".")[0]])]
         _strip_docstrings(tree)
@@ -79,6 +78,11 @@ def _imported(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return {n for n in names if n.split(".")[0] == PACKAGE and _path(n).is_file()}
+
+
+def _is_for_types(node: ast.stmt) -> bool:
+    """Whether it is `if TYPE_CHECKING:`, whose imports never run."""
+    return isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
 
 
 def _strip_docstrings(tree: ast.Module) -> None:

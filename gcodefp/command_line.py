@@ -3,6 +3,7 @@
 import argparse
 import logging
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ INTERRUPTED = 130
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
 """The folder that keeps the runs of all sweeps, in the shipped configuration."""
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 COMMANDS = {"create_sweep": "sweep"}
 """Step -> its command, where that is not its name with - for _."""
 
@@ -150,6 +151,10 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
         where.add_argument(
             "--configfile", type=Path, metavar="FILE", help="the configuration that names FOLDER"
         )
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     words = list(sys.argv[1:] if argv is None else argv)
     end = words.index("--") if "--" in words else len(words)
     flags = [flag for flag in parser._option_string_actions if flag.startswith("--")]

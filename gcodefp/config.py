@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.recordings.lab_files import list_recordings
 from gcodefp.recordings.layout import read_optional_layout
-from gcodefp.schema import Section, validated
+from gcodefp.schema import Section, from_texts, validated
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.sweeps.parameters import flatten, hyperparameter_value
 from gcodefp.sweeps.specification import MAX_RUNS
@@ -227,8 +227,9 @@ class Agents(Section):
     threads: Threads = Field(
         description="CPU threads of each agent; results are bit-for-bit reproducible with 1."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        description="Where runs are trained; auto takes a GPU if there is one."
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        description="Where runs are trained; auto takes a CUDA GPU if there is one; mps is that of "
+        "a Mac."
     )
     per_gpu: Threads = Field(
         description="How many trainings each agent has at a time, all on its GPU."
@@ -290,6 +291,7 @@ def check_config(
     content: Mapping[str, Any],
     files: Sequence[str | Path] = (),
     command_line: Mapping[str, Any] | None = None,
+    home: Path = Path(),
 ) -> Config:
     """Checks keys, types, values and the files they name; `~` in paths becomes the home folder.
 
@@ -297,6 +299,8 @@ def check_config(
         content: the merged configuration.
         files: that it was merged from, the one that counts most first.
         command_line: what Snakemake's `--config` sets above the files.
+        home: folder of the shipped files; where paths of sweeps are not in the current one, they
+            are taken from there.
 
     Raises UserError: with the origin, the key, the value and the fix.
     """
@@ -310,11 +314,33 @@ def check_config(
         names = (name for name, layer in layers.items() if _has(layer, key))
         return next(names, ", ".join(list(layers)[1:]) or "configuration")
 
-    config = validated(Config, content, origin)
+    # Snakemake has merged the values of the command line, of which many are texts.
+    typed = _merged(content, from_texts(Config, command_line or {}))
+    config = _from_home(validated(Config, typed, origin), home)
     problems = [*_problems(config), *_file_problems(config)]
     if problems:
         raise UserError("\n".join(f"{origin(tuple(k.split('.')))}: {k}{t}" for k, t in problems))
     return config
+
+
+def _merged(content: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """The content with other values above it, key by key."""
+    merged = dict(content)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(under := content.get(key), Mapping):
+            value = _merged(under, value)
+        merged[key] = value
+    return merged
+
+
+def _from_home(config: Config, home: Path) -> Config:
+    def resolved(file: str) -> str:
+        shipped = os.path.join(home, file)  # noqa: PTH118, a Path would drop a leading ./
+        return shipped if not os.path.isfile(file) and os.path.isfile(shipped) else file  # noqa: PTH113
+
+    sweep = config.sweep
+    paths = {"file": resolved(sweep.file), "phases": [resolved(file) for file in sweep.phases]}
+    return config.model_copy(update={"sweep": sweep.model_copy(update=paths)})
 
 
 def _has(layer: Any, key: tuple[int | str, ...]) -> bool:

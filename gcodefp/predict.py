@@ -13,45 +13,50 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
-from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.errors import UserError
-from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder, read_decoder
+from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE
 from gcodefp.evaluation.prediction import (
     PREDICTION_FORMAT,
+    RecordingPrediction,
     document,
     gcode_text,
     greedy_text,
-    predict_recording,
     table_text,
 )
+from gcodefp.evaluation.predictor import Predictor, load
 from gcodefp.files import sha256, write_json, write_text
-from gcodefp.model.checkpoint import read_checkpoint
-from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
 from gcodefp.recordings.layout import read_optional_layout, stored_layout
-from gcodefp.recordings.loading import read_unlabelled
+from gcodefp.recordings.loading import UnlabelledRecording
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted
 
 logger = logging.getLogger("gcodefp.predict")
 
-CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"
 SUFFIXES = ("nc", "greedy.nc", "csv", "json", "svg", "png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("predict", __doc__)
-    add, default = parser.add_argument, "default: %(default)s"
-    source = "CSV, or a layout's file or folder"
-    add("recordings", type=Path, nargs="+", metavar="RECORDING", help=source)
+    add = parser.add_argument
+    add(
+        "recordings",
+        type=Path,
+        nargs="+",
+        metavar="RECORDING",
+        help="CSV, or a layout's file or folder",
+    )
     add("--layout", help="how other files are read; default: as the recordings of the train split")
-    add("--checkpoint", type=Path, default=RESULTS / "best/checkpoint.pt", help=default)
-    add("--output", type=Path, default=RESULTS / "predictions", help=default)
+    add(
+        "--checkpoint",
+        type=Path,
+        default=RESULTS / "best/checkpoint.pt",
+        help="default: %(default)s",
+    )
+    add("--output", type=Path, default=RESULTS / "predictions", help="default: %(default)s")
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
     add("--device", choices=DEVICES, default="auto")
@@ -60,18 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    device = select_device(arguments.device, arguments.threads)
-    checkpoint = read_checkpoint(arguments.checkpoint, device)
-    decoder = read_decoder(checkpoint, arguments.checkpoint, device)
-    layout = read_optional_layout(arguments.layout) or stored_layout(decoder.description.document)
+    predictor = load(arguments.checkpoint, arguments.device, arguments.threads)
+    layout = read_optional_layout(arguments.layout) or stored_layout(predictor.description.document)
     recordings = recordings_of(arguments.recordings, layout)
     _check_names(recordings, arguments.output)
-    if decoder.templates is None:
+    if predictor.decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
     failed = []
     for recording in recordings:
         try:
-            _predict_recording(recording, decoder, device, arguments)
+            _predict_recording(recording, predictor, arguments)
         except (UserError, OSError) as error:
             logger.error("%s", error)
             failed.append(str(paths_of([recording])[0]))
@@ -82,6 +85,15 @@ def _predict(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"not predicted: {', '.join(failed)}; the reasons are above (predicted: {predicted})"
         )
+
+
+def _predict_recording(
+    source: Recordable, predictor: Predictor, arguments: argparse.Namespace
+) -> None:
+    unlabelled = predictor.read(source, arguments.allow_missing)
+    prediction = predictor.decode(unlabelled)
+    _write(arguments, source, predictor, unlabelled, prediction)
+    _log(prediction, unlabelled)
 
 
 def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
@@ -96,18 +108,14 @@ def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
                 raise UserError(f"{target}: would be overwritten; choose another --output folder")
 
 
-def _predict_recording(
-    source: Recordable, decoder: Decoder, device: torch.device, arguments: argparse.Namespace
+def _write(
+    arguments: argparse.Namespace,
+    source: Recordable,
+    predictor: Predictor,
+    unlabelled: UnlabelledRecording,
+    prediction: RecordingPrediction,
 ) -> None:
-    description = decoder.description
-    channels, step_seconds = description.scaler.channels, float(description.programs.step_seconds)
-    unlabelled = read_unlabelled(
-        source, channels, description.window, step_seconds, arguments.allow_missing
-    )
-    prediction = predict_recording(decoder, unlabelled.recording, device)
-    controller_is_input = description.document["controller_is_input"]
-    notes = [LEAKY_NOTE] * description.leaky + [CONTROLLER_INPUT_NOTE] * controller_is_input
-    notes += prediction.warnings
+    description, notes = predictor.description, prediction.warnings
     folder, name, digest = arguments.output, prediction.name, sha256(arguments.checkpoint)
     with paper_style():
         # First: a figure that cannot be drawn leaves no other file behind.
@@ -117,20 +125,27 @@ def _predict_recording(
     if arguments.greedy:
         write_text(folder / f"{name}.greedy.nc", greedy_text(prediction, digest, notes))
     content = {
-        "provenance": provenance([*paths_of([source]), *decoder.paths(arguments.checkpoint)]),
+        "provenance": provenance(
+            [*paths_of([source]), *predictor.decoder.paths(arguments.checkpoint)]
+        ),
         "leaky": description.leaky,
-        "controller_is_input": controller_is_input,
+        "controller_is_input": description.document["controller_is_input"],
         **document(prediction),
-        "step_seconds": step_seconds,
-        "channels": len(channels),
+        "step_seconds": float(description.programs.step_seconds),
+        "channels": len(description.scaler.channels),
         "missing_channels": list(unlabelled.missing),
         "counts": dict(unlabelled.recording.counts),
     }
     write_json(folder / f"{name}.json", PREDICTION_FORMAT, content)
-    for note in notes:
+
+
+def _log(prediction: RecordingPrediction, unlabelled: UnlabelledRecording) -> None:
+    name = prediction.name
+    for note in prediction.warnings:
         logger.warning("%s: %s", name, note)
-    if missing := unlabelled.missing:
-        logger.warning("%s: %d channels are missing: %s", name, len(missing), ", ".join(missing))
+    if unlabelled.missing:
+        channels = ", ".join(unlabelled.missing)
+        logger.warning("%s: %d channels are missing: %s", name, len(unlabelled.missing), channels)
     logger.info(
         "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f with the median "
         "lag), agreement %.2f",

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
+from gcodefp.evaluation.metrics import METRICS
+from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
-from gcodefp.reporting.claims import one_split
+from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import Results, add_results_flags, results_from_flags
-from gcodefp.reporting.sweep_results import read_program_evaluation
+from gcodefp.reporting.sweep_results import SweepResults, read_program_evaluation
+from gcodefp.reporting.wording import interval
 
 logger = logging.getLogger("gcodefp.report")
 
@@ -46,11 +49,35 @@ def _report(arguments: argparse.Namespace) -> None:
     write_text(arguments.output, render(results, figures, protocols, benchmarks, evaluation))
     for warning in results.warnings:
         logger.warning(warning)
+    logger.info("measured: %s", _measured(results))
     if isinstance(results, Results):
+        logger.info("how good: %s", _how_good(results))
         verdicts = protocol_section(results, protocols)["verdicts"]
         for conclusion in [v["conclusion"] for v in verdicts] or [one_split(results).conclusion]:
-            logger.info("%s", conclusion)
-    logger.info("%s", arguments.output)
+            logger.info("verdict: %s", conclusion)
+        logger.info("next: recordings of your own, docs/tutorial.md; a prediction, docs/python.md")
+    logger.info("report: %s", arguments.output)
+
+
+def _measured(results: SweepResults) -> str:
+    """How much was searched and tested."""
+    stopped = int((results.runs["state"] == "stopped").sum())
+    text = f"{len(results.runs)} runs" + (f", {stopped} of them stopped early" if stopped else "")
+    if isinstance(results, Results):
+        tested = results.evaluation
+        text += f"; the best one on {tested['rows']:,} rows of {tested['recordings']} recordings"
+    return text
+
+
+def _how_good(results: Results) -> str:
+    """The primary metric of the pipeline and of the best baseline, on the test split."""
+    scores = results.evaluation["models"]
+    texts = []
+    for name, title in PIPELINE_TITLES.items():
+        baseline = best_baseline(scores, name)
+        beside = f" ({baseline} {interval(scores[baseline][PRIMARY])})" if baseline else ""
+        texts.append(f"{interval(scores[name][PRIMARY])} from {title}{beside}")
+    return f"right program, and time in it {METRICS[PRIMARY].title}: {'; '.join(texts)}"
 
 
 if __name__ == "__main__":

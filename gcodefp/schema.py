@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gcodefp.errors import UserError, did_you_mean, shown
+from gcodefp.yaml_input import load_yaml
 
 MAX_PROBLEMS = 50
 """Lines of a message."""
@@ -74,6 +75,33 @@ def validated(model: type[Model], content: Any, where: str | Callable[[Location]
         if more := len(lines[MAX_PROBLEMS:]):
             lines[MAX_PROBLEMS:] = [f"and {more} problems more"]
         raise UserError("\n".join(lines)) from None
+
+
+def from_texts(kind: Any, value: Any) -> Any:
+    """A value with the types of the schema, where Snakemake has passed its parts as texts.
+
+    Of a `--config` value that is a list or a mapping, it reads every number as a text.
+
+    Args:
+        kind: the section or type that the value has to have.
+    """
+    kinds = _kinds(kind)
+    section = next(filter(is_section, kinds), None)
+    item = next(reversed(get_args(kinds[0])), Any)
+    if isinstance(value, Mapping):
+        fields = section.model_fields if section else {}
+        inner = {k: fields[k].annotation if k in fields else item for k in value}
+        return {key: from_texts(inner[key], part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [from_texts(item, part) for part in value]
+    is_text = any(each is str or get_origin(each) is Literal for each in kinds)
+    if not isinstance(value, str) or (is_text and value != "null"):
+        return value
+    try:
+        typed = load_yaml(value, "--config")
+    except UserError:
+        return value
+    return value if is_text and NoneType not in get_args(kind) else typed
 
 
 def field_at(model: type[Section], location: Location) -> tuple[type[Section], FieldInfo | None]:

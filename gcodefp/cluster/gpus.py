@@ -39,8 +39,11 @@ def assign_gpu(device: str) -> Iterator[None]:
     Sets CUDA_DEVICE_ORDER too, unless the user has. Chooses among the GPUs that the user has named;
     changes nothing if only one is visible, as in a SLURM job with one GPU. Has to come before CUDA
     is used.
+
+    Args:
+        device: auto, cpu, cuda or mps.
     """
-    gpus = _gpus() if device != "cpu" else []
+    gpus = _gpus() if device in ("auto", "cuda") else []
     if len(gpus) < 2:
         yield
         return

@@ -143,22 +143,32 @@ def augment(
 
 
 def select_device(name: str, threads: int) -> torch.device:
-    """Selects the device by name; `auto` is the GPU if there is one, `cuda` needs one.
+    """Selects the device by name; `auto` is the CUDA GPU if there is one, else the CPU.
 
-    More than one CPU thread of this process may change the last bits of a result.
+    Args:
+        threads: CPU threads of this process. More than one may change the last bits of a result.
+
+    Raises UserError: `name` is `cuda` or `mps`, and no such GPU is usable.
     """
     torch.set_num_threads(threads)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: this machine has no usable GPU; set agents.device to cpu")
+    is_missing = {
+        "cuda": not torch.cuda.is_available(),
+        "mps": not torch.backends.mps.is_available(),
+    }
+    if is_missing.get(name, False):
+        raise UserError(f"device {name}: this machine has no such GPU; set agents.device to cpu")
     return torch.device(name)
 
 
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """A context in which matrix products of a GPU are bfloat16; it does nothing on a CPU.
+def mixed_precision(device: torch.device, precision: str = "auto") -> torch.autocast:
+    """A context in which matrix products are bfloat16, or which does nothing.
 
-    GPUs that only emulate bfloat16 use float32.
+    Args:
+        precision: float32, bf16, or auto: bf16 on CUDA GPUs that do not only emulate it.
     """
-    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16)
+    is_reduced = precision == "bf16"
+    if precision == "auto" and device.type == "cuda":
+        is_reduced = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_reduced)

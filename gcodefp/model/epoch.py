@@ -125,7 +125,7 @@ def train_epoch(
     generator = torch.Generator(device).manual_seed(seed)
     order = torch.randperm(len(data.starts), generator=generator, device=device)
     batches = order.split(hyperparameters.batch_size)
-    precision = mixed_precision(device)
+    precision = mixed_precision(device, hyperparameters.precision)
     row_count = min(hyperparameters.rows_per_window, data.window)
     total: dict[str, Tensor] = {}
     for index, batch in enumerate(batches):

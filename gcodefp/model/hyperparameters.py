@@ -10,6 +10,9 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.model.scores import HEADS, SCORES
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+PRECISIONS = ("auto", "float32", "bf16")
+CHOICES = {"optimizer": OPTIMIZERS, "precision": PRECISIONS}
+"""Hyperparameter -> its values, where these are words."""
 
 
 def _hyperparameter(
@@ -50,6 +53,9 @@ class Hyperparameters:
         1.0, "weight of the position head in the loss", low=0.0
     )
     rows_per_window: int = _hyperparameter(8, "rows per window whose block enters the loss", low=1)
+    precision: str = _hyperparameter(
+        "auto", "float32 or bf16, of matrix products; auto: bf16 on a GPU that has it, else float32"
+    )
     seed: int = _hyperparameter(
         0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1
     )
@@ -105,9 +111,10 @@ def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _check_value(name: str, value: Any, origin: str) -> Any:
     kind: type = type(HYPERPARAMETERS[name].default)
     limits = HYPERPARAMETERS[name].metadata
-    if name == "optimizer":
-        if value not in OPTIMIZERS:
-            raise UserError(f"{origin}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            hint = did_you_mean(str(value), CHOICES[name])
+            raise UserError(f"{origin}.{name}: {value!r}; {hint}")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UserError(f"{origin}.{name}: {value!r} is not of type {kind.__name__}")

@@ -79,6 +79,21 @@ class Network(nn.Module):
             nn.init.normal_(getattr(self, name).weight, std=1 / math.sqrt(width))
         self.register_load_state_dict_pre_hook(_rename_old_weights)
 
+    def forward(self, signals: Tensor) -> dict[str, Tensor]:
+        """What the network says of signals (B, T, C) without a decoder, for torch's own tools.
+
+        Returns:
+            operation_logits (B, operations); emission_log_likelihood (B, T, P), as of
+            `emission_log_likelihood`; position (B, T, 3) of the tool, in standard deviations of
+            the train split.
+        """
+        rows = self.encode(signals)
+        return {
+            "operation_logits": self.operation_logits(rows),
+            "emission_log_likelihood": self.emission_log_likelihood(rows),
+            "position": self.position_head(rows),
+        }
+
     def encode(self, signals: Tensor) -> Tensor:
         """Signals (B, T, C) to a vector for each row (B, T, D)."""
         channels = signals.transpose(1, 2)

@@ -130,6 +130,8 @@ def _load_or_exclude(
 
 
 MIN_CHANNELS_SHARE = 0.5
+TABLE = "table"
+"""The name of a recording that is a table in memory."""
 
 
 class UnlabelledRecording(NamedTuple):
@@ -148,13 +150,13 @@ class UnlabelledRecording(NamedTuple):
 
 
 def read_unlabelled(
-    source: Recordable,
+    source: Recordable | pd.DataFrame,
     channels: Sequence[str],
     minimum_rows: int,
     step_seconds: float,
     allow_missing: bool = False,
 ) -> UnlabelledRecording:
-    """Reads and cleans one file, or the files of a layout.
+    """Reads and cleans one file, the files of a layout, or a table with the channels as columns.
 
     Args:
         channels: the columns that are inputs; missing ones become invalid samples.
@@ -166,8 +168,12 @@ def read_unlabelled(
         UserError: the file cannot be read, is too short, has too few of the channels, or a lower
             row rate than the train recordings.
     """
-    path = paths_of([source])[0]
-    is_native = isinstance(source, Path) and source.suffix != ".parquet"
+    path: Path | str
+    if isinstance(source, pd.DataFrame):
+        path, name, is_native = TABLE, TABLE, True
+    else:
+        path, name = paths_of([source])[0], name_of(source)
+        is_native = isinstance(source, Path) and source.suffix != ".parquet"
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
     segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
@@ -192,7 +198,7 @@ def read_unlabelled(
         )
     missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
     _check_channels(path, missing, channels)
-    recording = _without_labels(name_of(source), signals, step_seconds, counts)
+    recording = _without_labels(name, signals, step_seconds, counts)
     recording.notes += notes
     if segment is not None:
         recording.segment = segment[signals.index].to_numpy(np.int64)
@@ -203,7 +209,7 @@ def read_unlabelled(
     return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
 
 
-def _row_period(path: Path, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
+def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
     """Seconds from one row to the next; `step_seconds` if they are near it, or unknown.
 
     Raises:
@@ -241,13 +247,17 @@ def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.D
     return signals.groupby(step).mean().set_axis(first)
 
 
-def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> pd.DataFrame:
+def _read(
+    source: Recordable | pd.DataFrame, channels: Sequence[str], step_seconds: float
+) -> pd.DataFrame:
     """The clock and the channels of the recording as numbers, in the order of `channels`.
 
     The clock is text, or seconds of a layout.
     """
     names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
-    if not isinstance(source, Path):
+    if isinstance(source, pd.DataFrame):
+        table = _numbers(source, names)
+    elif not isinstance(source, Path):
         try:
             table = read_sensors(source, step_seconds)
         except RecordingRejected as rejection:
@@ -265,7 +275,34 @@ def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> p
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
 
-def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:
+def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+    """The columns of a table in memory that are read; a clock of numbers is in seconds."""
+    table: dict[str, pd.Series] = {}
+    for header, samples in given.reset_index(drop=True).items():
+        column, unit = columns.canonical_column(str(header))
+        key = column.casefold()
+        if key not in names:
+            continue
+        if key in table:
+            raise UserError(f"{TABLE}: two columns are {column!r}; remove one of them")
+        try:
+            columns.check_unit(column, unit)
+        except ValueError as error:
+            raise UserError(f"{TABLE}: {error}") from None
+        if key != columns.CLOCK:
+            table[key] = pd.to_numeric(samples, errors="coerce").astype(np.float64)
+            if (invalid := (table[key].isna() & samples.notna()).to_numpy()).any():
+                row = int(invalid.argmax())
+                text = samples.iloc[row]
+                raise UserError(f"{TABLE}: column {column!r}, row {row}: {text!r} is not a number")
+        elif samples.dtype.kind in "mM":
+            table[key] = (samples - samples.min()).dt.total_seconds()
+        else:
+            table[key] = samples.astype(np.float64) if samples.dtype.kind in "iu" else samples
+    return pd.DataFrame(table, index=range(len(given)))
+
+
+def _check_channels(path: Path | str, missing: Sequence[str], channels: Sequence[str]) -> None:
     if len(missing) <= (1 - MIN_CHANNELS_SHARE) * len(channels):
         return
     raise UserError(

@@ -25,6 +25,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 from gcodefp.errors import UserError
 from gcodefp.model.run_files import copy_unfinished
 
@@ -306,11 +308,14 @@ def _process_identity(pid: int) -> dict[str, str | int | None]:
 
 
 def _process(pid: int) -> str | None:
-    """Identifies a process beyond its reusable number; None without Linux's /proc.
+    """Identifies a process beyond its reusable number; None if it is not there.
 
     Boot id, PID namespace, and the process's start in clock ticks since boot. psutil has neither of
-    the first two, and its start times move with the time of day.
+    the first two, and its start times move with the time of day on Linux; it is for systems without
+    /proc, such as macOS.
     """
+    if not Path("/proc/self/stat").exists():
+        return _process_without_proc(pid)
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         namespace = str(Path("/proc/self/ns/pid").readlink())
@@ -318,6 +323,16 @@ def _process(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] == "Z" else f"{boot} {namespace} {fields[19]}"
+
+
+def _process_without_proc(pid: int) -> str | None:
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return f"{psutil.boot_time():.0f} - {process.create_time()}"
+    except psutil.Error:
+        return None
 
 
 def _is_alive(claim: Claim) -> bool | None:

@@ -1,6 +1,7 @@
 """The console script `gcodefp`."""
 
 import importlib
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -35,6 +36,11 @@ print(heavy & {*sys.modules, *c.DIRECT})
     for command in ("preprocess", "check-sweep", "agent", "evaluate", "status", "sweep"):
         assert f"\n  {command} " in done.stdout
     assert "gcodefp sweep FILE" in done.stdout
+    direct, _, others = done.stdout.partition("Called by the pipeline")
+    called, _, developers = others.partition("For `make docs`")
+    assert "\n  export " in direct
+    assert "configuration-reference" in developers
+    assert "configuration-reference" not in direct + called
     assert "Exit codes: 0 done;" in done.stdout
     for none in ("command_line", "  cli ", "create-sweep"):
         assert none not in done.stdout.partition("usage:")[0]
@@ -79,6 +85,26 @@ def test_commands_are_called_and_unknown_ones_refused(capsys: pytest.CaptureFixt
     assert "gcodefp predict: error: --checkpiont: no such flag; did you mean '--checkpoint'?" in (
         message
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("gcodefp che", ["check-sweep"]),
+        ("gcodefp predict --checkp", ["--checkpoint"]),
+        ("gcodefp predict --device c", ["cpu", "cuda"]),
+        ("gcodefp no-such --f", []),
+    ],
+)
+def test_shell_completes_commands_and_flags(line: str, words: list[str], tmp_path: Path) -> None:
+    completion = {
+        "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9", "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "words"),
+    }  # fmt: skip
+    command = [sys.executable, "-c", "import gcodefp.cli as c; c.main()"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, **completion}, check=True)
+    shown = (tmp_path / "words").read_text().split("\013")
+    assert [word.strip() for word in shown if word] == words
 
 
 def test_flags_have_two_spellings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,9 +160,11 @@ def test_run_is_snakemake_in_any_folder_with_a_configuration_of_yours(tmp_path: 
     def run(*flags: str) -> subprocess.CompletedProcess[str]:
         return own.run("run", "--dry-run", *flags)
 
-    done = run()
-    assert done.returncode == 1
-    assert "sweep.file: no such file: workflow/sweeps/" in done.stderr + done.stdout
+    done = run("--config", "sweep={run_cap: 7, conditions: {a: b > 1}}", "agents={count: 1}", "-p")
+    assert done.returncode == 0, done.stderr  # With the shipped sweep.
+    assert "--run-cap 7" in done.stdout + done.stderr
+    done = run("--config", "sweep={run_cap: many}")
+    assert "--config: sweep.run_cap: 'many': has to be a valid integer" in done.stdout
     (tmp_path / "config.yaml").write_text("sweep: {file: sweep.yaml}\n", encoding="utf-8")
     done = run("--quiet", "rules")
     assert done.returncode == 0, done.stderr

@@ -58,6 +58,9 @@ UNCHANGING: dict[str, Callable[[Path], None]] = {
     "the sweep engine": lambda root: append(root / "sweeps/local_engine.py", "\nX = 1\n"),
     "a template": lambda root: append(root / "reporting/templates/report.html", "<p>"),
     "a new module": lambda root: append(root / "model/unused.py", "X = 1\n"),
+    "an import for types only": lambda root: append(
+        root / "files.py", "\nif TYPE_CHECKING:\n    import gcodefp.report\n"
+    ),
     "the tests": lambda root: append(root.parent / "test_x.py", "X = 1\n"),
 }
 

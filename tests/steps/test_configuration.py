@@ -12,6 +12,7 @@ from fuzzing import fuzz, mutations
 from hostile_yaml import mutate_yaml
 from layout_files import content, write_laboratory
 from recording_files import write_recordings
+from snakemake.utils import update_config
 
 from gcodefp import config as configuration
 from gcodefp.config import Config, check_config
@@ -30,6 +31,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "null": ("sweep", None, ["sweep: None is not a mapping"]),
     "too small": ("agents.count", 0, ["0", "greater than or equal to 1"]),
     "choice": ("split.by", "recordings", ["'recordings' is none of recording, chronological"]),
+    "device": ("agents.device", "gpu", ["'gpu' is none of auto, cpu, cuda, mps"]),
     "in a list": (
         "channels.groups",
         ["imu", "mics"],
@@ -117,6 +119,50 @@ def test_a_bad_value_is_named_with_file_key_and_way_out(bad: str) -> None:
     message = message_of(changed(key, value))
     for part in ("my.yaml", "split" if bad in ("no test", "sums") else key, *parts):
         assert part in message
+
+
+def test_texts_of_the_command_line_get_the_types_of_the_schema() -> None:
+    texts = {
+        "sweep": {
+            "run_cap": "12", "width": "null", "uses_dataset": "true",
+            "first": [{"d_model": "64", "optimizer": "sgd"}], "conditions": {"momentum": "true"},
+        },
+        "recordings": {"folder": "null", "exclude": ["1"]},
+        "wandb": {"project": "12", "entity": "null"},
+        "protocols": {"seeds": ["3", "4"]},
+        "window": {"max_gap_seconds": "2.5"},
+    }  # fmt: skip
+    content = copy.deepcopy(SHIPPED)
+    update_config(content, texts)  # As Snakemake does.
+    config = check_config(content, ["config.yaml"], texts)
+    sweep, first = config.sweep, {"d_model": 64, "optimizer": "sgd"}
+    assert (sweep.run_cap, sweep.width, sweep.uses_dataset, sweep.first) == (
+        12,
+        None,
+        True,
+        [first],
+    )
+    assert sweep.conditions == {"momentum": "true"}
+    assert (config.recordings.folder, config.recordings.exclude) == (None, ["1"])
+    assert (config.wandb.project, config.wandb.entity) == ("12", None)
+    assert (config.protocols.seeds, config.window.max_gap_seconds) == ([3, 4], 2.5)
+    wrong = {"agents": {"count": "two", "counts": "3"}}
+    update_config(content, wrong)
+    with pytest.raises(UserError) as error:
+        check_config(content, ["config.yaml"], wrong)
+    assert "--config: agents.count: 'two': has to be a valid integer" in str(error.value)
+    assert "--config: agents.counts: no such key" in str(error.value)
+
+
+def test_shipped_sweep_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = SHIPPED["sweep"]["file"]
+    assert check_config(SHIPPED, home=ROOT).sweep.file == str(ROOT / file)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    assert check_config(SHIPPED, home=ROOT).sweep.file == file  # The user's own comes first.
 
 
 @pytest.mark.parametrize("path", sorted(keys(SHIPPED)))

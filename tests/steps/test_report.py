@@ -66,7 +66,9 @@ def control(fails: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Path) -> None:
+def test_report_stands_alone(
+    leaky: list[str], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "report.html"
     command = [*leaky, "--figures", str(pictures), "--output", str(output)]
     assert report.main(command) == 0
@@ -91,8 +93,14 @@ def test_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Path) -
     ):
         assert text in page
     first = output.read_bytes()
+    capsys.readouterr()
     assert report.main(command) == 0
     assert output.read_bytes() == first
+    # These end the output of `make run`; warnings stand before them.
+    lines = [line.partition(" report: ")[2] for line in capsys.readouterr().err.splitlines()]
+    words = ("measured: ", "how good: ", "verdict: No evidence", "next: ", f"report: {output}")
+    assert all(map(str.startswith, lines[-len(words) :], words))
+    assert interval(models[MODEL][PRIMARY]) in lines[-4]
 
 
 def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_path: Path) -> None:

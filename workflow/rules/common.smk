@@ -24,8 +24,14 @@ from gcodefp.recordings.layout import read_optional_layout
 try:
     # Files of the command line come first in the list, and count more than the Snakefile's.
     command_line_files = workflow.config_settings.configfiles
-    files = [*reversed(command_line_files), *workflow.configfiles[len(command_line_files) :]]
-    config.update(check_config(config, files, workflow.config_settings.config).model_dump())
+    files = [*command_line_files, *workflow.configfiles[len(command_line_files) :]]
+    settings = check_config(
+        config,
+        [*reversed(files)],
+        workflow.config_settings.config,
+        home=HOME,
+    )
+    config.update(settings.model_dump())
     # What trains the runs; None for this project's trainer, another program has program.smk.
     PROGRAM = sweep_program(config["sweep"])
     LAYOUT = read_optional_layout(config["recordings"]["layout"])
@@ -53,7 +59,7 @@ PHASES = ["", *(f"phase_{n}/" for n in range(2, len(config["sweep"]["phases"]) +
 REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
 # GPUs of each training job, where they are counted: SLURM, or `--resources gpu=2`.
-GPUS = 0 if config["agents"]["device"] == "cpu" else 1
+GPUS = 1 if config["agents"]["device"] in ("auto", "cuda") else 0
 SHOWN = figures_of(
     is_external=PROGRAM is not None,
     has_pareto=bool(config["sweep"]["pareto"]),

@@ -7,7 +7,8 @@ from learning_data import ROWS, WINDOW, tiny
 from torch import Tensor
 from torch.nn import functional
 
-from gcodefp.model.data import augment
+from gcodefp.errors import UserError
+from gcodefp.model.data import augment, mixed_precision, select_device
 from gcodefp.model.epoch import (
     STATE_STD,
     TARGET_RADIUS,
@@ -179,3 +180,21 @@ def test_the_rate_warms_up_and_ends_at_zero() -> None:
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert all(np.diff(rates[: top + 1]) > 0)
     assert all(np.diff(rates[top:]) < 0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("auto", torch.float32), ("float32", torch.float32), ("bf16", torch.bfloat16)],
+)
+def test_the_cpu_computes_in_full_precision_unless_asked(
+    precision: str, dtype: torch.dtype
+) -> None:
+    with mixed_precision(torch.device("cpu"), precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"device {name}: this machine has no such GPU"):
+        select_device(name, threads=1)

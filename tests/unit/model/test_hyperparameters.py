@@ -10,7 +10,12 @@ from torch import Tensor
 from training_runs import run, same_weights, weights
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import HYPERPARAMETERS, Hyperparameters, parse_hyperparameters
+from gcodefp.model.hyperparameters import (
+    CHOICES,
+    HYPERPARAMETERS,
+    Hyperparameters,
+    parse_hyperparameters,
+)
 from gcodefp.model.network import EMBEDDINGS
 from gcodefp.model.trainer import TrainingData
 
@@ -37,6 +42,7 @@ def test_the_defaults_are_allowed_and_whole_floats_become_integers() -> None:
         ("batch_size", 16.5, r"batch_size: 16.5 is not an integer"),
         ("dropout", 1.0, r"dropout: 1.0 is out of range; it must be at least 0 and at most 0.95$"),
         ("optimizer", "adamax", r"optimizer: 'adamax'; did you mean 'adamw?'\?"),
+        ("precision", "bfloat", r"precision: 'bfloat'; did you mean 'float32'\?"),
         ("optimizer", ["sgd"], r"optimizer: \['sgd'\]; "),
         ("nhead", 5, r"d_model 96 cannot be divided among nhead 5 heads; choose a d_model that"),
         ("group", {"nhead": 7, "d_model": 7}, r"d_model 7 is odd; choose an even one"),
@@ -48,7 +54,7 @@ def test_a_wrong_value_is_named_with_the_right_ones(name: str, value: Any, messa
         parse_hyperparameters({name: value}, "sweep.yaml")
 
 
-@pytest.mark.parametrize("name", [n for n in HYPERPARAMETERS if n != "optimizer"])
+@pytest.mark.parametrize("name", [n for n in HYPERPARAMETERS if n not in CHOICES])
 def test_every_range_has_limits(name: str) -> None:
     limits = HYPERPARAMETERS[name].metadata
     step = 1 if isinstance(HYPERPARAMETERS[name].default, int) else 0.125
@@ -70,7 +76,8 @@ CHANGED: dict[str, Any] = {
     "learning_rate": 0.01, "batch_size": 8, "d_model": 12, "nhead": 4, "num_layers": 2,
     "dropout": 0.5, "weight_decay": 0.5, "augmentation_prob": 0.5, "noise_std": 0.1,
     "node_dropout": 0.8, "max_epochs": 3, "label_smoothing": 0.2, "grad_clip": 0.01,
-    "optimizer": "adam", "momentum": 0.5, "command_weight": 5.0, "place_weight": 5.0,
+    "precision": "bf16", "optimizer": "adam", "momentum": 0.5,
+    "command_weight": 5.0, "place_weight": 5.0,
     "position_weight": 5.0, "rows_per_window": 3, "seed": 7,
 }  # fmt: skip
 

@@ -259,3 +259,19 @@ def test_hosts_need_not_agree_on_the_time_of_day(
         clock[0] += lease.LEASE_SECONDS * 0.9
         os.utime(path, (time.time() - jump + beat,) * 2)
         assert watch.state(path.parent) is HELD
+
+
+def test_process_is_known_without_proc() -> None:
+    """As on macOS: a live one by its start, a zombie and one that has ended not at all."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        identity = lease._process_without_proc(child.pid)
+        assert identity == lease._process_without_proc(child.pid)
+        own = lease._process_without_proc(os.getpid())
+        assert identity is not None
+        assert own is not None
+        assert identity != own
+        assert identity.split()[:2] == own.split()[:2]
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert lease._process_without_proc(child.pid) is None  # A zombie.
+    assert lease._process_without_proc(child.pid) is None

@@ -1,0 +1,152 @@
+"""A checkpoint that predicts recordings: `gcodefp.load`, and what the step `predict` runs."""
+
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+
+from gcodefp.dataset.store import LEAKY_NOTE, Description
+from gcodefp.errors import UserError
+from gcodefp.evaluation.decoder import Decoder, read_decoder
+from gcodefp.evaluation.prediction import RecordingPrediction, predict_recording
+from gcodefp.model.checkpoint import read_checkpoint
+from gcodefp.model.data import select_device
+from gcodefp.model.network import Network
+from gcodefp.recordings.lab_files import Recordable, recordings_of
+from gcodefp.recordings.layout import stored_layout
+from gcodefp.recordings.loading import UnlabelledRecording, read_unlabelled
+
+CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A checkpoint, with the decoder.npz beside it if there is one.
+
+    Attributes:
+        path: of the checkpoint.
+        decoder: the network with its emission models.
+        device: on which it computes.
+    """
+
+    path: Path
+    decoder: Decoder
+    device: torch.device
+
+    def __repr__(self) -> str:
+        return (
+            f"Predictor({str(self.path)!r}: {len(self.channels)} channels at {self.rate_hz:g} Hz, "
+            f"{len(self.programs)} programs, on {self.device})"
+        )
+
+    @property
+    def description(self) -> Description:
+        """Of the dataset that it was trained on."""
+        return self.decoder.description
+
+    @property
+    def network(self) -> Network:
+        """In evaluation mode; `network(signals)` needs scaled signals (B, T, C)."""
+        return self.decoder.network
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The C inputs, by their column names."""
+        return self.description.scaler.channels
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The programs of the train split, which it tells apart."""
+        return tuple(self.decoder.programs.names.tolist())
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The kinds of programs, such as face or pocket."""
+        return tuple(self.description.vocabulary.operations)
+
+    @property
+    def rate_hz(self) -> float:
+        """Rows per second."""
+        return 1 / float(self.decoder.programs.step_seconds)
+
+    @property
+    def window_rows(self) -> int:
+        """T; a recording needs at least so many rows."""
+        return self.description.window
+
+    def predict(
+        self,
+        recording: str | PathLike[str] | pd.DataFrame | ArrayLike,
+        *,
+        allow_missing: bool = False,
+    ) -> RecordingPrediction:
+        """Predicts the program of a recording, and the block of each of its rows.
+
+        Args:
+            recording: the path of a CSV file, or of a recording in the layout of the train split;
+                a DataFrame with the channels as columns, in the units of the train split, and
+                perhaps the clock `t_console` (other columns, labels too, are not read); or an array
+                (N, C) in the order of `channels`. NaN is a missing sample. Without a clock the rows
+                are taken to be at `rate_hz`.
+            allow_missing: whether sensor nodes may lack some of their channels.
+
+        Raises UserError: it cannot be read, is shorter than a window, has less than half of the
+            channels or a lower row rate than the train split.
+        """
+        return self.decode(self.read(self._source(recording), allow_missing))
+
+    def read(
+        self, source: Recordable | pd.DataFrame, allow_missing: bool = False
+    ) -> UnlabelledRecording:
+        """The channels of a recording, cleaned and at the row rate of the train split."""
+        step_seconds = float(self.decoder.programs.step_seconds)
+        return read_unlabelled(source, self.channels, self.window_rows, step_seconds, allow_missing)
+
+    def decode(self, unlabelled: UnlabelledRecording) -> RecordingPrediction:
+        """The prediction for what `read` has read."""
+        prediction = predict_recording(self.decoder, unlabelled.recording, self.device)
+        notes = [LEAKY_NOTE] if self.description.leaky else []
+        if self.description.document["controller_is_input"]:
+            notes.append(CONTROLLER_INPUT_NOTE)
+        return replace(prediction, notes=(*notes, *prediction.notes))
+
+    def _source(
+        self, recording: str | PathLike[str] | pd.DataFrame | ArrayLike
+    ) -> Recordable | pd.DataFrame:
+        if isinstance(recording, pd.DataFrame):
+            return recording
+        if isinstance(recording, str | PathLike):
+            sources = recordings_of([Path(recording)], stored_layout(self.description.document))
+            if len(sources) != 1:
+                raise UserError(f"{recording}: holds {len(sources)} recordings; predict one by one")
+            return sources[0]
+        try:
+            samples = np.asarray(recording, np.float64)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"the recording is no array of numbers: {error}") from None
+        if samples.ndim != 2 or samples.shape[1] != len(self.channels):
+            raise UserError(
+                f"the recording has the shape {samples.shape}, the checkpoint needs (rows, "
+                f"{len(self.channels)}): one column for each of `channels`"
+            )
+        return pd.DataFrame(samples, columns=list(self.channels))
+
+
+def load(
+    checkpoint: str | PathLike[str], device: str = "auto", threads: int | None = None
+) -> Predictor:
+    """Loads a checkpoint, with the decoder.npz beside it if there is one.
+
+    Args:
+        device: auto (a CUDA GPU if there is one, else the CPU), cpu, cuda or mps.
+        threads: CPU threads of torch in this process, 1 for bit-exact repeats; None leaves them.
+
+    Raises UserError: a file is missing, damaged or of another version, or there is no such device.
+    """
+    path = Path(checkpoint)
+    selected = select_device(device, threads or torch.get_num_threads())
+    return Predictor(path, read_decoder(read_checkpoint(path, selected), path, selected), selected)
