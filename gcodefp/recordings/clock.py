@@ -57,7 +57,7 @@ def iso_texts(clock: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Dates with times that pandas reads as ISO 8601, and whether each has an offset from UTC."""
     texts = clock.astype("string").str.strip().str.replace(",", ".")
     texts = texts.str.replace(DOTTED_DATE, r"\3-\2-\1 ", regex=True)
-    has_offset = texts.str.contains(r"\d(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
+    has_offset = texts.str.contains(r"[\d.] ?(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
     return texts, has_offset & (texts.str.len() > len("2024-03-05"))
 
 

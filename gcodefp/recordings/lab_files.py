@@ -53,6 +53,11 @@ def name_of(recording: Recordable) -> str:
     return recording.name if isinstance(recording, LabRecording) else recording_name(recording)
 
 
+def session_of(recording: Recordable) -> str:
+    """Its session; empty without one."""
+    return recording.session if isinstance(recording, LabRecording) else ""
+
+
 def paths_of(recordings: Sequence[Recordable]) -> list[Path]:
     """All files of some recordings."""
     paths: list[Path] = []

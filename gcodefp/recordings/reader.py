@@ -226,14 +226,19 @@ def _check_fields(body: str, separator: str, headers: list[str]) -> None:
         rows = [row for row in reader if row not in ([], [""])]
     except csv.Error as error:
         is_open = "end of data" in str(error)
-        raise ValueError('a quote " is not closed' if is_open else str(error)) from None
+        where = f"{error}, in line {reader.line_num} below the header"
+        raise ValueError('a quote " is not closed' if is_open else where) from None
     for number, row in enumerate(rows, 1):
         if len(row) != len(headers):
             raise ValueError(
                 f"data row {number} has {len(row)} fields, the header {len(headers)}, separated by "
                 f"{separator!r} (one at the end of a row counts, too)"
             )
-    if rows and not headers[0].strip() and not any(row[-1].strip() for row in rows):
+    names = [columns.canonical_column(header)[0] for header in headers]
+    clock = names.index(columns.CLOCK) if columns.CLOCK in names else -1
+    is_timed = sum(bool(re.search(r"\d:\d\d", row[clock])) for row in rows) > len(rows) / 2
+    is_last_empty = not any(row[-1].strip() for row in rows)
+    if rows and not headers[0].strip() and is_last_empty and not is_timed:
         raise ValueError(
             "its first column has no name and its last one is empty: are all fields one column "
             "off? Remove the separators at the ends of the rows, or the empty column"

@@ -236,3 +236,13 @@ def test_german_columns_and_parquet_become_a_layout(
         assert line in written
     assert "20 lines from 1 to 20" in report
     assert " ! " not in report
+
+
+def test_a_clock_that_stands_still_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("acc", "time,ax\n0.1,1\n0.2,2\n0.3,1\n"), ("ctl", "time,line\n5,1\n")):
+        (tmp_path / f"files/{name}-a_001.csv").parent.mkdir(exist_ok=True)
+        (tmp_path / f"files/{name}-a_001.csv").write_text(text)
+    assert main([str(tmp_path / "files"), "--output", str(tmp_path / "inspection")]) == 0
+    assert "the clock does not advance" in capsys.readouterr().out

@@ -170,7 +170,8 @@ def _columns(
 
 
 def _flow(keys: Mapping[str, Any]) -> str:
-    return str(yaml.safe_dump(dict(keys), default_flow_style=True, sort_keys=False)).strip()
+    text = yaml.safe_dump(dict(keys), default_flow_style=True, sort_keys=False, width=1000)
+    return str(text).strip()
 
 
 def _clock_fix(recording: LabRecording, name: str, **changes: object) -> str:
@@ -239,7 +240,8 @@ def _labels(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterat
             fix = f"columns: {line_of(key, {'as': 'line', 'fill': 'hold'})}"
             yield Finding(name, f"{missing:.0%} of its rows have no line, and no label", fix)
         texts = reports.to_numpy(str)
-        share = float(((texts[:-2] == texts[2:]) & (texts[1:-1] != texts[:-2])).mean())
+        is_isolated = (texts[:-2] == texts[2:]) & (texts[1:-1] != texts[:-2])
+        share = float(is_isolated.sum() / len(texts))
         is_raw = key and recording.layout.sources[name].column(key).repair is None
         if is_raw and len(texts) >= EQUAL_ROWS and share > MAX_ISOLATED_SHARE:
             fix = f"columns: {line_of(key, {'as': 'line', 'repair': 'isolated'})}"
@@ -275,6 +277,8 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         return  # The reader compares them, or refuses.
     first = next((name for name in recording.layout.label_sources() if name in facts), min(facts))
     early = facts[first]
+    if early.end == early.start:
+        return  # Its clock stands still: the reader says so.
     for name, late in facts.items():
         shift = early.start - late.start
         common = min(late.end, early.end) - max(late.start, early.start)

@@ -31,7 +31,8 @@ from gcodefp.recordings.interpreter.tool_moves import (
 
 MAX_REPEATS = 1000
 MAX_TURNS = 10_000
-MAX_DWELL_SECONDS = 600.0
+MAX_DWELL_SECONDS = 60.0
+"""Of RS274, where Fanuc's milliseconds cannot be told from seconds."""
 MODES: dict[float, tuple[str, float | bool]] = {
     17: ("plane", 17), 18: ("plane", 18), 19: ("plane", 19),
     20: ("mm_per_unit", INCH_MM), 21: ("mm_per_unit", 1.0),
@@ -45,17 +46,22 @@ MOTIONS = {0.0, 1.0, 2.0, 3.0, *SPLINES, 33.0, 38.2, 38.3, 38.4, 38.5, 80.0, *ma
 NONMODAL = {4.0, 10.0, 28.0, 28.1, 30.0, 30.1, 52.0, 53.0, 92.0, 92.1, 92.2, 92.3}
 """They hold for their block alone; most use its axis words for themselves."""
 WITHOUT_MOTION = {
-    8.0, 9.0, 15.0, 40.0, 43.0, 43.1, 43.2, 49.0, 50.0, 61.0, 61.1, 64.0, 69.0, 96.0, 97.0,
+    8.0, 9.0, 13.1, 15.0, 40.0, 43.0, 43.1, 43.2, 44.0, 49.0, 50.0, 50.1, 61.0, 61.1, 64.0, 69.0,
+    96.0, 97.0, 103.0, 113.0, 187.0,
 }  # fmt: skip
 UNTRACED_MODES: dict[float, tuple[float, str]] = {
     7.0: (8.0, "diameter mode"),
+    12.1: (13.1, "polar interpolation"),
     16.0: (15.0, "polar coordinates"),
     **dict.fromkeys((41.0, 41.1, 42.0, 42.1), (40.0, "tool radius compensation")),
     51.0: (50.0, "scaling"),
+    51.1: (50.1, "mirroring"),
     68.0: (69.0, "rotated coordinates"),
+    68.2: (69.0, "a tilted plane"),
+    112.0: (113.0, "polar interpolation"),
 }
 """Modes that are not traced: the code that begins one -> the code that ends it, and its name."""
-WITHOUT_TARGET = {51.0, 68.0, 76.0}
+WITHOUT_TARGET = {51.0, 51.1, 68.0, 68.2, 76.0}
 """Their axis words are no target of a motion."""
 GROUPS = {
     **dict.fromkeys(MOTIONS - {80.0}, "motion"),
@@ -241,8 +247,13 @@ class ModalMachine:
         seconds = values.get("P", 0.0)
         if self._dialect.is_printer:
             seconds = values.get("S", seconds / 1000)
-        if not 0 <= seconds <= MAX_DWELL_SECONDS:
-            raise ValueError(f"a dwell of {seconds:g} s; is it in milliseconds?")
+        if seconds < 0:
+            raise ValueError("the dwell is negative")
+        if self._dialect is Dialect.RS274 and seconds > MAX_DWELL_SECONDS:
+            raise ValueError(
+                f"a dwell of {seconds:g} s is left out: is P in milliseconds? Write seconds, of "
+                f"more than {MAX_DWELL_SECONDS:g} in several G4"
+            )
         return (PathMove("dwell", self.position, self.position, seconds=seconds),)
 
     def _go_home(self, code: int, values: dict[str, float]) -> tuple[PathMove, ...]:

@@ -229,12 +229,17 @@ class ProgramFlow:
             if numbers & {2.0, 30.0}:
                 self._next = len(self._statements)
             elif 99.0 in numbers:
+                is_jump = bool(self._calls) and "P" in values
                 self._return()
+                if is_jump:
+                    raise ValueError("the jump of M99 P is not executed")
             elif 98.0 in numbers:
-                number = values.get("P", -1.0)
+                number, times = values.get("P", -1.0), values.get("L", values.get("K", 1.0))
                 if number not in self._programs:
                     raise ValueError(f"subprogram O{number:g} is not in this file")
-                self._call(self._programs[number] + 1, int(values.get("L", 1.0)), None)
+                self._call(self._programs[number] + 1, int(times), None)
+            elif 97.0 in numbers:
+                raise ValueError("calls of a line (M97) are not executed; write them as M98")
             else:
                 return step
         except ValueError as error:

@@ -189,6 +189,20 @@ def test_endless_programs_are_an_error(text: str, monkeypatch: pytest.MonkeyPatc
         interpret_program(text)
 
 
+def test_what_other_mills_do_differently_is_listed() -> None:
+    """Milliseconds, calls and jumps to N words, mirrors: silently they would be another path."""
+    text = (
+        "G21\nG44 H1 Z5\nG4 P500\nM97 P7\nG51.1 X0\nG1 X1 F10\nG50.1\nM98 P2 K2\nG4 P5\n"
+        "M30\nO2\nG1 Y1\nM99 P4\n"
+    )
+    run = interpret_program(text)
+    assert [line for line, *_ in run.not_understood] == [3, 4, 5, 6, 13]
+    assert [block.line for block in run.blocks][-6:] == [12, 13, 12, 13, 9, 10]
+    assert run.blocks[1].end_mm[2] == 5
+    printer = interpret_program("G4 S900\nG4 P90000", dialect=Dialect.MARLIN)
+    assert [block.moves[0].seconds for block in printer.blocks] == [900, 90]
+
+
 def test_what_cannot_be_traced_is_listed() -> None:
     run = interpret_program(
         "G21\nG41 D1\nG1 X1 F10\nG40\nX2\nG5 X3\nX#900\nG1 X1 X2\nG90 G91\nG68 R45\nY1\n"

@@ -65,6 +65,7 @@ SAME: dict[str, str | bytes] = {
     "CRLF": text(lineterminator="\r\n"),
     "a trailing comma everywhere": append(","),
     "an index column": str(recording_table().to_csv()),
+    "an index column, the last one empty": str(recording_table().assign(note=None).to_csv()),
     "a title above": "The title, of a recording\n\n" + text(),
     "blank rows": text().replace("\n", "\n\n") + "\n  \n",
     "padded names": with_header(spindle2__Ax=" spindle2.Ax ", gcode_line="gcode_line\t"),
@@ -94,6 +95,7 @@ FAULTY: dict[str, tuple[str | bytes, str]] = {
     "a row that is shorter": (
         row_7(lambda row: row.rpartition(",")[0]), "data row 7 has 17 fields",
     ),
+    "a quote within a quoted text": (row_7(lambda row: f'"a"b{row}'), "in line 7 below the header"),
     "a last row that is truncated": (text()[:-30], "data row 40 has 1"),
     "an index without a name": (numbered("{}", text()), "data row 1 has 19 fields"),
     "a trailing comma in data rows": (append(",", first=1), "data row 1 has 19 fields"),
