@@ -41,7 +41,7 @@ from gcodefp.reporting.comparison import (
     score_runs,
     sweep_file_of,
 )
-from gcodefp.reporting.figures.epochs import draw_compared
+from gcodefp.reporting.figures.epochs import Curve, draw_compared
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, interval_text, unit_format
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
@@ -242,13 +242,12 @@ def _write(
     ]
     table = pd.json_normalize(rows).reindex(columns=list(COLUMNS))
     write_text(folder / "compare.csv", table.to_csv(index=False, header=[*COLUMNS.values()]))
-    curves = {run.name: pd.DataFrame(run.history) for run in runs}
-    best_epochs = {run.name: run.content["best_epoch"] for run in runs}
+    curves = [Curve(r.name, pd.DataFrame(r.history), r.content["best_epoch"]) for r in runs]
     # The curves are of the val split, whatever is scored.
     warnings = [note for note in content["notes"] if note not in (TEST_NOTE, PROGRAM_NOTE)]
     with paper_style():
         figure = draw_compared(
-            curves, best_epochs, content["metric"], warnings, is_external=not content["scores"]
+            curves, content["metric"], warnings, is_external=not content["scores"]
         )
         save(figure, folder, "compare", warnings)
     logger.info("compare.json, compare.csv and the curves (compare.svg, .png) in %s", folder)

@@ -106,14 +106,21 @@ def executed_blocks(
     """
     is_new = np.append(True, (line[1:] != line[:-1]) | (program[1:] != program[:-1]))
     rows = np.flatnonzero(is_new).tolist()
+    indices = np.unique(program[program != UNKNOWN]).tolist()
+    executed = {index: _lines_of(programs, index) for index in indices}
     sequence: list[tuple[str, int | None]] = [(str(blocks[0]), rows[0])]
     for previous, row in pairwise(rows):
-        if program[previous] == program[row] != UNKNOWN and line[row] - line[previous] > 1:
-            own = programs.executed_program == program[row]
-            # A line with different blocks in two sessions counts once.
-            lines, first = np.unique(programs.executed_line[own], return_index=True)
-            is_between = (lines > line[previous]) & (lines < line[row])
-            missed = programs.executed_block[own][first[is_between]].tolist()
-            sequence += [(block, None) for block in missed]
+        if program[previous] == program[row] != UNKNOWN:
+            lines, texts = executed[program[row]]
+            begin, end = np.searchsorted(lines, [line[previous] + 1, line[row]])
+            sequence += [(block, None) for block in texts[begin:end].tolist()]
         sequence.append((str(blocks[row]), row))
     return sequence
+
+
+def _lines_of(programs: Programs, index: int) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """The executed lines of a program, ascending, and their blocks."""
+    own = programs.executed_program == index
+    # A line with different blocks in two sessions counts once.
+    lines, first = np.unique(programs.executed_line[own], return_index=True)
+    return lines, programs.executed_block[own][first]

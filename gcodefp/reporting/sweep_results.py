@@ -219,11 +219,15 @@ def read_table(
     for name in numbers:
         low, high = columns.get(name, (-np.inf, np.inf))
         parsed = pd.to_numeric(table[name], errors="coerce").astype(float)
-        is_required = name in REQUIRED or (name == "seconds" and runs is not None)
+        # Another program may log a metric that is called as one of them.
+        is_required = name in columns and (
+            name in REQUIRED or (name == "seconds" and runs is not None)
+        )
         wrong = parsed.isna() & (table[name].notna() | is_required)
         wrong |= (parsed < low) | (parsed > high) | ((parsed % 1 != 0) & (name == "epoch"))
         _refuse(path, table, name, wrong)
-        table[name] = parsed.astype(int) if name in ("epoch", "pid") else parsed
+        is_whole = name in columns and name in ("epoch", "pid")
+        table[name] = parsed.astype(int) if is_whole else parsed
     if runs is None:
         names = table["run"].str.fullmatch(r"\d{1,9}").fillna(False).astype(bool)
         _refuse(path, table, "run", ~names)

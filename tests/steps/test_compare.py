@@ -111,6 +111,17 @@ def test_runs_are_compared_on_the_same_recordings(
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_runs_of_one_name_in_two_results_folders_have_a_curve_each(
+    made: Path, results: Path, tmp_path: Path
+) -> None:
+    name = f"{sweeps(made)[0]}/0000"
+    folders = [str(each / "runs" / name) for each in (made, results)]
+    assert compared(made, *folders, "--output", str(tmp_path)) == 0
+    figure = (tmp_path / "compare.svg").read_text(encoding="utf-8")
+    assert "Learning curves of 2 runs" in figure
+    assert figure.count(f">{name}</text>") == 2
+
+
 @pytest.mark.parametrize(
     ("difference", "answer"),
     [

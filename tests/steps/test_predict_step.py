@@ -16,10 +16,16 @@ from new_recordings import predict as run
 from recording_files import clock_text, write_recording
 
 from gcodefp import calibrate
-from gcodefp.evaluation.prediction import PREDICTION_FORMAT, TABLE_COLUMNS
+from gcodefp.evaluation.prediction import (
+    PREDICTION_FORMAT,
+    TABLE_COLUMNS,
+    Candidate,
+    RecordingPrediction,
+)
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING
 from gcodefp.files import sha256
 from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.reporting.figures.predicted import draw_predicted
 
 NAME = "job 7 (new)"
 COMMENT = re.compile(r"\(confidence (\d\.\d\d), rows (\d+)-(\d+), line (\d+), with median lag \d")
@@ -319,3 +325,20 @@ def test_no_recording_is_overwritten_and_no_name_is_predicted_twice(
     other = write_recording(tmp_path / "other" / "x_aligned.csv.gz", new_recording("face_009"))
     assert run(checkpoint, tmp_path / "out", recording, other) == 1
     assert "two recordings are called 'x'" in capsys.readouterr().err
+
+
+def test_a_path_without_heights_is_drawn() -> None:
+    """As of a laser, whose program has no Z."""
+    count = 20
+    position_mm = np.stack([np.arange(count), np.arange(count) % 3, np.full(count, np.nan)], axis=1)
+    share, text = np.full(count, 0.9), np.full(count, "G1 X1")
+    of_rows = {"row": np.arange(count, dtype=np.int32), "line": np.arange(count), "block": text,
+               "position_mm": position_mm.astype(float), "confidence": share,
+               "median_lag_confidence": share, "greedy_block": text}  # fmt: skip
+    one = (Candidate("laser", 1.0),)
+    predicted = RecordingPrediction(
+        "laser_1", **of_rows, agreement=1.0, refusal=None, speed=1.0, program_rows=count,
+        programs=one, operations=one, notes=(),
+    )  # fmt: skip
+    figure = draw_predicted(predicted, [])
+    assert "X (mm)" in [axes.get_xlabel() for axes in figure.axes]

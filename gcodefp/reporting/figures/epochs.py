@@ -1,8 +1,8 @@
 """Runs epoch by epoch: curves of a sweep and of compared runs, and a map of early stopping."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -123,9 +123,16 @@ COMPARED_STYLES = (
 """Colour and line of each compared run; they differ without colour too."""
 
 
+class Curve(NamedTuple):
+    """A compared run; runs of several results folders may have one name."""
+
+    name: str
+    table: pd.DataFrame  # what was measured after each epoch
+    best_epoch: int | None
+
+
 def draw_compared(
-    tables: Mapping[str, pd.DataFrame],
-    best_epochs: Mapping[str, int | None],
+    curves: Sequence[Curve],
     metric: str,
     warnings: Sequence[str],
     is_external: bool = False,
@@ -133,30 +140,32 @@ def draw_compared(
     """A panel for the metric and one for the loss, where they were logged.
 
     Args:
-        tables, best_epochs: name of a run -> what was measured after each epoch, and its best one.
         warnings: shown in red above the title.
         is_external: whether another program trained the runs.
     """
-    columns = _drawable([metric, LOSS], [*tables.values()])
+    columns = _drawable([metric, LOSS], [curve.table for curve in curves])
     if not columns:
         return paper.placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
     step = "step" if is_external else "epoch"
     fig, panels = _panels(columns, step)
     # The legend has a row for each run, since names are long.
-    fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(tables))
+    fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
     for axes, column in zip(panels, columns, strict=True):
-        styles = dict(zip(tables, cycle(COMPARED_STYLES), strict=False))
-        having = {name: t.dropna(subset=[column]) for name, t in tables.items() if column in t}
-        for name, table in having.items():
-            colour, line = styles[name]
+        drawn = []
+        for curve, (colour, line) in zip(curves, cycle(COMPARED_STYLES), strict=False):
+            if column not in curve.table:
+                continue
+            table = curve.table.dropna(subset=[column])
             axes.plot(table["epoch"], table[column], color=colour, linestyle=line, linewidth=1.4,
-                      label=name, **_lone_marker(table))  # fmt: skip
-            _circle(axes, table, column, best_epochs[name], colour, step)
-        _finish(axes, column, pd.concat([table[column] for table in having.values()]))
-    lines = [line for line in panels[0].get_lines() if line.get_label() in tables]
+                      label=curve.name, **_lone_marker(table))  # fmt: skip
+            _circle(axes, table, column, curve.best_epoch, colour, step)
+            drawn.append(table[column])
+        _finish(axes, column, pd.concat(drawn))
+    names = {curve.name for curve in curves}
+    lines = [line for line in panels[0].get_lines() if line.get_label() in names]
     fig.legend(handles=lines, loc="outside lower left", ncols=1)
     split = "" if is_external else "val split; "
-    title = f"Learning curves of {len(tables)} runs"
+    title = f"Learning curves of {len(curves)} runs"
     paper.add_head(fig, title, f"{split}circles are the best {step}s", warnings)
     return fig
 

@@ -23,7 +23,7 @@ def draw_predicted(predicted: RecordingPrediction, warnings: Sequence[str]) -> F
     """The path from above, its height, and how probable the block of each row is."""
     x, y, z = predicted.position_mm.T
     rows = predicted.row.astype(float)
-    has_path = bool((np.isfinite(x) & np.isfinite(y) & np.isfinite(z)).any())
+    has_path = bool((np.isfinite(x) & np.isfinite(y)).any())
     fig = paper.new_figure(paper.PAGE_INCHES, PATH_INCHES + 0.2 if has_path else 1.8)
     names = {"p": "path", "z": "z", "c": "confidence"}
     drawn = fig.subplot_mosaic("pz;pc" if has_path else "c",

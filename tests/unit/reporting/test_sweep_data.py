@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sweep_results import MOMENTUM, OPTIMIZER, swept
 from gcodefp.reporting import sweep_data
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
+from gcodefp.reporting.sweep_results import CURVE_COLUMNS, read_table
 from gcodefp.reporting.templates import environment
 
 
@@ -103,6 +105,14 @@ def test_curves_are_of_metric_and_loss_the_best_runs_shown(results: Results) -> 
     made = swept(results, 5, {"dropout": MOMENTUM})
     shown = [line["visible"] for line in learning_curves(made)[0]["data"]]
     assert shown == [True, True, True, "legendonly", "legendonly"]
+
+
+def test_a_program_may_log_seconds_and_pid_at_some_steps_only(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text("run,epoch,loss,seconds,pid\n0000,1,0.5,nan,nan\n0000,2,0.4,3.5,7.5\n")
+    table = read_table(path, CURVE_COLUMNS, pd.DataFrame({"run": ["0000"]}))
+    assert table["seconds"].dropna().tolist() == [3.5]
+    assert table["pid"].dropna().tolist() == [7.5]
 
 
 def test_missing_and_infinite_curves_are_no_error(results: Results) -> None:
