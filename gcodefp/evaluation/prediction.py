@@ -129,8 +129,9 @@ class RecordingPrediction:
             )
         return warnings
 
+    @property
     def blocks(self) -> pd.DataFrame:
-        """A line for each group of neighbouring rows of one line: the columns of NAME.csv."""
+        """A row for each group of neighbouring rows of one line: the columns of NAME.csv."""
         starts = _group_starts(self.line, self.block)
         ends = np.append(starts[1:], len(self.row))
         position_mm = self.position_mm[ends - 1]
@@ -291,7 +292,7 @@ def gcode_text(
         clock: (N,) the recording's clock at each row, for the comments.
     """
     lines = _head(prediction, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))
-    table = prediction.blocks()
+    table = prediction.blocks
     for first, block in zip(table.index.tolist(), table.itertuples(), strict=True):
         annotation = (
             f"confidence {block.confidence:.2f}, rows {block.first_row}-{block.last_row}, "
@@ -332,7 +333,7 @@ def _head(prediction: RecordingPrediction, checkpoint: str, notes: Sequence[str]
 
 def table_text(prediction: RecordingPrediction) -> str:
     """CSV with one line per block; an unknown position is empty."""
-    table = prediction.blocks()
+    table = prediction.blocks
     for name in TABLE_COLUMNS[4:]:
         form = "{:.3f}" if name.endswith("_mm") else "{:.4f}"
         table[name] = table[name].map(form.format, na_action="ignore")
