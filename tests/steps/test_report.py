@@ -241,6 +241,7 @@ def test_details_of_sweep_winner_and_costs(leaky: list[str], pictures: Path) -> 
     results = results_of(leaky)
     page = render(results, pictures)
     assert "1,000 parameters, 9.5 s on cpu.</p>" in page
+    assert "This val score does not compare with the test numbers" in page
     assert "4 runs; method random" in page
     assert "trained again, as a process" not in page
     runs, work = results.runs.copy(), results.work.copy()
