@@ -57,6 +57,7 @@ from gcodefp.recordings.gcode import Word, parse_block
 from gcodefp.recordings.lab_files import list_recordings, paths_of
 from gcodefp.recordings.layout import Layout, describe_layout, read_optional_layout
 from gcodefp.recordings.loading import Excluded, load_recordings
+from gcodefp.recordings.reader import SIMULATION_MARK
 
 logger = logging.getLogger("gcodefp.preprocess")
 
@@ -141,6 +142,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     write_programs(arguments.output / PROGRAMS_FILE, programs)
     document = {
         "provenance": provenance(paths_of(sources)),
+        "simulated": (arguments.recordings / SIMULATION_MARK).is_file(),
         "leaky": arguments.split == "window",
         **_describe_options(arguments),
         **_describe_files(splits, names, programs, arguments.output),

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.files import write_text
+from gcodefp.recordings.reader import SIMULATION_MARK
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.simulation.recording import simulate_recordings
 
@@ -40,6 +42,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
     programs = list(dict.fromkeys(arguments.programs))
     count, seed = arguments.recordings_per_program, arguments.seed
     paths = simulate_recordings(arguments.output, count, seed, programs)
+    write_text(arguments.output / SIMULATION_MARK, "gcodefp.simulate wrote these recordings\n")
     logger.info("wrote %d files to %s", len(paths), arguments.output)
 
 

@@ -34,6 +34,8 @@ MAX_ROWS = 200_000
 MAX_HEADER_CHARACTERS = 100_000
 MAX_LINES_BEFORE_HEADER, MIN_HEADER_NAMES = 20, 2
 SEPARATORS = (",", ";", "\t", "|")
+SIMULATION_MARK = ".simulated"
+"""A hidden file beside recordings that were simulated."""
 _CSV = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 

@@ -37,8 +37,7 @@ PROTOCOLS_REBUILD = "snakemake --cores all protocols"
 PIPELINE_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
 """Predictor of PIPELINE -> what it decodes."""
 NO_VERDICT = (
-    "One split earns no verdict, as other recordings and another training may give other numbers: "
-    f"{PROTOCOLS_REBUILD} repeats split and training, and gives one."
+    f"One split earns no verdict: {PROTOCOLS_REBUILD} repeats split and training, and gives one."
 )
 DECODED = {
     NETWORK_ALONE: "The network alone decodes: templates of the programs did not help on val.",
@@ -56,39 +55,61 @@ class OneSplit(NamedTuple):
     """What one split shows.
 
     Attributes:
+        answers: question -> a short sentence.
         conclusion: that it is no verdict.
-        evidence: the primary metric of the pipeline and of the best baselines.
-        caveat: a limitation of the intervals; may be empty.
+        evidence: the best baselines, and what decodes.
+        tested_on: how many rows and recordings, and whether they are new.
     """
 
+    answers: dict[str, str]
     conclusion: str
     evidence: str
-    caveat: str
+    tested_on: str
 
 
 def one_split(results: Results) -> OneSplit:
     """The numbers of the pipeline's own test split, as sentences."""
-    scores = results.evaluation["models"]
-    shares = " and ".join(
-        f"{interval(scores[name][PRIMARY])} from {title}" for name, title in PIPELINE_TITLES.items()
-    )
-    evidence = (
-        f"Right program, and time in it {METRICS[PRIMARY].title}: {shares}, on "
-        f"{_tested_on(results.evaluation)}."
-    )
+    scores, sentences = results.evaluation["models"], []
     for name, title in PIPELINE_TITLES.items():
         if baseline := best_baseline(scores, name):
             gain = difference(results, name, baseline)
             points = interval_text(gain, "+.1f", unit=" percentage points")
-            evidence += (
-                f" The best baseline for {title} is {baseline} with "
-                f"{interval(scores[baseline][PRIMARY])}; the difference is {points}."
+            sentences.append(
+                f"The best baseline for {title} is {baseline} with "
+                f"{interval(scores[baseline][PRIMARY])} {METRICS[PRIMARY].title}; the difference "
+                f"is {points}."
             )
-    evidence += f" {DECODED[results.evaluation['decoder']['emissions']]}"
+    evidence = " ".join([*sentences, DECODED[results.evaluation["decoder"]["emissions"]]])
     warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
-    is_small = results.evaluation["recordings"] < MIN_RECORDINGS
-    caveat = f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are rough."
-    return OneSplit(warning + NO_VERDICT, evidence, caveat if is_small else "")
+    tested_on = _tested_on(results.evaluation)
+    return OneSplit(_answers(results), warning + NO_VERDICT, evidence, tested_on)
+
+
+def _answers(results: Results) -> dict[str, str]:
+    """Which program, where in it, what was executed, and what is in doubt."""
+    evaluation, rows = results.evaluation, results.dataset["window"]["rows"]
+    windows, whole = (evaluation["models"][name] for name in PIPELINE_TITLES)
+    count, program = evaluation["recordings"], whole["program"]
+    recordings = f"{count} test recording{'s' * (count != 1)}"
+    right = f"{interval(program)} of the time in {recordings}"
+    if program["value"] == 1:
+        right = f"{count} of {recordings}"
+    seconds = rows * results.dataset["programs"]["step_seconds"]
+    doubts = [f"{recordings} of one split and one training; others may give other numbers"]
+    if count < MIN_RECORDINGS:
+        doubts.append(f"with fewer than {MIN_RECORDINGS} the intervals themselves are rough")
+    if doubtful := len(evaluation["doubtful_lags"]):
+        doubts.append(f"the lag, and so the true time, is doubtful in {doubtful}")
+    return {
+        "Which program": f"Right in {right}.",
+        "Where in it": f"{METRICS[PRIMARY].title.capitalize()} in {interval(windows[PRIMARY])} of "
+        f"the time after {seconds:.3g} s of listening ({rows} rows), and in "
+        f"{interval(whole[PRIMARY])} with whole recordings.",
+        "What was executed": f"{METRICS['gcode_error_rate'].title} "
+        f"{interval(whole['gcode_error_rate'])}, {METRICS['segment_f1'].title} "
+        f"{interval(whole['segment_f1'])}, with whole recordings.",
+        "Doubts": f"{'; '.join(doubts)}.",
+    }
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:

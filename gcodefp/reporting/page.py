@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import MODEL, PRIMARY, WHOLE
-from gcodefp.reporting.claims import best_baseline, difference, one_split
+from gcodefp.evaluation.names import MODEL
+from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.paper import stems_of
 from gcodefp.reporting.page_tables import (
     cleaning_table,
     control_summary,
     cost_tables,
-    interval_cell,
     ladder_table,
     metric_table,
     pareto_table,
@@ -31,10 +30,7 @@ from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
     DETAIL_METRICS,
     MAIN_METRICS,
-    PRIMARY_ROWS,
     SPLIT_BY,
-    interval,
-    interval_text,
     logged_metric,
 )
 
@@ -107,7 +103,6 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
         "sections": SECTIONS,
         "verdicts": section["verdicts"],
         "split": one_split(results),
-        "key_numbers": key_numbers(results),
         "evaluation": evaluation,
         "model": MODEL,
         "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
@@ -116,22 +111,10 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
         "controls": control_summary(evaluation),
         "protocols": section,
         "dataset": dataset,
+        "is_simulated": results.is_simulated,
         "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
         "cleaning": cleaning_table(dataset),
     }
-
-
-def key_numbers(results: Results) -> list[dict[str, Any]]:
-    """PRIMARY of gcodefp and of the best baseline, their difference, and whole recordings."""
-    scores = results.evaluation["models"]
-    texts = [(interval(scores[MODEL][PRIMARY]), f"{PRIMARY_ROWS}, from windows", True)]
-    if baseline := best_baseline(scores):
-        gain = interval_text(difference(results, MODEL, baseline), "+.1f")
-        title = f"by the best baseline, {baseline}"
-        texts += [(interval(scores[baseline][PRIMARY]), title, False)]
-        texts += [(gain, "percentage points between them", True)]
-    texts += [(interval(scores[WHOLE][PRIMARY]), "from whole recordings", True)]
-    return [{"cell": interval_cell(t), "title": title, "is_own": own} for t, title, own in texts]
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -237,6 +237,11 @@ class Results(SweepResults):
         return (*warnings, *map(CONTROL_NOTE.format, leaks))
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the recordings are; of datasets of earlier versions nobody knows."""
+        return self.dataset.get("simulated") is True
+
+    @property
     def documents(self) -> dict[str, JsonContent]:
         """File -> its content, of all JSON documents."""
         return {

@@ -100,7 +100,7 @@ def _dimension(
 
 
 def learning_curves(results: SweepResults) -> list[Figure]:
-    """The metric and the loss over epochs, a line for each of the best runs.
+    """The metric and the loss over epochs, if they have values; a line for each of the best runs.
 
     The first few are shown, the others once they are chosen in the legend.
     """
@@ -112,7 +112,8 @@ def learning_curves(results: SweepResults) -> list[Figure]:
     return [
         _curves({name: curves[name] for name in runs}, metric, results.step)
         for metric in metrics
-        if metric in results.curves and runs
+        if metric in results.curves
+        and any(np.isfinite(curves[name][metric].to_numpy(float)).any() for name in runs)
     ]
 
 

@@ -1,5 +1,6 @@
 """The step that draws all figures of small files, as the steps before would write them."""
 
+import json
 import re
 import subprocess
 import sys
@@ -43,13 +44,17 @@ def test_every_figure_is_drawn_and_marked_and_repeats_bit_by_bit(
         assert CONTROLLER_NOTE in shown
 
 
-def test_titles_are_left_out_and_warnings_are_not(pipeline: list[str], tmp_path: Path) -> None:
-    shown = []
-    for flags in ([], ["--no-titles"]):
+def test_titles_are_left_out_and_warnings_are_not(tmp_path: Path) -> None:
+    pipeline = write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1), leaky=True)
+    dataset, shown = tmp_path / "dataset.json", []
+    for flags, is_simulated in (([], False), ([], True), (["--no-titles"], True)):
+        content = json.loads(dataset.read_text()) | {"simulated": is_simulated}
+        dataset.write_text(json.dumps(content))
         assert figures.main([*pipeline, *flags, "--output", str(tmp_path)]) == 0
         svg = (tmp_path / "accuracy.svg").read_text()
-        shown.append(["Within 1 s: gcodefp" in svg, "test split: " in svg, LEAKY_NOTE in svg])
-    assert shown == [[True] * 3, [False, False, True]]
+        words = ("Within 1 s: gcodefp", "test split: ", LEAKY_NOTE, "simulated recordings; ")
+        shown.append([text in svg for text in words])
+    assert shown == [[True, True, True, False], [True] * 4, [False, False, True, False]]
 
 
 def test_the_register_needs_no_matplotlib() -> None:

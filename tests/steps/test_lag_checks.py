@@ -45,6 +45,7 @@ def test_group_that_disagrees_makes_a_lag_doubtful(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = described(recordings, tmp_path / "dataset")
+    assert document["simulated"]
     assert document["lags"]["groups"] == GROUPS
     assert document["lags"]["max_seconds"] == 14
     warnings = [line for line in capsys.readouterr().err.splitlines() if "doubtful" in line]

@@ -23,7 +23,7 @@ from gcodefp.evaluation.names import ELAPSED, FILTER, MAJORITY, MODEL, NEIGHBOUR
 from gcodefp.evaluation.verdicts import MIN_FOLDS
 from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.page import key_numbers, render, versions
+from gcodefp.reporting.page import render, versions
 from gcodefp.reporting.page_tables import NOTHING, ladder_table, metric_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import (
@@ -131,18 +131,30 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
         assert "../y/z" in page
 
 
-def test_key_numbers_are_of_network_baseline_difference_and_recordings(leaky: list[str]) -> None:
-    results = results_of(leaky)
-    assert "never seen" not in one_split(results).evidence
-    own, baseline, gain, whole = key_numbers(results)
-    score = results.evaluation["models"][MODEL][PRIMARY]
-    low, high = (100 * score[key] for key in ("low", "high"))
-    assert own["cell"] == (f"{100 * score['value']:.1f} %", f"[{low:.1f}, {high:.1f}]")
-    assert baseline["title"] == f"by the best baseline, {NEIGHBOUR}"
-    points = float(own["cell"].value[:-2]) - float(baseline["cell"].value[:-2])
-    assert float(gain["cell"].value) == pytest.approx(points, abs=0.11)
-    assert " ".join(whole["cell"]) == interval(results.evaluation["models"][WHOLE][PRIMARY])
-    assert [each["is_own"] for each in (own, baseline, gain, whole)] == [True, False, True, True]
+def test_the_first_screen_answers_what_is_asked_and_names_doubts(
+    results: Results, pictures: Path
+) -> None:
+    page = render(results, pictures)
+    assert "Simulated" not in page
+    models, count = results.evaluation["models"], results.evaluation["recordings"]
+    windows, whole = models[MODEL], models[WHOLE]
+    program, where, executed, doubts = one_split(results).answers.values()
+    assert program == f"Right in {count} of {count} test recordings."
+    assert f"{interval(windows[PRIMARY])} of the time after 1 s of listening (4 rows)" in where
+    assert f"{interval(whole[PRIMARY])} with whole recordings" in where
+    assert interval(whole["gcode_error_rate"]) in executed
+    assert interval(whole["segment_f1"]) in executed
+    assert doubts.startswith(f"{count} test recordings of one split and one training")
+    assert "doubtful" not in doubts
+    assert page.index(f"<dd>{program}") < page.index(f"<dd>{doubts}") < page.index("<section")
+    worse = {**models, WHOLE: {**whole, "program": SHARE}}
+    evaluation = {**results.evaluation, "models": worse, "doubtful_lags": ["face_1", "face_2"]}
+    dataset = {**results.dataset, "simulated": True}
+    odd = replace(results, evaluation=evaluation, dataset=dataset)
+    program, _, _, doubts = one_split(odd).answers.values()
+    assert program == f"Right in {interval(SHARE)} of the time in {count} test recordings."
+    assert "the lag, and so the true time, is doubtful in 2" in doubts
+    assert "<b>Simulated recordings.</b>" in render(odd, pictures)
 
 
 def test_missing_files_are_named_with_their_remedy(
@@ -237,6 +249,7 @@ def test_details_of_sweep_winner_and_costs(leaky: list[str], pictures: Path) -> 
     results = results_of(leaky)
     page = render(results, pictures)
     assert "1,000 parameters, 9.5 s on cpu.</p>" in page
+    assert "This val score does not compare with the test numbers" in page
     assert "4 runs; method random" in page
     assert "trained again, as a process" not in page
     runs, work = results.runs.copy(), results.work.copy()
@@ -350,8 +363,7 @@ def test_the_verdicts_of_the_protocols_stand_above_the_numbers_of_one_split(
     assert all(rival in conclusion for _, conclusion in claims(page))
     assert "means over 5 splits by recording, each with a training of its own" in page
     assert "earns no verdict" not in page
-    verdict, numbers = page.index('<section class="verdict'), page.index('<ul class="numbers">')
-    assert verdict < page.index("On the test split of this dataset alone: Right program") < numbers
+    assert page.index('<section class="verdict') < page.index("The best baseline for windows")
     write_table(path, results.winner, count=MIN_FOLDS - 1)
     page = render(results, pictures, path)
     assert [kind for kind, _ in claims(page)] == ["undecided", "undecided"]

@@ -107,6 +107,14 @@ def test_nothing_is_wider_than_the_screen(page: Page) -> None:
     page.evaluate("for (const part of document.querySelectorAll('details')) part.open = false")
 
 
+def test_a_printed_page_is_no_wider_than_a_sheet(browser: Browser, written: Path) -> None:
+    with visit(browser, written, (718, 1046)) as page:  # A4 with margins of 10 mm.
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") == 718
+        assert not page.locator("nav").is_visible()
+        assert page.locator(".answers dd").last.is_visible()
+
+
 def test_every_picture_is_drawn(page: Page) -> None:
     widths = page.evaluate("[...document.images].map((image) => image.naturalWidth)")
     assert len(widths) == len(FIGURES) - 1, "without two objectives"

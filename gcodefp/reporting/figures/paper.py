@@ -96,6 +96,8 @@ def draw_figure(stem: str, results: SweepResults) -> Figure:
         figure, title, subtitle = draw(results)
     except NothingToDraw as nothing:
         return placeholder(record.title, str(nothing), results.warnings)
+    if isinstance(results, Results) and results.is_simulated:
+        subtitle = f"simulated recordings; {subtitle}".removesuffix("; ")
     add_head(figure, title, subtitle, results.warnings)
     drawn: Figure = figure
     return drawn

@@ -66,7 +66,8 @@ def draw_toolpath(results: Results) -> paper.Drawn:
     which = "all" if len(shown) == len(ranking) else f"{len(shown)} of"
     subtitle = (
         f"test split: {which} {paper.plural(len(ranking), 'recording')}, each predicted as a "
-        f"whole; in the titles the share of rows with the exact line{_distance(shown)}"
+        "whole; in the titles the share of rows with the exact line by the controller's clock"
+        f"{_distance(shown)}"
     )
     return fig, _title(results, ranking), subtitle
 

@@ -117,7 +117,10 @@ def test_a_program_may_log_seconds_and_pid_at_some_steps_only(tmp_path: Path) ->
 
 def test_missing_and_infinite_curves_are_no_error(results: Results) -> None:
     infinite = replace(results, curves=results.curves.assign(**{"val/loss": np.inf}))
-    assert learning_curves(infinite)[1]["data"][0]["y"] == [None] * 3
+    assert learning_curves(infinite) == learning_curves(results)[:1]
+    loss = results.curves["val/loss"].where(results.curves["epoch"] > 1, np.inf)
+    late = replace(results, curves=results.curves.assign(**{"val/loss": loss}))
+    assert learning_curves(late)[1]["data"][0]["y"] == [None, 2.5, 1.6667]
     (only,) = learning_curves(replace(results, curves=results.curves.drop(columns="val/loss")))
     assert only["data"][0]["y"] == [0.21, 0.41, 0.61]
     empty = pd.DataFrame(columns=results.curves.columns)
