@@ -14,8 +14,9 @@ from pathlib import Path
 from gcodefp.command_line import not_negative, run_step, step_parser
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.detection.detector import fit_detector, placed_recordings, write_detector
-from gcodefp.detection.evaluation import DETECTION_FORMAT, evaluate_detector
+from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.reading import read_dataset
+from gcodefp.detection.verdict import DETECTION_FORMAT
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
 

@@ -35,6 +35,7 @@ from gcodefp.detection.template import (
 from gcodefp.detection.verdict import (
     FALSE_ALARM_RATE,
     MIN_LEVEL,
+    REBUILD,
     Calibration,
     Judgement,
     judge,
@@ -43,10 +44,8 @@ from gcodefp.detection.verdict import (
 )
 from gcodefp.errors import UserError
 from gcodefp.files import read_arrays, write_arrays
-from gcodefp.model.templates import passed_states
 from gcodefp.programs.lag import moving_average
 
-REBUILD = "snakemake --cores all --forcerun fit_detector"
 LEAST_RECORDINGS = 3
 """Good recordings of a program without which it cannot be judged."""
 FOLDS = 20
@@ -154,6 +153,9 @@ def placed_recordings(
     recordings: Sequence[EvenRecording], splits: Sequence[Split], description: Description
 ) -> list[PlacedRecording]:
     """The recordings of some splits, on the states of their lag-corrected labels."""
+    # torch takes seconds to import, and judge needs none.
+    from gcodefp.model.templates import passed_states
+
     programs, by_name = description.programs, {even.recording.name: even for even in recordings}
     placed = []
     for split in splits:

@@ -22,7 +22,6 @@ from gcodefp.programs.lag import moving_average
 
 logger = logging.getLogger("gcodefp.detection")
 
-DETECTION_FORMAT = "gcodefp-detection-1"
 RATES = (0.01, 0.05)
 RESAMPLES = 1000
 LIVE_RATE = 0.05

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from gcodefp.detection.deviations import EXTRA, MISSING, TWO_SIDED, Segment, Statistics
 from gcodefp.detection.template import Array
 
+DETECTION_FORMAT = "gcodefp-detection-1"
+REBUILD = "snakemake --cores all --forcerun fit_detector"
 FALSE_ALARM_RATE = 0.01
 TAIL_SHARE = 0.2
 """Share of the good recordings to which the Pareto tail is fitted."""
