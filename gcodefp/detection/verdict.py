@@ -10,14 +10,21 @@ promised.
 Shapes: R good recordings, S statistics, K programs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.detection.deviations import EXTRA, MISSING, TWO_SIDED, Segment, Statistics
+from gcodefp.detection.deviations import (
+    EXTRA,
+    MISSING,
+    SHORTEST_SECONDS,
+    TWO_SIDED,
+    Segment,
+    Statistics,
+)
 from gcodefp.detection.template import Array
 
 DETECTION_FORMAT = "gcodefp-detection-1"
@@ -31,7 +38,9 @@ recordings without an odd one says little on the next odd one."""
 FLOORS = Statistics(length=0.5, stretch=0.5, start=0.5, end=0.5, gain=1.0, fit=0.02, level=0.02,
                     drift=0.5)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
-USED = tuple(name for name in Statistics._fields if name != "drift")
+STEADY_SECONDS = 3.0
+"""Where nine of ten good recordings are as equally long, their length says what lacks; where logs
+begin and end by hand, the alignment's ends do."""
 POOLING_P = 0.01
 """Programs whose scores differ with a lower p-value (Kruskal-Wallis) are calibrated apart."""
 PAUSE_SECONDS = 3.0
@@ -77,9 +86,9 @@ class Calibration:
 
     def scores(self) -> Array:
         """Scores of the good recordings, each by the tails of the others, (R,)."""
-        every = self.all_deviations()
+        every, used = self.all_deviations(), self.used()
         return np.array([
-            max(tail_scores(row, np.delete(every, index, 0)).values())
+            max(tail_scores(row, np.delete(every, index, 0), used).values())
             for index, row in enumerate(every)
         ])  # fmt: skip
 
@@ -88,16 +97,23 @@ class Calibration:
         """Whether the scores of all programs calibrate each."""
         return not self.pooled_p < POOLING_P
 
+    def used(self) -> tuple[str, ...]:
+        """The statistics that are compared."""
+        lengths = self.all_deviations()[:, Statistics._fields.index("length")]
+        is_steady = np.quantile(lengths, 0.9) <= STEADY_SECONDS
+        unused = ("start", "end", "drift") if is_steady else ("length", "drift")
+        return tuple(name for name in Statistics._fields if name not in unused)
+
     def comparable(self, program: int) -> NDArray[np.bool_]:
         """The good recordings that a recording of the program is compared with, (R,)."""
         return np.full(len(self.program), True) if self.is_pooled else self.program == program
 
 
-def tail_scores(deviations: Array, good: Array) -> dict[str, float]:
-    """Statistic -> -log10 of its tail probability; deviations (S,), those of good ones (R, S)."""
+def tail_scores(deviations: Array, good: Array, used: Collection[str]) -> dict[str, float]:
+    """Used statistic -> -log10 of its tail probability; deviations (S,), of good ones (R, S)."""
     scores = {}
     for index, name in enumerate(Statistics._fields):
-        if name not in USED:
+        if name not in used:
             continue
         value, reference = float(deviations[index]), np.sort(good[:, index])
         tail = max(1, int(len(reference) * TAIL_SHARE))
@@ -159,7 +175,8 @@ def judge(
         good_scores: (R,) of `calibration.scores()`.
         rate: of false alarms that is asked for.
     """
-    scores = tail_scores(calibration.deviations(statistics, program), calibration.all_deviations())
+    own = calibration.deviations(statistics, program)
+    scores = tail_scores(own, calibration.all_deviations(), calibration.used())
     reference = good_scores[calibration.comparable(program)]
     rank = np.sort(reference)[::-1]
     p_value = float((1 + (reference >= max(scores.values())).sum()) / (len(reference) + 1))
@@ -202,16 +219,15 @@ def name_verdict(
     if -statistics.level < MIN_LEVEL:
         best = int(np.argmax(levels))
         return ANOTHER if best != program and levels[best] > MIN_LEVEL else UNKNOWN
-    alarms, usually = judgement.alarms, Statistics(*usual)
-    too_short = statistics.length < usually.length
+    alarms, usually = set(judgement.alarms), Statistics(*usual)
     worst = max(segments, key=lambda segment: segment.seconds, default=None)
-    if "end" in alarms or (too_short and worst and worst.kind == MISSING and worst.first > 0
-                           and statistics.end >= worst.seconds > usually.end + 1):  # fmt: skip
-        return STOPPED
-    if "start" in alarms:
-        return LATE
+    for name, verdict in (("end", STOPPED), ("start", LATE)):
+        lacks = getattr(statistics, name)
+        is_worst = worst is not None and worst.kind == MISSING and lacks >= worst.seconds
+        if lacks > getattr(usually, name) + SHORTEST_SECONDS and (name in alarms or is_worst):
+            return verdict
     if worst and worst.kind == EXTRA and worst.seconds >= PAUSE_SECONDS:
         return PAUSED
-    if {"length", "stretch"} & set(alarms) and not {"gain", "fit", "level"} & set(alarms):
-        return SHORT if too_short else LONG
+    if alarms & {"length", "stretch"} and not alarms & {"gain", "fit", "level"}:
+        return SHORT if statistics.length < usually.length else LONG
     return DEVIATES

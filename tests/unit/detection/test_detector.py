@@ -143,7 +143,20 @@ def test_a_tail_with_an_odd_recording_asks_for_more() -> None:
     odd = good.copy()
     odd[-1, 0] = 100.0
     far = np.full(len(Statistics._fields), 5.0)
-    assert tail_scores(far, good)["length"] > tail_scores(far, odd)["length"] > 1
+    assert (
+        tail_scores(far, good, ["length"])["length"]
+        > tail_scores(far, odd, ["length"])["length"]
+        > 1
+    )
+
+
+def test_lengths_that_differ_are_no_evidence() -> None:
+    steady = detector().calibration
+    assert set(steady.used()) & {"length", "start", "end"} == {"length"}
+    statistics = steady.statistics.copy()
+    statistics[:, 0] += np.random.default_rng(0).uniform(0, 60, len(statistics))
+    by_hand = replace(steady, statistics=statistics)
+    assert set(by_hand.used()) & {"length", "start", "end"} == {"start", "end"}
 
 
 def test_gains_while_running_are_those_of_the_rows_so_far() -> None:
