@@ -32,9 +32,10 @@ REBUILD = "snakemake --cores all --forcerun fit_detector"
 FALSE_ALARM_RATE = 0.01
 TAIL_SHARE = 0.2
 """Share of the good recordings to which the Pareto tail is fitted."""
-TAIL_PRIOR = 0.33
+TAIL_PRIORS = Statistics(length=0.33, stretch=0.33, start=0.33, end=0.33, gain=0.33, fit=0.1,
+                         level=0.1, drift=0.33)  # fmt: skip
 """Mean of log(x / threshold) that every tail is taken to have besides its own: a tail of good
-recordings without an odd one says little on the next odd one."""
+recordings without an odd one says little on the next odd one. Fits are bounded."""
 FLOORS = Statistics(length=0.5, stretch=0.5, start=0.5, end=0.5, gain=1.0, fit=0.02, level=0.02,
                     drift=0.5)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
@@ -73,9 +74,7 @@ class Calibration:
         """Distance of statistics (S,) from the median of the program's good recordings, (S,)."""
         own = self.program == program
         own[without] &= without < 0
-        values = np.asarray(statistics, np.float64) - np.median(self.statistics[own], axis=0)
-        two_sided = [name in TWO_SIDED for name in Statistics._fields]
-        return np.where(two_sided, np.abs(values), values)
+        return np.asarray(statistics, np.float64) - np.median(self.statistics[own], axis=0)
 
     def all_deviations(self) -> Array:
         """Those of the good recordings, each without itself, (R, S)."""
@@ -100,7 +99,7 @@ class Calibration:
     def used(self) -> tuple[str, ...]:
         """The statistics that are compared."""
         lengths = self.all_deviations()[:, Statistics._fields.index("length")]
-        is_steady = np.quantile(lengths, 0.9) <= STEADY_SECONDS
+        is_steady = np.quantile(np.abs(lengths), 0.9) <= STEADY_SECONDS
         unused = ("start", "end", "drift") if is_steady else ("length", "drift")
         return tuple(name for name in Statistics._fields if name not in unused)
 
@@ -115,7 +114,9 @@ def tail_scores(deviations: Array, good: Array, used: Collection[str]) -> dict[s
     for index, name in enumerate(Statistics._fields):
         if name not in used:
             continue
-        value, reference = float(deviations[index]), np.sort(good[:, index])
+        # Too long and too short are two things, with a tail each.
+        sign = -1.0 if name in TWO_SIDED and deviations[index] < 0 else 1.0
+        value, reference = sign * float(deviations[index]), np.sort(sign * good[:, index])
         tail = max(1, int(len(reference) * TAIL_SHARE))
         threshold = max(float(reference[-tail - 1 :][0]), FLOORS[index])
         if value <= threshold:
@@ -123,7 +124,7 @@ def tail_scores(deviations: Array, good: Array, used: Collection[str]) -> dict[s
             scores[name] = min(-np.log10(probability), -np.log10(TAIL_SHARE))
         else:
             excess = np.log(np.maximum(reference[-tail:], threshold) / threshold).sum()
-            exponent = (tail + 1) / (excess + tail * TAIL_PRIOR)
+            exponent = (tail + 1) / (excess + tail * TAIL_PRIORS[index])
             scores[name] = -np.log10(TAIL_SHARE) + exponent * np.log10(value / threshold)
     return {name: float(score) for name, score in scores.items()}
 
