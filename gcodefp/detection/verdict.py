@@ -32,10 +32,9 @@ REBUILD = "snakemake --cores all --forcerun fit_detector"
 FALSE_ALARM_RATE = 0.01
 TAIL_SHARE = 0.2
 """Share of the good recordings to which the Pareto tail is fitted."""
-TAIL_PRIORS = Statistics(length=0.33, stretch=0.33, start=0.33, end=0.33, gain=0.33, fit=0.1,
-                         level=0.1, drift=0.33)  # fmt: skip
-"""Mean of log(x / threshold) that every tail is taken to have besides its own: a tail of good
-recordings without an odd one says little on the next odd one. Fits are bounded."""
+TAIL_PRIOR, FIT_TAIL_PRIOR = 0.6, 0.05
+"""Mean of log(x / threshold) that a tail is taken to have besides its own: one without an odd
+recording says little on the next odd one. Window fits are bounded. Chosen on real recordings."""
 FLOORS = Statistics(length=0.5, stretch=0.5, start=0.5, end=0.5, gain=1.0, fit=0.02, level=0.02,
                     drift=0.5)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
@@ -124,7 +123,8 @@ def tail_scores(deviations: Array, good: Array, used: Collection[str]) -> dict[s
             scores[name] = min(-np.log10(probability), -np.log10(TAIL_SHARE))
         else:
             excess = np.log(np.maximum(reference[-tail:], threshold) / threshold).sum()
-            exponent = (tail + 1) / (excess + tail * TAIL_PRIORS[index])
+            prior = FIT_TAIL_PRIOR if name == "fit" else TAIL_PRIOR
+            exponent = (tail + 1) / (excess + tail * prior)
             scores[name] = -np.log10(TAIL_SHARE) + exponent * np.log10(value / threshold)
     return {name: float(score) for name, score in scores.items()}
 
