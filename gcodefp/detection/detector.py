@@ -198,11 +198,7 @@ def fit_detector(
     channels: Sequence[str],
     step_seconds: float,
 ) -> Detector:
-    """Fits the detector to good recordings.
-
-    Raises:
-        UserError: no program has LEAST_RECORDINGS of them.
-    """
+    """Fits the detector to good recordings; programs with few of them have no template."""
     templates: list[Template | None] = []
     expected: list[Array] = []
     statistics, programs, live, seconds = [], [], [], []
@@ -235,10 +231,9 @@ def fit_detector(
         templates.append(fit_template(parts, length, channels, step_seconds))
         expected.append(_expected(profiles))
     if not statistics:
-        raise UserError(
-            f"no program has {LEAST_RECORDINGS} good recordings in the train and val split, so "
-            "none can be judged; record a program more often"
-        )
+        none = np.zeros(0)
+        nothing = Calibration(np.zeros((0, len(Statistics._fields))), none.astype(int), none, none)
+        return Detector(tuple(names), templates, expected, nothing, none, 0.0)
     arrays = np.array(statistics), np.array(programs), np.array(live), np.array(seconds)
     calibration = Calibration(*arrays)
     scores = calibration.scores()
@@ -257,15 +252,16 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
     """Writes detector.npz; the same detector gives the same bytes."""
     fitted = [template for template in detector.templates if template is not None]
     lengths = [0 if template is None else len(template) for template in detector.templates]
+    nothing = np.zeros((0, len(description.scaler.channels)))
     calibration = detector.calibration
     write_arrays(path, {
         "programs_digest": np.array(description.document["programs"]["sha256"]),
         "first": np.cumsum([0, *lengths]),
-        "mean": np.concatenate([template.mean for template in fitted]).astype(np.float32),
-        "variance": np.concatenate([template.variance for template in fitted]).astype(np.float32),
-        "background": np.stack([template.background for template in fitted]),
+        "mean": np.concatenate([nothing, *(t.mean for t in fitted)]).astype(np.float32),
+        "variance": np.concatenate([nothing, *(t.variance for t in fitted)]).astype(np.float32),
+        "background": np.concatenate([nothing, *(t.background[None] for t in fitted)]),
         "expected": np.concatenate([
-            usual for usual, length in zip(detector.expected, lengths, strict=True) if length
+            usual[:length] for usual, length in zip(detector.expected, lengths, strict=True)
         ]),
         "statistics": calibration.statistics, "program": calibration.program,
         "live": calibration.live, "seconds": calibration.seconds,

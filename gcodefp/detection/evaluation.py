@@ -146,16 +146,16 @@ def summarise(scored: Sequence[Scored], detector: Detector) -> dict[str, Any]:
     good = [copy for copy in scored if copy.kind == GOOD]
     kinds = dict.fromkeys(copy.kind for copy in scored)
     names = list(scored[0].scores) if scored else []
-    least = 1 / (len(detector.calibration.program) + 1)
-    limit, per_hour = live_limit(detector.calibration, LIVE_RATE)
+    count = len(detector.calibration.program)
+    limit, per_hour = live_limit(detector.calibration, LIVE_RATE) if count else (None, None)
     programs = np.unique(detector.calibration.program)
     return {
         "calibration": {
-            "recordings": len(detector.calibration.program),
-            "least_rate": least,
+            "recordings": count,
+            "least_rate": 1 / (count + 1),
             "pooled": detector.calibration.is_pooled,
             "pooled_p": _number(detector.calibration.pooled_p),
-            "programs": [detector.names[program] for program in programs],
+            "programs": [str(detector.names[program]) for program in programs],
         },
         "live": {"gain_limit": limit, "false_alarms_per_hour": per_hour},
         "good_recordings": len(good),
