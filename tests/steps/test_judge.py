@@ -5,11 +5,14 @@ import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from recording_files import preprocess
 
 from gcodefp import fit_detector, judge, simulate
+from gcodefp.reporting.figures.detection import draw_detection
+from gcodefp.reporting.templates import environment
 
 PROGRAMS = ("face40", "pocket25")
 
@@ -47,6 +50,17 @@ def test_the_detector_is_tested_on_altered_copies(project: Path) -> None:
     assert document["calibration"]["recordings"] == 14
     assert document["kinds"]["last quarter missing"]["detected_at_0.05"]["value"] == 1.0
     assert document["kinds"]["good"]["copies"] == 4
+
+
+def test_figure_and_section_show_every_kind(project: Path) -> None:
+    document = json.loads((project / "detection/detection.json").read_text())
+    section = environment().get_template("detection.html")
+    page = section.render(detection=document)
+    assert all(f"<td>{kind}</td>" in page for kind in document["kinds"])
+    assert "three good recordings" in section.render(detection={**document, "kinds": {}})
+    results = SimpleNamespace(detection=document, warnings=())
+    labels = [text.get_text() for text in draw_detection(results).axes[0].get_yticklabels()]
+    assert labels == list(document["kinds"])
 
 
 def test_verdicts_of_files(project: Path) -> None:
