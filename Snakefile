@@ -33,6 +33,7 @@ else:
 
     include: "workflow/rules/controls.smk"
     include: "workflow/rules/evaluate.smk"
+    include: "workflow/rules/detection.smk"
     include: "workflow/rules/report.smk"
     include: "workflow/rules/protocols.smk"
 

@@ -109,6 +109,17 @@ class Lags(Section):
     )
 
 
+class Programs(Section):
+    """Which recordings run the same program."""
+
+    same_share: float = Field(
+        gt=0,
+        le=1,
+        description="Share of the common line numbers of two recordings that have the same block, "
+        "if both run the same program; 1 keeps programs apart that differ in one block.",
+    )
+
+
 class Window(Section):
     """How recordings are cut into windows."""
 
@@ -275,6 +286,7 @@ class Config(Section):
     simulation: Simulation
     channels: Channels
     lags: Lags
+    programs: Programs
     window: Window
     split: Split
     sweep: Sweep

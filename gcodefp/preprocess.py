@@ -38,6 +38,7 @@ from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
+from gcodefp.programs.identification import SAME_PROGRAM_SHARE
 from gcodefp.programs.labelling import label_recordings
 from gcodefp.programs.lag import MAX_LAG_SECONDS, checking_groups, log_doubtful
 from gcodefp.programs.motion import MachineLimits
@@ -85,6 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=MAX_LAG_SECONDS,
         help="of the sensors' lags that are searched; 0: their clocks are synchronised",
     )
+    add(
+        "--same-program-share",
+        type=share,
+        default=SAME_PROGRAM_SHARE,
+        help="of the common lines of two recordings with equal blocks, if they run one program",
+    )
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
@@ -118,9 +125,10 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     vocabulary = build_vocabulary(blocks, (r.operation for r in train))
     signals = {name: scaler.apply(recording) for name, recording in recordings.items()}
     max_lag, masks = arguments.max_lag_seconds, scaler.group_masks()
-    programs = fit_programs(train, signals, max_lag)
+    same_share = arguments.same_program_share
+    programs = fit_programs(train, signals, max_lag, same_share)
     alignment = {
-        name: align_recording(recording, signals[name], programs, masks, max_lag)
+        name: align_recording(recording, signals[name], programs, masks, max_lag, same_share)
         for name, recording in recordings.items()
     }
     val_lags = [alignment[name].lag for name in names["val"]]
@@ -271,7 +279,9 @@ def _split_names(
         sessions = {name: recording.session for name, recording in recordings.items()}
         held_out = match_recordings(operations, arguments.held_out, sessions)
     if arguments.split == "program":
-        held_out = expand_to_programs(held_out, list(recordings.values()))
+        held_out = expand_to_programs(
+            held_out, list(recordings.values()), arguments.same_program_share
+        )
     order = (
         latest_first_order if arguments.split == "chronological" else random_order(arguments.seed)
     )

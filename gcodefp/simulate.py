@@ -14,6 +14,7 @@ from pathlib import Path
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.files import write_text
 from gcodefp.recordings.reader import SIMULATION_MARK
+from gcodefp.simulation.attacks import ATTACKS
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.simulation.recording import simulate_recordings
 
@@ -35,13 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help=f"default: {' '.join(PROGRAMS)}",
     )
+    add(
+        "--attack",
+        choices=ATTACKS,
+        metavar="KIND",
+        help=f"recordings of a machine that did something else, to test judge: {' '.join(ATTACKS)}",
+    )
     return run_step(parser, _simulate, argv)
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
     programs = list(dict.fromkeys(arguments.programs))
     count, seed = arguments.recordings_per_program, arguments.seed
-    paths = simulate_recordings(arguments.output, count, seed, programs)
+    paths = simulate_recordings(arguments.output, count, seed, programs, arguments.attack)
     write_text(arguments.output / SIMULATION_MARK, "gcodefp.simulate wrote these recordings\n")
     logger.info("wrote %d files to %s", len(paths), arguments.output)
 

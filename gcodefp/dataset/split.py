@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from gcodefp.errors import UserError
-from gcodefp.programs.identification import group_by_program
+from gcodefp.programs.identification import SAME_PROGRAM_SHARE, group_by_program
 from gcodefp.recordings.cleaning import Recording
 
 SPLITS = ("train", "val", "test")
@@ -98,7 +98,10 @@ def match_recordings(
     return matched
 
 
-def expand_to_programs(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
+def expand_to_programs(
+    held_out: Set[str], recordings: Sequence[Recording], same_share: float = SAME_PROGRAM_SHARE
+) -> set[str]:
     """The held-out recordings and all others that run one of their programs."""
-    groups = [{recording.name for recording in group} for group in group_by_program(recordings)]
+    programs = group_by_program(recordings, same_share)
+    groups = [{recording.name for recording in group} for group in programs]
     return set(held_out).union(*(group for group in groups if group & held_out))

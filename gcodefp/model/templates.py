@@ -117,6 +117,7 @@ def feature_offsets(step_seconds: float) -> tuple[int, ...]:
 class Passage(NamedTuple):
     """A recording of a known program, on the states that its sensors measure."""
 
+    rows: NDArray[np.intp]  # (N,) of its split
     signals: NDArray[np.float32]  # (N, C)
     program: int  # its index
     states: NDArray[np.int64]  # (M,) ascending, each one more than the last
@@ -147,7 +148,9 @@ def passages(split: Split, programs: Programs) -> list[Passage]:
             continue
         states = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
         position = np.interp(states, state[inside], inside)
-        passed.append(Passage(split.signals[rows], program, states.astype(np.int64), position))
+        passed.append(
+            Passage(rows, split.signals[rows], program, states.astype(np.int64), position)
+        )
     return passed
 
 

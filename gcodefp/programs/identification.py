@@ -39,10 +39,12 @@ class Program:
         return self.recordings[len(self.recordings) // 2]
 
 
-def find_programs(recordings: Sequence[Recording]) -> list[Program]:
-    """The programs of recordings, by name."""
+def find_programs(
+    recordings: Sequence[Recording], share: float = SAME_PROGRAM_SHARE
+) -> list[Program]:
+    """The programs of recordings, by name; `share` as in `group_by_program`."""
     programs = []
-    for group in group_by_program(recordings):
+    for group in group_by_program(recordings, share):
         ordered = tuple(sorted(group, key=lambda r: (r.seconds[-1], r.name)))
         counts = Counter(recording.operation for recording in ordered)
         operation = min(counts, key=lambda name: (-counts[name], name))
@@ -58,16 +60,22 @@ def find_programs(recordings: Sequence[Recording]) -> list[Program]:
     return numbered
 
 
-def group_by_program(recordings: Sequence[Recording]) -> list[list[Recording]]:
+def group_by_program(
+    recordings: Sequence[Recording], share: float = SAME_PROGRAM_SHARE
+) -> list[list[Recording]]:
     """Groups recordings by the program that they run.
 
     Two operations may run one program (a second session, an air cut), so names are ignored:
     recordings with the same blocks at the same lines run the same program.
+
+    Args:
+        share: of the common line numbers that need the same block; 1: one other block is another
+            program.
     """
     groups: list[tuple[LineBlocks, list[Recording]]] = []
     for recording in recordings:
         executed = executed_lines(recording.lines, recording.blocks)
-        matching = [group for group in groups if is_same_program(group[0], executed)]
+        matching = [group for group in groups if shared_lines(group[0], executed) >= share]
         # A recording that matches two groups merges them.
         groups = [group for group in groups if group not in matching]
         members = [member for _, group in matching for member in group]
@@ -81,10 +89,10 @@ def executed_lines(lines: NDArray[np.integer], blocks: NDArray[np.str_]) -> Line
     return frozenset(zip(lines.tolist(), blocks.tolist(), strict=True))
 
 
-def is_same_program(first: LineBlocks, second: LineBlocks) -> bool:
-    """Whether two sets of lines and blocks are of one program."""
+def shared_lines(first: LineBlocks, second: LineBlocks) -> float:
+    """Share of the common line numbers of two programs that have the same block; 0 without any."""
     common = {line for line, _ in first} & {line for line, _ in second}
-    return bool(common) and len(first & second) >= SAME_PROGRAM_SHARE * len(common)
+    return len(first & second) / len(common) if common else 0.0
 
 
 def program_seconds(

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.files import read_arrays, write_arrays
 from gcodefp.programs.identification import (
+    SAME_PROGRAM_SHARE,
     Program,
     executed_lines,
     find_programs,
-    is_same_program,
     program_seconds,
+    shared_lines,
 )
 from gcodefp.programs.lag import (
     MAX_LAG_SECONDS,
@@ -109,12 +110,17 @@ def fit_programs(
     train: Sequence[Recording],
     signals: Mapping[str, Signals],
     max_lag_seconds: float = MAX_LAG_SECONDS,
+    same_share: float = SAME_PROGRAM_SHARE,
 ) -> Programs:
-    """Programs of the train split; `signals` are the scaled signals (N, C) of each recording."""
+    """Programs of the train split; `signals` are the scaled signals (N, C) of each recording.
+
+    Args:
+        same_share: as in `group_by_program`.
+    """
     periods = np.concatenate([np.diff(r.seconds) for r in train])
     # A clock with whole seconds has periods of 0.
     step = round(float(np.median(periods[periods > 0])), 6)
-    programs = find_programs(train)
+    programs = find_programs(train, same_share)
     if (states := sum(_length(program, step) for program in programs)) > MAX_STATES:
         raise UserError(
             f"the programs of the train recordings have {states:,} states, one for each row of "
@@ -242,6 +248,7 @@ def align_recording(
     programs: Programs,
     groups: Mapping[str, NDArray[np.bool_]],
     max_lag_seconds: float = MAX_LAG_SECONDS,
+    same_share: float = SAME_PROGRAM_SHARE,
 ) -> Alignment:
     """Estimates a recording's lag and states from its controller's reports.
 
@@ -251,7 +258,7 @@ def align_recording(
         groups: group of channels -> (C,) whether a channel belongs to it; each has its own lag.
     """
     count = len(recording.row)
-    index = _find_program(recording, programs)
+    index = _find_program(recording, programs, same_share)
     if index == UNKNOWN:
         unknown = np.full(count, np.nan, np.float32)
         return Alignment(UNKNOWN, Lag(np.nan, {}), unknown, np.arange(count, dtype=np.int32))
@@ -272,16 +279,17 @@ def align_recording(
     )
 
 
-def _find_program(recording: Recording, programs: Programs) -> int:
+def _find_program(recording: Recording, programs: Programs, same_share: float) -> int:
     executed = executed_lines(recording.lines, recording.blocks)
+    shares = []
     for index in range(len(programs.names)):
         in_program = programs.executed_program == index
         lines = executed_lines(
             programs.executed_line[in_program], programs.executed_block[in_program]
         )
-        if is_same_program(executed, lines):
-            return index
-    return UNKNOWN
+        shares.append(shared_lines(executed, lines))
+    best = int(np.argmax(shares))
+    return best if shares[best] >= same_share else UNKNOWN
 
 
 def write_programs(path: Path, programs: Programs) -> None:

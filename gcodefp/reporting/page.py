@@ -42,7 +42,16 @@ IN_TEXT = ("toolpath", "accuracy", "ladder")
 SWEEP_SECTIONS = ("winner", "sweep", "costs")
 PROGRAM_SECTIONS = ("program", "figures", *SWEEP_SECTIONS, "provenance")
 """Templates of the page of a sweep of another program, which has no dataset and no evaluation."""
-SECTIONS = ("verdict", "result", "protocols", "figures", *SWEEP_SECTIONS, "data", "provenance")
+SECTIONS = (
+    "verdict",
+    "result",
+    "detection",
+    "protocols",
+    "figures",
+    *SWEEP_SECTIONS,
+    "data",
+    "provenance",
+)
 
 
 def render(
@@ -110,6 +119,7 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
         "ladder": ladder_table(evaluation),
         "controls": control_summary(evaluation),
         "protocols": section,
+        "detection": results.detection,
         "dataset": dataset,
         "is_simulated": results.is_simulated,
         "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),

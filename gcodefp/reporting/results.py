@@ -13,6 +13,8 @@ from gcodefp.dataset.document import DatasetForReport
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
+from gcodefp.detection.verdict import DETECTION_FORMAT
+from gcodefp.detection.verdict import REBUILD as DETECTION_REBUILD
 from gcodefp.documents import ArraySpec, check_arrays, read_document
 from gcodefp.documents import Document as Model
 from gcodefp.errors import UserError
@@ -27,7 +29,7 @@ from gcodefp.evaluation.names import (
     PREDICTORS,
     WITH_CONFIDENCE,
 )
-from gcodefp.files import read_arrays
+from gcodefp.files import read_arrays, read_json
 from gcodefp.reporting.sweep_results import (
     JsonContent,
     SweepDocument,
@@ -221,12 +223,14 @@ class Results(SweepResults):
         dataset, evaluation: dataset.json and evaluation/metrics.json.
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
+        detection: detection/detection.json; None without one.
     """
 
     dataset: JsonContent
     evaluation: JsonContent
     predictions: Predictions
     explanation: StoredExplanation
+    detection: JsonContent | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -249,13 +253,19 @@ class Results(SweepResults):
             **super().documents,
             "evaluation/metrics.json": self.evaluation,
             "explanation/explanation.json": self.explanation.document,
+            **({"detection/detection.json": self.detection} if self.detection else {}),
         }
 
     def redacted(self) -> Self:
         """The same without the absolute paths of the author's machine."""
         results = super().redacted()
         explanation = results.redact_paths(results.explanation.document)
-        return replace(results, explanation=replace(results.explanation, document=explanation))
+        detection = results.detection and results.redact_paths(results.detection)
+        return replace(
+            results,
+            explanation=replace(results.explanation, document=explanation),
+            detection=detection,
+        )
 
 
 def read_results(
@@ -265,12 +275,14 @@ def read_results(
     evaluation: Path,
     explanation: Path,
     show_paths: bool = False,
+    detection: Path | None = None,
 ) -> Results:
     """Reads the files of a pipeline.
 
     Args:
         dataset, sweep: dataset.json and sweep.json.
         best, evaluation, explanation: the folders of select_best, evaluate and explain.
+        detection: detection.json of fit_detector, if there is one.
 
     Raises:
         UserError: a file is missing or damaged, or is of another sweep, checkpoint or test.
@@ -282,6 +294,9 @@ def read_results(
         evaluation=metrics,
         predictions=read_predictions(evaluation / "predictions.npz", metrics),
         explanation=read_explanation(explanation),
+        detection=(
+            read_json(detection, DETECTION_FORMAT, DETECTION_REBUILD) if detection else None
+        ),
     )
     _check_origins(results, evaluation / "metrics.json", explanation / "explanation.json")
     return results if show_paths else results.redacted()
@@ -332,6 +347,7 @@ def add_results_flags(parser: argparse.ArgumentParser) -> None:
         is_of_sweep = name in ("sweep", "best")
         text = content if is_of_sweep else f"{content}; not for a sweep of another program"
         parser.add_argument(f"--{name}", type=Path, required=is_of_sweep, help=text)
+    parser.add_argument("--detection", type=Path, help="detection.json, if there is one")
     help_text = "show absolute paths, which name folders of this machine"
     parser.add_argument("--show-paths", action="store_true", help=help_text)
 
@@ -344,7 +360,7 @@ def results_from_flags(arguments: argparse.Namespace) -> SweepResults:
     paths = {name: getattr(arguments, name) for name in RESULTS_FLAGS}
     missing = [name for name, path in paths.items() if path is None]
     if not missing:
-        return read_results(**paths, show_paths=arguments.show_paths)
+        return read_results(**paths, show_paths=arguments.show_paths, detection=arguments.detection)
     results = read_sweep_results(arguments.sweep, arguments.best)
     if not results.is_external:
         raise UserError(

@@ -20,7 +20,8 @@ from gcodefp.files import replacing
 from gcodefp.programs.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan, trace_program
 from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import PROGRAM_END
-from gcodefp.simulation.programs import ProgramLines, build_program
+from gcodefp.simulation.attacks import altered_lines, altered_table, altered_trajectory
+from gcodefp.simulation.programs import PROGRAMS, ProgramLines, build_program
 from gcodefp.simulation.sensors import (
     NODES,
     Node,
@@ -207,7 +208,11 @@ def plan_program(program: str) -> Trajectory:
 
 
 def simulate_recordings(
-    folder: Path, recordings_per_program: int, seed: int, programs: Sequence[str]
+    folder: Path,
+    recordings_per_program: int,
+    seed: int,
+    programs: Sequence[str],
+    attack: str | None = None,
 ) -> list[Path]:
     """Writes `PROGRAM_NNN.csv.gz` for each program and returns the paths.
 
@@ -216,37 +221,51 @@ def simulate_recordings(
         recordings_per_program: 1 or more.
         seed: not negative; the same seed gives the same files.
         programs: names from `programs.PROGRAMS`.
+        attack: one of `attacks.ATTACKS`; None for good recordings.
     """
     paths = []
     for program in programs:
         for number in range(1, recordings_per_program + 1):
             path = folder / f"{program}_{number:03d}.csv.gz"
-            write_csv(path, simulate_recording(program, number, seed))
+            write_csv(path, simulate_recording(program, number, seed, attack))
             paths.append(path)
     return paths
 
 
-def simulate_recording(program: str, number: int, seed: int) -> pd.DataFrame:
+def simulate_recording(
+    program: str, number: int, seed: int, attack: str | None = None
+) -> pd.DataFrame:
     """One recording with a row per controller report and the columns of the real ones."""
     name = f"{program}_{number:03d}"
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
-    trajectory = plan_program(program)
-    report = report_times(trajectory, build_program(program), rng)
+    lines, trajectory = build_program(program), plan_program(program)
+    # Numbers of its own: the good recording of this name and seed has the same noise.
+    altered = np.random.default_rng([seed, number, 1])
+    if attack:
+        lines = altered_lines(program, attack, altered)
+        trajectory = plan(trace_program([line.text for line in lines]))
+        trajectory = altered_trajectory(trajectory, attack, altered)
+    report = report_times(trajectory, lines, rng)
     columns = {
-        **controller_rows(trajectory, build_program(program), report),
-        **_sensor_rows(program, trajectory, report, rng),
+        **controller_rows(trajectory, lines, report),
+        **_sensor_rows(lines, trajectory, report, rng),
     }
     label = ["gcode_line", "gcode_string"]
     order = [column for column in columns if column not in label] + label
-    return add_faults(pd.DataFrame(columns)[order], rng)
+    table = add_faults(pd.DataFrame(columns)[order], rng)
+    if not attack:
+        return table
+    donors = [other for other in PROGRAMS if other != program]
+    donor = simulate_recording(donors[altered.integers(len(donors))], number, seed)
+    return altered_table(table, donor, attack, altered)
 
 
 def _sensor_rows(
-    program: str, trajectory: Trajectory, report: StatusReports, rng: np.random.Generator
+    program: ProgramLines, trajectory: Trajectory, report: StatusReports, rng: np.random.Generator
 ) -> dict[str, Vector]:
     """Samples on each node's own clock, interpolated onto the controller's reports."""
     seconds = report.seconds
-    engagement = np.array([line.engagement for line in build_program(program)])
+    engagement = np.array([line.engagement for line in program])
     lag_seconds = draw_lag_seconds(rng)
     columns: dict[str, Vector] = {}
     for node in (None, *choose_nodes(rng)):

@@ -59,6 +59,7 @@ rule preprocess:
         center="--center" if config["channels"]["center"] else "",
         zscore="--zscore" if config["channels"]["zscore"] else "",
         max_lag_seconds=config["lags"]["max_seconds"],
+        same_share=config["programs"]["same_share"],
         rows=config["window"]["rows"],
         stride_rows=config["window"]["stride_rows"],
         max_gap_seconds=config["window"]["max_gap_seconds"],
@@ -79,6 +80,7 @@ rule preprocess:
             {params.center} \
             {params.zscore} \
             --max-lag-seconds {params.max_lag_seconds} \
+            --same-program-share {params.same_share} \
             --window {params.rows} \
             --stride {params.stride_rows} \
             --max-gap-seconds {params.max_gap_seconds} \

@@ -1,7 +1,7 @@
 # Contract: best checkpoint, train, val and test split, controls
 #               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
 #           best checkpoint, test split -> {RESULTS}/explanation/explanation.{json,npz}
-#           Only these two rules, `control` and evaluate_fold read a test split, all of them after
+#           Only these two rules, `control`, fit_detector and evaluate_fold read a test split, all of them after
 #           the best run is chosen; none of their results selects or trains a model. Of the commands
 #           that users start, `verify` and `compare --split test` read it, after the best run is chosen.
 

@@ -9,6 +9,7 @@ rule figures:
         best=rules.select_best.output,
         evaluation=rules.evaluate.output,
         explanation=rules.explain.output,
+        detection=rules.fit_detector.output.document,
     output:
         **{
             name: report(
@@ -40,6 +41,7 @@ rule figures:
             --best {params.best:q} \
             --evaluation {params.evaluation:q} \
             --explanation {params.explanation:q} \
+            --detection {input.detection:q} \
             --output {params.folder:q} \
             --log {log:q}
         """
@@ -54,6 +56,7 @@ rule report_page:
         best=rules.select_best.output,
         evaluation=rules.evaluate.output,
         explanation=rules.explain.output,
+        detection=rules.fit_detector.output.document,
         figures=rules.figures.output,
     output:
         report(
@@ -85,6 +88,7 @@ rule report_page:
             --best {params.best:q} \
             --evaluation {params.evaluation:q} \
             --explanation {params.explanation:q} \
+            --detection {input.detection:q} \
             --figures {params.figures:q} \
             --protocols {params.protocols:q} \
             --benchmarks {params.benchmarks:q} \

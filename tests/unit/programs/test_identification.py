@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from replays import FIRST_LINE, LINES, LONGEST_LINE, STEP, Replay, begins, blocks, replay
 
 from gcodefp.programs.identification import find_programs, group_by_program, program_seconds
+from gcodefp.programs.table import align_recording, fit_programs
 
 
 def test_a_program_is_identified_by_its_lines_and_not_by_its_name() -> None:
@@ -32,6 +33,22 @@ def test_recordings_that_miss_most_lines_of_each_other_are_of_one_program() -> N
     lines = [set(recording.lines.tolist()) for recording in fast]
     assert min(len(a & b) / len(a) for a in lines for b in lines) < 0.5
     assert [len(group) for group in group_by_program([*fast, replay("b_1", 1).recording])] == [4, 1]
+
+
+def test_near_identical_programs_stay_apart_if_asked() -> None:
+    own, edited = replay("own_1").recording, replay("edited_1").recording
+    edited.blocks = edited.blocks.copy()
+    edited.blocks[edited.lines == edited.lines[len(edited.lines) // 2]] = "G1 X99"
+    assert len(group_by_program([own, edited])) == 1
+    assert len(group_by_program([own, edited], share=1.0)) == 2
+    assert len(group_by_program([own, replay("again_1").recording], share=1.0)) == 1
+    signals = {r.name: np.random.default_rng(0).normal(size=(len(r.row), 3)) for r in (own, edited)}
+    programs = fit_programs([own, edited], signals, same_share=1.0)
+    # The edited program is a closer match than the first one that half of its lines match.
+    assert [
+        str(programs.names[align_recording(r, signals[r.name], programs, {}).program])
+        for r in (own, edited)
+    ] == ["own", "edited"]
 
 
 def test_programs_have_the_most_common_name_and_the_median_length() -> None:

@@ -1,0 +1,124 @@
+"""Alterations of good recordings, as if the machine had done something else.
+
+Signals are altered after scaling, where recordings of other gains are alike, and every seam is
+cross-faded. `PUT_BACK` and `SAME` are no attacks: a seam alone must not raise an alarm.
+
+Shapes: N rows, C channels.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gcodefp.detection.template import PlacedRecording, SensedRecording
+from gcodefp.programs.lag import interpolate_rows
+
+FADE_ROWS = 3
+MARGIN_SECONDS = 8.0
+"""Alterations keep so far from both ends, if the recording is long enough."""
+GOOD, PUT_BACK, SAME, OTHER = "good", "put back", "same program spliced in 10 s", "another program"
+CONTROLS = (PUT_BACK, SAME)
+
+
+class Altered(NamedTuple):
+    """A recording that was altered.
+
+    Attributes:
+        kind: name of the alteration.
+        program: index of the program that it should be.
+        row: at which it begins to deviate; NaN where it does as a whole, or not at all.
+    """
+
+    kind: str
+    program: int
+    recording: SensedRecording
+    row: float = np.nan
+
+
+def alter(
+    placed: PlacedRecording,
+    others: Sequence[PlacedRecording],
+    step_seconds: float,
+    rng: np.random.Generator,
+) -> list[Altered]:
+    """A good recording, and its copies with each alteration.
+
+    Args:
+        others: good recordings that segments are taken of.
+    """
+    recording, program, count = placed.recording, placed.program, len(placed.recording.signals)
+
+    def rows_in(seconds: float) -> int:
+        return max(1, round(seconds / step_seconds))
+
+    def draw(length: int, rows: int) -> int:
+        margin = min(rows_in(MARGIN_SECONDS), max(0, (length - rows) // 4))
+        return int(rng.integers(margin + FADE_ROWS, max(length - rows - margin, margin + 4)))
+
+    altered = [Altered(GOOD, program, recording)]
+    for seconds in (5, 10, 30):
+        if count > 2 * (rows := rows_in(seconds)):
+            row = draw(count, rows)
+            cut = _join(_rows(recording, 0, row + FADE_ROWS), _rows(recording, row + rows, count))
+            altered.append(Altered(f"cut {seconds} s", program, cut, row))
+    rows = min(rows_in(10), count // 3)
+    row = draw(count, rows)
+    rest = rng.choice(np.arange(count - rows_in(2), count), rows + 2 * FADE_ROWS)
+    still = SensedRecording(recording.name, recording.signals[rest], recording.valid[rest])
+    head = _rows(recording, 0, row + FADE_ROWS)
+    paused = _join(_join(head, still), _rows(recording, row, count))
+    altered.append(Altered("pause 10 s", program, paused, row))
+    altered.append(Altered(PUT_BACK, program, _splice(recording, recording, row, row, rows)))
+    same = [other for other in others if other.program == program and other is not placed]
+    if same:
+        donor = same[rng.integers(len(same))]
+        delay = np.nanmedian(donor.position - placed.position)
+        place = row + round(float(delay)) if np.isfinite(delay) else -1
+        if 0 <= place <= len(donor.recording.signals) - rows:
+            spliced = _splice(recording, donor.recording, row, place, rows)
+            altered.append(Altered(SAME, program, spliced))
+    different = [other for other in others if other.program != program]
+    if different:
+        donor = different[rng.integers(len(different))]
+        if len(donor.recording.signals) > 2 * rows:
+            place = draw(len(donor.recording.signals), rows)
+            spliced = _splice(recording, donor.recording, row, place, rows)
+            altered.append(Altered("another program spliced in 10 s", program, spliced, row))
+        altered.append(Altered(OTHER, program, different[rng.integers(len(different))].recording))
+    for kind, kept in (("truncated by 10 s", count - rows_in(10)), ("last quarter missing",
+                       count * 3 // 4)):  # fmt: skip
+        if kept > rows_in(10):
+            altered.append(Altered(kind, program, _rows(recording, 0, kept), kept))
+    for percent in (10, -10):
+        at = np.linspace(0, count - 1, round(count / (1 + percent / 100)))
+        nearest = np.rint(at).astype(int)
+        fed = interpolate_rows(recording.signals, at).astype(np.float32)
+        changed = SensedRecording(recording.name, fed, recording.valid[nearest])
+        altered.append(Altered(f"feed {percent:+d} %", program, changed, 0))
+    return altered
+
+
+def _rows(recording: SensedRecording, first: int, end: int) -> SensedRecording:
+    signals, valid = recording.signals[first:end], recording.valid[first:end]
+    return SensedRecording(recording.name, signals, valid)
+
+
+def _join(first: SensedRecording, second: SensedRecording) -> SensedRecording:
+    """Two parts, whose last and first FADE_ROWS rows are cross-faded."""
+    fade, count = FADE_ROWS, len(first.signals) - FADE_ROWS
+    share = (np.arange(1, fade + 1) / (fade + 1))[:, None]
+    seam = first.signals[count:] * (1 - share) + second.signals[:fade] * share
+    parts = first.signals[:count], seam, second.signals[fade:]
+    both = first.valid[count:] & second.valid[:fade]
+    valid = np.concatenate([first.valid[:count], both, second.valid[fade:]])
+    return SensedRecording(first.name, np.concatenate(parts).astype(np.float32), valid)
+
+
+def _splice(
+    recording: SensedRecording, donor: SensedRecording, row: int, place: int, rows: int
+) -> SensedRecording:
+    """A recording whose rows from `row` on are those of a donor from `place` on."""
+    part = _rows(donor, place, place + rows)
+    rest = _rows(recording, row + rows - FADE_ROWS, len(recording.signals))
+    return _join(_join(_rows(recording, 0, row + FADE_ROWS), part), rest)

@@ -1,0 +1,105 @@
+"""Reads recordings for the detector: sensors alone, in evenly spaced rows.
+
+The clock of a file, where it has one, says when its rows were logged, and its rows are interpolated
+to evenly spaced ones. How far apart a controller logs its rows is thereby no evidence; a gap in the
+log is a straight line.
+"""
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Description
+from gcodefp.detection.template import Array, SensedRecording
+from gcodefp.errors import UserError
+from gcodefp.programs.lag import interpolate_rows
+from gcodefp.recordings.clock import elapsed_seconds
+from gcodefp.recordings.lab_files import Recordable, list_recordings, name_of
+from gcodefp.recordings.layout import stored_layout
+from gcodefp.recordings.loading import read_unlabelled
+
+logger = logging.getLogger("gcodefp.detection")
+
+LEAST_ROWS = 32
+MAX_GAP_SHARE = 4.0
+"""A clock by which a recording is longer than this many times its rows is not believed."""
+
+
+class EvenRecording(NamedTuple):
+    """A recording of N rows, evenly spaced.
+
+    Attributes:
+        file_row: (M,) data rows in the file, ascending.
+        position: (M,) of these among the N rows, with a fraction.
+        clock: (M,) its text at each of them; None without one.
+    """
+
+    recording: SensedRecording
+    file_row: NDArray[np.int32]
+    position: Array
+    clock: NDArray[np.str_] | None
+
+
+def read_even(
+    source: Recordable, description: Description, allow_missing: bool = False
+) -> EvenRecording:
+    """Reads and scales one recording.
+
+    Raises:
+        UserError: as `read_unlabelled`.
+    """
+    step, scaler = float(description.programs.step_seconds), description.scaler
+    read = read_unlabelled(source, scaler.channels, LEAST_ROWS, step, allow_missing)
+    own = read.recording
+    signals, valid = scaler.apply(own), scaler.valid(own)
+    position = np.arange(len(signals), dtype=np.float64)
+    if read.clock is not None:
+        texts = pd.Series(read.clock)
+        seconds = elapsed_seconds(
+            pd.to_numeric(texts, errors="coerce") if _is_number(texts) else texts
+        )
+        if _is_believed(seconds, len(signals) * step):
+            position = seconds / step
+            at = np.arange(int(position[-1] + 1e-6) + 1)
+            rows = np.interp(at, position, np.arange(len(signals)))
+            signals = interpolate_rows(signals, rows).astype(np.float32)
+            valid = valid[np.floor(rows).astype(int)] & valid[np.ceil(rows).astype(int)]
+    recording = SensedRecording(own.name, signals, valid)
+    return EvenRecording(recording, own.row, position, read.clock)
+
+
+def _is_number(texts: pd.Series) -> bool:
+    """Whether a layout made seconds of the clock."""
+    return bool(pd.to_numeric(texts, errors="coerce").notna().all())
+
+
+def _is_believed(seconds: Array, usual_seconds: float) -> bool:
+    if not np.isfinite(seconds).all() or (np.diff(seconds) < 0).any():
+        return False
+    return usual_seconds / MAX_GAP_SHARE < seconds[-1] < usual_seconds * MAX_GAP_SHARE
+
+
+def read_dataset(
+    folder: Path, names: Collection[str], description: Description
+) -> list[EvenRecording]:
+    """The recordings of these names.
+
+    Raises:
+        UserError: none can be read.
+    """
+    recordings = []
+    for source in list_recordings(folder, [], stored_layout(description.document)):
+        if name_of(source) not in names:
+            continue
+        try:
+            recordings.append(read_even(source, description, allow_missing=True))
+        except UserError as error:
+            logger.warning("not used: %s", error)
+    if not recordings:
+        raise UserError(f"{folder}: has none of the {len(names)} recordings of the dataset")
+    return recordings

@@ -1,0 +1,71 @@
+"""Fits and tests the detector of deviations: detector.npz and detection.json.
+
+Templates and calibration are of the recordings of the train and val split, which are taken to be
+good: their signals, on the states of their lag-corrected labels. The test recordings are judged as
+they are, and altered in many ways; nothing is chosen by them.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcodefp.command_line import not_negative, run_step, step_parser
+from gcodefp.dataset.store import read_description, read_split
+from gcodefp.detection.detector import fit_detector, placed_recordings, write_detector
+from gcodefp.detection.evaluation import evaluate_detector
+from gcodefp.detection.reading import read_dataset
+from gcodefp.detection.verdict import DETECTION_FORMAT
+from gcodefp.files import write_json
+from gcodefp.provenance import provenance
+
+logger = logging.getLogger("gcodefp.fit_detector")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("fit_detector", __doc__)
+    add = parser.add_argument
+    add("--recordings", type=Path, required=True, help="folder of the files, as for preprocess")
+    add("--dataset", type=Path, required=True, help="dataset.json")
+    for split in ("train", "val", "test"):
+        add(f"--{split}", type=Path, required=True, help=f"{split}.npz")
+    add("--seed", type=not_negative, default=0, help="of the alterations (default: %(default)s)")
+    add("--output", type=Path, required=True, help="folder for detector.npz and detection.json")
+    return run_step(parser, _fit, argv)
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    description = read_description(arguments.dataset)
+    files = {name: getattr(arguments, name) for name in ("train", "val", "test")}
+    splits = {name: read_split(path, description, name) for name, path in files.items()}
+    names = {str(name) for split in splits.values() for name in split.recordings}
+    recordings = read_dataset(arguments.recordings, names, description)
+    good, test = (
+        placed_recordings(recordings, [splits[name] for name in members], description)
+        for members in (("train", "val"), ("test",))
+    )
+    programs = description.programs
+    step = float(programs.step_seconds)
+    channels = description.scaler.channels
+    detector = fit_detector(good, programs.names.tolist(), channels, step)
+    write_detector(arguments.output / "detector.npz", detector, description)
+    content = evaluate_detector(detector, test, [*good, *test], arguments.seed)
+    inputs = [arguments.dataset, *files.values(), arguments.output / "detector.npz"]
+    document = {"provenance": provenance(inputs), "leaky": description.leaky, **content}
+    write_json(arguments.output / "detection.json", DETECTION_FORMAT, document)
+    calibration = content["calibration"]
+    logger.info(
+        "%d good recordings: no false-alarm rate below %.1f %%; %s",
+        *(calibration["recordings"], 100 * calibration["least_rate"]),
+        "pooled over programs" if calibration["pooled"] else "each program by its own",
+    )
+    for kind, numbers in content["kinds"].items():
+        rates = [numbers[f"detected_at_{rate}"]["value"] for rate in ("0.01", "0.05")]
+        logger.info("%s: alarm in %.0f %%, %.0f %% (at rates of 1 %%, 5 %%)",
+                    kind, *(100 * rate for rate in rates))  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""A judged recording: expected and observed signals, the alignment, and the fit over time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gcodefp.detection.detector import Detector, Judged
+from gcodefp.detection.deviations import MISSING
+from gcodefp.detection.template import SensedRecording
+from gcodefp.reporting.figures import paper
+
+SHOWN_CHANNELS = 3
+"""Those whose means differ most between the states, of different sensors."""
+
+
+def draw_judged(
+    detector: Detector, judged: Judged, recording: SensedRecording, channels: Sequence[str]
+) -> Figure:
+    """Signals over the expected ones, the row's place in the program, and how well rows fit."""
+    template, aligned = detector.template(judged.program), judged.aligned
+    observed = template.smooth(recording.normalised)
+    seconds = np.arange(len(observed)) * aligned.step_seconds
+    contrast = template.background / template.variance.mean(0) * recording.valid.any(0)
+    chosen: list[int] = []
+    for channel in np.argsort(-contrast).tolist():
+        sensors = {int(template.sensors[other]) for other in chosen}
+        if len(chosen) < SHOWN_CHANNELS and int(template.sensors[channel]) not in sensors:
+            chosen.append(channel)
+    fig = paper.new_figure(paper.PAGE_INCHES, 1.0 * len(chosen) + 2.4)
+    axes = fig.subplots(len(chosen) + 2, 1, sharex=True)
+    inside = slice(aligned.first, aligned.end)
+    for panel, channel in zip(axes, chosen, strict=False):
+        expected = np.full(len(seconds), np.nan)
+        expected[inside] = template.mean[aligned.state[inside], channel]
+        spread = np.sqrt(template.variance[aligned.state, channel])
+        panel.fill_between(seconds, expected - 2 * spread, expected + 2 * spread,
+                           color=paper.EXECUTED, linewidth=0, label="expected")  # fmt: skip
+        panel.plot(seconds, observed[:, channel], color=paper.MODEL_BLUE, linewidth=0.7,
+                   label="observed")  # fmt: skip
+        panel.set_title(channels[channel])
+    axes[0].legend(loc="upper right", fontsize=6)
+    path, fit = axes[-2], axes[-1]
+    path.plot(seconds[inside], aligned.state[inside] * aligned.step_seconds, color=paper.INK,
+              linewidth=0.9)  # fmt: skip
+    path.set_ylabel("program (s)")
+    path.set_title("alignment")
+    usual = detector.expected[judged.program][aligned.state[inside]]
+    fit.plot(seconds[inside], usual, color=paper.FAINT, linewidth=0.7, label="good recordings")
+    fit.plot(seconds, aligned.fit, color=paper.MODEL_BLUE, linewidth=0.7, label="this one")
+    fit.axhline(0, color=paper.FAINT, linewidth=0.5)
+    fit.set_title("fit of each row (0: as well as to no place of the program)")
+    fit.set_xlabel("seconds of the recording")
+    fit.legend(loc="lower right", fontsize=6)
+    for panel in axes:
+        _mark(panel, judged)
+    judgement = judged.judgement
+    subtitle = (
+        f"program {detector.names[judged.program]}: p = {judgement.p_value:.3f}, false alarms in "
+        f"{paper.percent(judgement.rate)} of good recordings; "
+        f"{len(judged.segments)} segments deviate (red)"
+    )
+    paper.add_head(fig, f"{recording.name}: {judged.verdict}", subtitle, [])
+    return fig
+
+
+def _mark(panel: Axes, judged: Judged) -> None:
+    step = judged.aligned.step_seconds
+    for segment in judged.segments:
+        if segment.kind == MISSING and segment.first == segment.end:
+            panel.axvline(segment.first * step, color=paper.WRONG, linewidth=1.0)
+        else:
+            panel.axvspan(segment.first * step, segment.end * step, color=paper.WRONG, alpha=0.15,
+                          linewidth=0)  # fmt: skip

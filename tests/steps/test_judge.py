@@ -1,0 +1,119 @@
+"""fit_detector and judge as a user starts them, on simulated recordings and a growing file."""
+
+import gzip
+import json
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from recording_files import preprocess
+
+from gcodefp import fit_detector, judge, simulate
+from gcodefp.reporting.figures.detection import draw_detection
+from gcodefp.reporting.templates import environment
+
+PROGRAMS = ("face40", "pocket25")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judge")
+    flags = ["--programs", *PROGRAMS, "--recordings-per-program", "9", "--output"]
+    assert simulate.main([*flags, str(folder / "recordings")]) == 0
+    dataset = folder / "dataset"
+    assert preprocess(folder / "recordings", dataset, val_fraction=0.2, test_fraction=0.2) == 0
+    splits = [part for n in ("train", "val", "test") for part in (f"--{n}", f"{dataset}/{n}.npz")]
+    files = ["--dataset", f"{dataset}/dataset.json", *splits]
+    where = ["--recordings", str(folder / "recordings"), "--output", str(folder / "detection")]
+    assert fit_detector.main([*where, *files]) == 0
+    for attack in ("truncated", "pause"):
+        few = ["--programs", "face40", "--recordings-per-program", "1", "--seed", "5"]
+        output = ["--output", str(folder / attack), "--attack", attack]
+        assert simulate.main([*few, *output]) == 0
+    return folder
+
+
+def judged(project: Path, recording: Path, *flags: str, code: int = 0) -> dict:
+    common = ["--dataset", f"{project}/dataset/dataset.json", "--output", f"{project}/out"]
+    detector = ["--detector", f"{project}/detection/detector.npz"]
+    flags = flags if "--program" in flags else ("--program", "face40", *flags)
+    assert judge.main([str(recording), *common, *detector, *flags]) == code
+    name = recording.name.removesuffix(".csv.gz").removesuffix(".csv")
+    path = project / "out" / f"{name}.json"
+    return json.loads(path.read_text()) if code == 0 else {}
+
+
+def test_the_detector_is_tested_on_altered_copies(project: Path) -> None:
+    document = json.loads((project / "detection/detection.json").read_text())
+    assert document["calibration"]["recordings"] == 14
+    assert document["kinds"]["last quarter missing"]["detected_at_0.05"]["value"] == 1.0
+    assert document["kinds"]["good"]["copies"] == 4
+
+
+def test_figure_and_section_show_every_kind(project: Path) -> None:
+    document = json.loads((project / "detection/detection.json").read_text())
+    section = environment().get_template("detection.html")
+    page = section.render(detection=document)
+    assert all(f"<td>{kind}</td>" in page for kind in document["kinds"])
+    assert "three good recordings" in section.render(detection={**document, "kinds": {}})
+    results = SimpleNamespace(detection=document, warnings=())
+    labels = [text.get_text() for text in draw_detection(results).axes[0].get_yticklabels()]
+    assert labels == list(document["kinds"])
+
+
+def test_verdicts_of_files(project: Path) -> None:
+    good = judged(project, project / "recordings/face40_001.csv.gz")
+    assert good["verdict"] == "as expected"
+    assert good["false_alarm_rate"] == pytest.approx(1 / 15)
+    short = judged(project, project / "truncated/face40_001.csv.gz")
+    assert short["verdict"] == "stopped early"
+    (missing,) = [s for s in short["segments"] if s["kind"] == "missing"]
+    assert missing["lines"][-1]["block"] == "G53 G0 Z0"
+    paused = judged(project, project / "pause/face40_001.csv.gz")
+    assert paused["verdict"] == "paused"
+    other = judged(project, project / "recordings/pocket25_001.csv.gz")
+    assert other["verdict"] in ("another program", "none of the programs")
+    assert {path.suffix for path in (project / "out").glob("face40_001.*")} == {
+        ".json", ".png", ".svg",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_judged_is_one_message(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = project / "recordings/face40_001.csv.gz"
+    judged(project, recording, "--program", "face4", code=1)
+    assert "'face4' is none of face40, pocket25" in capsys.readouterr().err
+    judged(project, tmp_path / "none.csv", code=1)
+    assert "none.csv: no such" in capsys.readouterr().err
+    judged(project, recording, "--detector", str(tmp_path / "none.npz"), code=1)
+    assert "it is made by: snakemake" in capsys.readouterr().err
+
+
+def test_a_growing_file_is_followed(
+    project: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judge, "POLL_SECONDS", 0.02)
+    lines = gzip.decompress((project / "pause/face40_001.csv.gz").read_bytes()).splitlines(True)
+    growing = tmp_path / "growing.csv"
+    growing.write_bytes(b"".join(lines[:20]))
+
+    def write() -> None:
+        for first in range(20, len(lines), 40):
+            with growing.open("ab") as handle:
+                handle.write(b"".join(lines[first : first + 40]))
+            time.sleep(0.1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    verdict = judged(project, growing, "--follow", "--idle-seconds", "3")["verdict"]
+    writer.join()
+    assert verdict == "paused"
+    told = capsys.readouterr().err
+    assert "false alarms per hour" in told
+    assert "WARNING at" in told

@@ -1,0 +1,208 @@
+"""Verdicts, segments and false alarms on recordings of two invented programs."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from sensed_programs import (
+    CHANNELS,
+    LENGTH,
+    NAMES,
+    STEP,
+    expected_signals,
+    fitted,
+    good_recordings,
+    record,
+)
+
+from gcodefp.detection.alignment import INSIDE
+from gcodefp.detection.attacks import CONTROLS, GOOD, alter
+from gcodefp.detection.detector import Detector, Judged, fit_detector, running_gains
+from gcodefp.detection.deviations import EXTRA, MISSING, Statistics
+from gcodefp.detection.evaluation import auroc, evaluate_detector
+from gcodefp.detection.template import PlacedRecording, SensedRecording
+from gcodefp.detection.verdict import (
+    ANOTHER,
+    AS_EXPECTED,
+    LATE,
+    PAUSED,
+    STOPPED,
+    UNKNOWN,
+    Calibration,
+    judge,
+    live_limit,
+    pooling_p,
+    tail_scores,
+)
+from gcodefp.errors import UserError
+
+TEST = [record(program, number) for program in (0, 1) for number in range(100, 112)]
+
+
+@cache
+def detector() -> Detector:
+    return fitted()
+
+
+def with_rows(placed: PlacedRecording, rows: np.ndarray) -> SensedRecording:
+    recording = placed.recording
+    return SensedRecording(recording.name, recording.signals[rows], recording.valid[rows])
+
+
+def judged(placed: PlacedRecording, rows: np.ndarray, rate: float = 0.05) -> Judged:
+    return detector().judge(with_rows(placed, rows), placed.program, rate)
+
+
+ALL = np.arange(LENGTH + 5)
+
+
+def test_good_recordings_raise_no_more_alarms_than_promised() -> None:
+    verdicts = [judged(placed, ALL).verdict for placed in TEST]
+    assert verdicts.count(AS_EXPECTED) >= 21
+
+
+def test_a_cut_is_missing_at_its_place() -> None:
+    rows = np.concatenate([ALL[:100], ALL[140:]])
+    result = judged(TEST[0], rows)
+    assert result.judgement.deviates
+    (segment,) = [s for s in result.segments if s.kind == MISSING]
+    assert abs(segment.first - 100) <= 4
+    assert segment.seconds == pytest.approx(40 * STEP, abs=1.0)
+
+
+def test_a_pause_is_named_and_placed() -> None:
+    rows = np.concatenate([ALL[:120], np.resize(ALL[-8:], 40), ALL[120:]])
+    result = judged(TEST[1], rows)
+    assert result.verdict == PAUSED
+    segment = max(result.segments, key=lambda s: s.seconds)
+    assert (segment.kind, abs(segment.first - 120) <= 4) == (EXTRA, True)
+    assert segment.seconds == pytest.approx(40 * STEP, abs=1.0)
+
+
+def test_truncated_and_late_recordings_are_named() -> None:
+    assert judged(TEST[0], ALL[:180]).verdict == STOPPED
+    assert judged(TEST[0], ALL[60:]).verdict == LATE
+
+
+def test_another_program_is_named_and_noise_is_none() -> None:
+    other = TEST[-1].recording
+    result = detector().judge(other, program=0)
+    assert result.verdict == ANOTHER
+    assert int(np.argmax(result.levels)) == 1
+    noise = np.random.default_rng(5).normal(size=other.signals.shape).astype(np.float32)
+    assert detector().judge(other._replace(signals=noise), program=0).verdict == UNKNOWN
+
+
+def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
+    placed = TEST[2]
+    signals = placed.recording.signals.copy()
+    loud = [index for index, name in enumerate(CHANNELS) if name.endswith("RMS")]
+    signals[100:140, loud] += 10 * signals.std()
+    heard = placed.recording._replace(signals=signals)
+    aligned = detector().judge(heard, placed.program).aligned
+    assert 0.3 < aligned.fit[100:140].mean() < 0.9
+    assert (aligned.path.condition == INSIDE).mean() > 0.9
+    is_dead = np.array([name.startswith("b.") for name in CHANNELS])
+    deaf = placed.recording._replace(valid=placed.recording.valid & ~is_dead)
+    assert detector().judge(deaf, placed.program).verdict == AS_EXPECTED
+
+
+def test_the_rate_is_at_least_one_in_n_plus_one() -> None:
+    calibration = detector().calibration
+    result = judge(calibration, detector().scores, Statistics(*calibration.statistics[0]), 0, 1e-6)
+    assert result.rate == pytest.approx(1 / 25)
+    assert 1 / 25 <= result.p_value <= 1
+
+
+def test_alarms_of_exchangeable_recordings_are_as_rare_as_the_rate() -> None:
+    rng = np.random.default_rng(0)
+    alarms = []
+    for _ in range(200):
+        drawn = rng.standard_t(3, size=(21, len(Statistics._fields)))
+        program = np.zeros(20, np.int64)
+        good = Calibration(drawn[:20], program, np.zeros(20), np.ones(20))
+        alarms.append(judge(good, good.scores(), Statistics(*drawn[20]), 0, 0.1).deviates)
+    assert 0.04 <= np.mean(alarms) <= 0.16
+
+
+def test_programs_that_differ_are_calibrated_apart() -> None:
+    scores = np.concatenate([np.linspace(0, 1, 20), np.linspace(3, 4, 20)])
+    program = np.repeat([0, 1], 20)
+    calibration = replace(
+        detector().calibration, program=program, pooled_p=pooling_p(scores, program)
+    )
+    assert not calibration.is_pooled
+    assert calibration.comparable(1).tolist() == (program == 1).tolist()
+    assert detector().calibration.is_pooled
+
+
+def test_a_tail_with_an_odd_recording_asks_for_more() -> None:
+    good = np.zeros((50, len(Statistics._fields)))
+    good[:, 0] = np.linspace(0, 1, 50)
+    odd = good.copy()
+    odd[-1, 0] = 100.0
+    far = np.full(len(Statistics._fields), 5.0)
+    assert (
+        tail_scores(far, good, ["length"])["length"]
+        > tail_scores(far, odd, ["length"])["length"]
+        > 1
+    )
+
+
+def test_lengths_that_differ_are_no_evidence() -> None:
+    steady = detector().calibration
+    assert set(steady.used()) & {"length", "start", "end"} == {"length"}
+    statistics = steady.statistics.copy()
+    statistics[:, 0] += np.random.default_rng(0).uniform(0, 60, len(statistics))
+    by_hand = replace(steady, statistics=statistics)
+    assert set(by_hand.used()) & {"length", "start", "end"} == {"start", "end"}
+
+
+def test_gains_while_running_are_those_of_the_rows_so_far() -> None:
+    template, placed = detector().template(0), TEST[0]
+    rows = np.concatenate([ALL[:120], np.resize(ALL[-8:], 60), ALL[120:]])
+    altered = with_rows(placed, rows)
+    gains = running_gains(template, altered)
+    part = SensedRecording("part", altered.signals[:150], altered.valid[:150])
+    # The moving average looks two rows ahead.
+    assert np.allclose(running_gains(template, part)[:148], gains[:148], atol=0.5)
+    assert gains[148] > 5
+    limit, per_hour = live_limit(detector().calibration, 0.05)
+    assert 0 < per_hour < 100
+    warned = np.flatnonzero(gains > limit)
+    assert 120 < warned[0] < 180
+
+
+def test_alterations_keep_seams_quiet_and_are_found() -> None:
+    altered = {a.kind: a for a in alter(TEST[0], TEST, STEP, np.random.default_rng(0))}
+    assert {GOOD, *CONTROLS} <= set(altered)
+    count = len(TEST[0].recording.signals)
+    assert len(altered["cut 10 s"].recording.signals) == count - 40
+    assert all(len(altered[kind].recording.signals) == count for kind in CONTROLS)
+    found = evaluate_detector(detector(), TEST[::4], [*TEST, *good_recordings(3)])
+    kinds = found["kinds"]
+    for kind in ("cut 10 s", "pause 10 s", "another program", "last quarter missing"):
+        assert kinds[kind]["detected_at_0.05"]["value"] == 1.0
+        assert kinds[kind]["auroc"]["detector"]["value"] == 1.0
+    assert kinds["put back"]["detected_at_0.05"]["value"] <= 0.5
+    assert kinds["cut 10 s"]["location_error_seconds"] <= 2
+
+
+def test_auroc_counts_ties_as_half() -> None:
+    assert auroc(np.array([0.0, 1.0]), np.array([1.0, 2.0])) == pytest.approx(0.875)
+
+
+def test_programs_with_few_recordings_cannot_be_judged() -> None:
+    few = [placed for placed in good_recordings(3) if placed.recording.name != "ring_002"]
+    own = fit_detector(few, NAMES, CHANNELS, STEP)
+    with pytest.raises(UserError, match="program ring: fewer than 3 good recordings"):
+        own.judge(few[-1].recording, 1)
+    none = fit_detector(few[-2:], NAMES, CHANNELS, STEP)
+    assert none.templates == [None, None]
+    assert evaluate_detector(none, TEST, TEST)["kinds"] == {}
+
+
+def test_signals_are_those_of_the_program() -> None:
+    assert np.allclose(detector().template(0).mean[40:200].std(0), 1, atol=0.4)
+    assert expected_signals(0).shape == (LENGTH, len(CHANNELS))
