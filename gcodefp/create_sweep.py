@@ -26,6 +26,7 @@ from gcodefp.sweeps.sweep_file import compute_sweep_id, origin_of, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.wandb_service.service import (
     check_no_options,
+    count_runs,
     create_once,
     read_address,
     read_remote,
@@ -142,7 +143,7 @@ def _use_existing(arguments: argparse.Namespace) -> None:
     remote, where = read_remote(address), f"sweep {address}"
     specification = read_specification(remote.config, where)
     check_trainable(specification, where)
-    total = specification.run_cap or max(1, remote.runs)
+    total = specification.run_cap or max(1, count_runs(address))
     origin = origin_of(specification, [], arguments.dataset) | {"existing": True}
     parts = address.sweep_id, specification, arguments.seed, total, origin
     write_sweep(arguments.output, *parts, str(address))

@@ -173,7 +173,7 @@ def _without_conflicts(fixes: Iterable[Fix], document: Any) -> list[Fix]:
     """The fixes without keys that are there already; keys last, since they move paths."""
     first: dict[Path, Fix] = {}
     parameters = document.get("parameters") if isinstance(document, Mapping) else None
-    names = {path[-1] for path, _ in entries(parameters)}
+    names = {path[-1] for path, _ in entries(parameters)}.intersection(HYPERPARAMETERS)
     for fix in fixes:
         if fix.is_key and (fix.new in _at(document, fix.path[:-1]) or fix.new in names):
             continue

@@ -92,9 +92,8 @@ def _json_value(value: Any) -> Any:
 
 def hyperparameter_value(value: Any) -> Any:
     """The value itself if a run can have it. Raises ValueError: it is meant as another, or none."""
-    for item in value if isinstance(value, list) else ():
-        hyperparameter_value(item)
-    check_number_text(value)
+    for item in value if isinstance(value, list) else [value]:
+        check_number_text(item)
     return _json_value(value)
 
 

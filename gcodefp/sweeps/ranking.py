@@ -235,7 +235,8 @@ def tables(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = None)
 
     def by_run(rows_of: Callable[[Path], Iterable[Mapping[str, Any]]], file: str) -> list[Any]:
         runs = sorted(ranking, key=lambda run: run.number)
-        return [{"run": r.name, **row} for r in runs for row in rows_of(r.folder.path / file)]
+        # Another program may log a metric `run`.
+        return [{**row, "run": r.name} for r in runs for row in rows_of(r.folder.path / file)]
 
     curves = [row | {"epoch": int(row["epoch"])} for row in by_run(read_metrics, "metrics.csv")]
     names = dict.fromkeys(["run", "epoch", *(name for row in curves for name in row)])

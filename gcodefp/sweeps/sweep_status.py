@@ -214,13 +214,13 @@ class StatusReader:
             values = [value for value in logged if math.isfinite(value)]
         hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
         epochs = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
-        planned = int([*epochs, HYPERPARAMETERS["max_epochs"].default][0])
+        # How many steps another program will log is not known.
+        planned = 0 if program else int([*epochs, HYPERPARAMETERS["max_epochs"].default][0])
         run = RunStatus(
             folder.number,
             state="running" if agent and agent.at_work else "interrupted",
             has_ended=False,
-            # How many steps another program will log is not known.
-            max_epochs=0 if program else planned,
+            max_epochs=planned,
             values=tuple(values),
             best=min(filter(math.isfinite, values), key=objective.loss, default=None),
             seconds=rows[-1].get("seconds") if rows else None,

@@ -180,11 +180,10 @@ def create_once(
 
 
 class RemoteSweep(NamedTuple):
-    """A sweep as the service keeps it: its YAML, its state in capitals, and its number of runs."""
+    """A sweep as the service keeps it: its YAML, and its state in capitals."""
 
     config: dict[str, Any]
     state: str
-    runs: int
 
 
 def read_remote(address: SweepAddress) -> RemoteSweep:
@@ -192,7 +191,14 @@ def read_remote(address: SweepAddress) -> RemoteSweep:
     api = open_session()
     with translate_errors(f"reading sweep {address}"):
         sweep = api.sweep(str(address))
-        return RemoteSweep(dict(sweep.config), str(sweep.state).upper(), len(sweep.runs))
+        return RemoteSweep(dict(sweep.config), str(sweep.state).upper())
+
+
+def count_runs(address: SweepAddress) -> int:
+    """The number of runs that a sweep has there: one more request, which no agent has to repeat."""
+    api = open_session()
+    with translate_errors(f"reading sweep {address}"):
+        return len(api.sweep(str(address)).runs)
 
 
 def _create(

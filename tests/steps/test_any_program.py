@@ -59,6 +59,7 @@ def test_any_metric_is_ranked_drawn_and_reported(tmp_path: Path, metric: str, wa
     assert rows[0]["layers"] == str(winner["layers"])
     curves = rows_of(sweep.folder / "best/curves.csv")
     assert bool(curves) == (way != "none")
+    assert {row["run"] for row in curves} <= {row["run"] for row in rows}
     sweep.publish()
     drawn = sorted(path.stem for path in (sweep.folder / "figures").glob("*.svg"))
     assert drawn == [
@@ -93,7 +94,7 @@ def test_its_runs_are_watched_compared_and_verified(
     flags = ["--runs", str(runs), "--output", str(tmp_path / "compared")]
     assert compare.main([*names, *flags]) == 0
     content = json.loads((tmp_path / "compared/compare.json").read_text(encoding="utf-8"))
-    assert set(content["at_best_epoch"]) == {"score", "loss.train", "ratio"}
+    assert set(content["at_best_epoch"]) == {"score", "loss.train", "ratio", "run"}
     assert content["at_best_epoch"]["ratio"] == [None, None]
     assert not content["scores"]
     assert not content["conclusions"]

@@ -24,9 +24,11 @@ PARAMETERS = {
     "model": {"parameters": {"type": {"values": ["linear", "mlp"]}}},
     "layers": {"values": [[16], [16, 8]]},
     "epochs": {"min": 3, "max": 5},
+    "max_epochs": {"value": "few"},
     "seed": {"value": 0},
 }
-"""Two that are called `type`, lists as values, and one that is called as a fact of every run."""
+"""Two that are called `type`, lists as values, one that is called as a fact of every run, and one
+that is called as a number of our trainer's."""
 
 
 class ProgramSweep(NamedTuple):
@@ -91,6 +93,7 @@ def _outcome(run: LeasedRun, metric: str, way: str) -> dict[str, Any]:
             value = math.nan
         if way != "none":
             row = {"epoch": step, "loss.train": 1.0 / step, "ratio": math.inf, metric: value}
+            row |= {"run": 7.0}  # As our own column is called.
             append_metrics(run.lease.files / "metrics.csv", row)
     content = {
         "state": "finished", "hyperparameters": {dotted(k): v for k, v in values.items()},

@@ -18,7 +18,7 @@ from gcodefp.files import sha256, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.cluster.slurm import watch_preempted_jobs
 from gcodefp.sweeps.program.command import sweep_program
-from gcodefp.recordings.lab_files import list_recordings, name_of, recordings_digest, session_of
+from gcodefp.recordings.lab_files import list_recordings, name_of, recordings_digest
 from gcodefp.recordings.layout import read_optional_layout
 
 try:
@@ -180,7 +180,7 @@ def recording_names():
         numbers = range(1, config["simulation"]["recordings_per_program"] + 1)
         return {f"{p}_{n:03d}": "" for p in config["simulation"]["programs"] for n in numbers}
     recordings = list_recordings(Path(RECORDINGS), config["recordings"]["exclude"], LAYOUT)
-    return {name_of(recording): session_of(recording) for recording in recordings}
+    return {name_of(recording): getattr(recording, "session", "") for recording in recordings}
 
 
 def matching(patterns, names):

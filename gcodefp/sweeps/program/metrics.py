@@ -150,7 +150,9 @@ class MetricsTable:
         """
         if attempt < self._attempt:
             return
-        row = {OWN_EPOCH if name == "epoch" else name: value for name, value in row.items()}
+        if "epoch" in row:
+            row = row | {OWN_EPOCH: row["epoch"]}
+            del row["epoch"]
         if attempt > self._attempt:
             self._attempt, self._steps = attempt, 0
         row = {STEP: float(self._steps)} | row

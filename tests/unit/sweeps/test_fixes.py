@@ -45,6 +45,10 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "folded text": ("run_cap: >\n  2\nmethod: grid\n", "run_cap: 2\nmethod: grid\n"),
     "byte order mark": ("\ufeffmethod: gird\n", "\ufeffmethod: grid\n"),
+    "parameters with names of keys": (
+        "parameters: {values: {valeus: [1]}, method: {value: 1}}\nmetod: grid\n",
+        "parameters: {values: {values: [1]}, method: {value: 1}}\nmethod: grid\n",
+    ),
     "one place by an alias": (
         "parameters:\n  lr: &n {min: 1e-5, max: 0.1}\n  dropout: *n\n",
         "parameters:\n  learning_rate: &n {min: 1.0e-5, max: 0.1}\n  dropout: *n\n",

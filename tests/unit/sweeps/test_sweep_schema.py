@@ -121,6 +121,7 @@ def message_of(document: Any) -> str:
         ({"min": 1, "max": 4}, "int_uniform"),
         ({"min": 1.0, "max": 4.0}, "uniform"),
         ({"values": [1, 2]}, "categorical"),
+        ({"values": [[["1"]], [["b"]]]}, "categorical"),
         ({"value": 1}, "constant"),
         ({"values": [1, 2], "probabilities": [0.5, 0.5]}, "categorical_w_probabilities"),
         ({"mu": 0.0, "sigma": 1.0}, "normal"),
