@@ -1,7 +1,5 @@
 """Detection of deviations: how often altered test recordings raise an alarm, by kind."""
 
-from matplotlib.figure import Figure
-
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 
@@ -17,10 +15,10 @@ TITLE = "Deviations detected"
     "Good recordings, a segment put back and one of the same program are no deviations: their "
     "alarms are false ones.",
 )
-def draw_detection(results: Results) -> Figure:
+def draw_detection(results: Results) -> paper.Drawn:
     """A row for each kind of alteration, a marker for each rate."""
     if results.detection is None or not results.detection["kinds"]:
-        return paper.placeholder(TITLE, "no detector was tested", results.warnings)
+        raise paper.NothingToDraw("no detector was tested")
     kinds, calibration = results.detection["kinds"], results.detection["calibration"]
     fig = paper.new_figure(paper.COLUMN_INCHES, 0.6 + 0.2 * len(kinds))
     axes = fig.add_subplot()
@@ -40,5 +38,4 @@ def draw_detection(results: Results) -> Figure:
         f"{calibration['recordings']} good recordings calibrate: no rate below "
         f"{paper.percent(calibration['least_rate'])} can be promised"
     )
-    paper.add_head(fig, TITLE, subtitle, results.warnings)
-    return fig
+    return fig, TITLE, subtitle
