@@ -211,6 +211,8 @@ class _Run:
             return self.state
         content = read_torch(path, RESUME_FORMAT, self.network.log_state_prior.device)
         check_document(content, _ResumeDocument, path, RETRAIN)
+        # Runs of versions without this hyperparameter were computed as by its default.
+        content["identity"]["hyperparameters"].setdefault("precision", Hyperparameters.precision)
         if content["identity"] != self.identity:
             raise RunMismatch(
                 f"{path}: belongs to a run with other hyperparameters, data or metric; choose "
