@@ -1,8 +1,8 @@
 """Did the machine do what it should? Compares recordings with the program that should have run.
 
 For each recording: the verdict with its p-value, NAME.json with the segments that deviate, and
-pictures. It reads signals alone: neither the controller's lines and positions nor its clock, which
-only names the times. --follow reads a growing file and warns while the program runs.
+pictures. It reads signals, and the clock to space their rows evenly; never the controller's lines or
+positions. --follow reads a growing file and warns while the program runs.
 """
 
 import argparse
