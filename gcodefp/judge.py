@@ -1,8 +1,8 @@
 """Did the machine do what it should? Compares recordings with the program that should have run.
 
 For each recording: the verdict with its p-value, NAME.json with the segments that deviate, and
-pictures. It reads signals, and the clock to space their rows evenly; never the controller's lines or
-positions. --follow reads a growing file and warns while the program runs.
+pictures. It reads signals, and the clock to space their rows evenly, never the controller's lines
+or positions. --follow reads a growing file and warns while the program runs.
 """
 
 import argparse
@@ -88,10 +88,7 @@ def _judge(arguments: argparse.Namespace) -> None:
 def program_index(detector: Detector, name: str) -> int:
     """Raises UserError: no program has this name."""
     if name not in detector.names:
-        names = list(detector.names)
-        raise UserError(
-            f"--program: {name!r} is none of {', '.join(names)}{did_you_mean(name, names)}"
-        )
+        raise UserError(f"--program: no program {name!r}; {did_you_mean(name, detector.names)}")
     return detector.names.index(name)
 
 

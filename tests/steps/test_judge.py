@@ -85,7 +85,7 @@ def test_what_cannot_be_judged_is_one_message(
 ) -> None:
     recording = project / "recordings/face40_001.csv.gz"
     judged(project, recording, "--program", "face4", code=1)
-    assert "'face4' is none of face40, pocket25" in capsys.readouterr().err
+    assert "no program 'face4'; did you mean 'face40'?" in capsys.readouterr().err
     judged(project, tmp_path / "none.csv", code=1)
     assert "none.csv: no such" in capsys.readouterr().err
     judged(project, recording, "--detector", str(tmp_path / "none.npz"), code=1)
