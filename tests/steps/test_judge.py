@@ -59,7 +59,8 @@ def test_figure_and_section_show_every_kind(project: Path) -> None:
     assert all(f"<td>{kind}</td>" in page for kind in document["kinds"])
     assert "three good recordings" in section.render(detection={**document, "kinds": {}})
     results = SimpleNamespace(detection=document, warnings=())
-    labels = [text.get_text() for text in draw_detection(results).axes[0].get_yticklabels()]
+    figure, _, _ = draw_detection(results)
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == list(document["kinds"])
 
 
