@@ -97,13 +97,18 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Sets this process's environment, which the SDK reads at its next start."""
     before = dict(os.environ)
     try:
-        os.environ.clear()
-        os.environ.update(variables)
+        _replace_environment(variables)
         _finish(0)
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        _replace_environment(before)
+
+
+def _replace_environment(variables: Mapping[str, str]) -> None:
+    # Never empty: other threads read it.
+    os.environ.update(variables)
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
 
 
 def run_function(
