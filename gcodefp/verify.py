@@ -35,15 +35,15 @@ from gcodefp.reporting.results import read_result
 from gcodefp.sweeps.sweep_file import read_best, read_sweep
 
 SCORING = ("calibrate", "control", "evaluate", "explain")
-STAGES = ("select_best", *SCORING, "protocols", "figures", "report")
+STAGES = ("select_best", *SCORING, "fit_detector", "protocols", "figures", "report")
 DOCUMENTS: tuple[str, ...] = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
-"""Inputs of the report, besides the table of protocols if it exists."""
+"""Inputs of the report, besides protocols and detection if they exist."""
 PROGRAM_DOCUMENTS: tuple[str, ...] = ("sweep/sweep.json", "best/run.json")
 PROGRAM_STAGES = ("select_best", "figures", "report")
 PROGRAM_EVALUATION = "evaluation/evaluation.json"
 """For a sweep of another program, which has no dataset and no checkpoint."""
-PROTOCOLS = "protocols/protocols.json"
+PROTOCOLS, DETECTION = "protocols/protocols.json", "detection/detection.json"
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("results", type=Path, nargs="?", default=RESULTS,
         help="folder of the finished pipeline (default: %(default)s)")  # fmt: skip
-    add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)} again")
+    add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)}, fit_detector again")
     add("--train", action="store_true", help="train the winner again too, on one CPU thread")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
@@ -82,7 +82,7 @@ def _verify(arguments: argparse.Namespace) -> None:
         for step in (*folder.stages, "train") if arguments.train else folder.stages:
             output = Path(temporary) / step
             checks[f"{step}, rerun"] = partial(check_step, folder, step, output, flags, device)
-        skipped = [f"{step}, rerun" for step in SCORING if arguments.quick]
+        skipped = [f"{step}, rerun" for step in (*SCORING, "fit_detector") if arguments.quick]
         wrong = [name for name, check in checks.items() if not _holds(name, check, name in skipped)]
     if wrong:
         raise UserError(f"{path}: NOT ok: {'; '.join(wrong)}")
@@ -138,8 +138,8 @@ class Folder:
             self.is_external = read_sweep(path / "sweep/sweep.json").program is not None
         self.stages = PROGRAM_STAGES if self.is_external else STAGES
         self.documents = PROGRAM_DOCUMENTS if self.is_external else DOCUMENTS
-        more = PROGRAM_EVALUATION if self.is_external else PROTOCOLS
-        self.documents += (more,) if (path / more).exists() else ()
+        more = (PROGRAM_EVALUATION,) if self.is_external else (PROTOCOLS, DETECTION)
+        self.documents += tuple(name for name in more if (path / name).exists())
         self._roots: set[PurePath] = set()
         for name in self.documents:
             with suppress(UserError):
@@ -260,6 +260,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
         shown += dataset
         for name in ("evaluation", "explanation"):
             shown += [f"--{name}", path / name]
+        shown += ["--detection", path / DETECTION] if (path / DETECTION).exists() else []
     if step == "select_best":
         sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
         data = [] if folder.is_external else [*dataset, *train, *val]
@@ -277,6 +278,10 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
         yield [*tested, *train, *val, *controls, "--output", output / "evaluation"]
     elif step == "explain":
         yield [*tested, "--output", output / "explanation"]
+    elif step == "fit_detector" and (path / DETECTION).exists():
+        recording = next(iter(read_inputs(path / "dataset/dataset.json")))
+        files = ["--recordings", folder.located(recording).parent, *dataset, *train, *val, *test]
+        yield [*files, "--output", output / "detection"]
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
         skipped = ["--left-out", *read_protocols(table)["left_out"]]

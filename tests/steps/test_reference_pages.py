@@ -81,7 +81,7 @@ def test_every_file_is_in_the_table_of_files(results: Path) -> None:
 def test_keys_of_json_files_are_those_of_the_page(results: Path) -> None:
     common = rows(FILES["Every JSON document"], "key")
     seen = described(results, ".json")
-    assert len(seen) == 13
+    assert len(seen) == 14
     for heading, paths in seen.items():
         own = rows(FILES[heading], "key")
         (name, *_) = quoted(heading)
@@ -96,7 +96,7 @@ def test_keys_of_json_files_are_those_of_the_page(results: Path) -> None:
 
 def test_arrays_of_npz_files_are_those_of_the_page(results: Path) -> None:
     seen = described(results, ".npz")
-    assert sum(map(len, seen.values())) == 7
+    assert sum(map(len, seen.values())) == 8
     for heading, paths in seen.items():
         told = {quoted(row["array"])[0]: row for row in rows(FILES[heading], "array")}
         for who in rows(FILES[heading], "PREFIX"):

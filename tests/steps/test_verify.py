@@ -78,10 +78,10 @@ def test_quick_skips_scoring_alone(
     results: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(results / "evaluation/metrics.json", lambda content: content.update(rows=1))
-    monkeypatch.setattr(verify, "STAGES", ("select_best", *verify.SCORING))
+    monkeypatch.setattr(verify, "STAGES", ("select_best", *verify.SCORING, "fit_detector"))
     assert verify.main([str(results), "--quick"]) == 0
     out = capsys.readouterr().out
-    assert re.findall(r"skipped   (\w+), rerun: --quick", out) == [*verify.SCORING]
+    assert re.findall(r"skipped   (\w+), rerun: --quick", out) == [*verify.SCORING, "fit_detector"]
 
 
 def test_edited_best_figures_and_page_are_found(results: Path, capsys: Output) -> None:
@@ -97,7 +97,7 @@ def test_edited_best_figures_and_page_are_found(results: Path, capsys: Output) -
     shutil.copy(first, second)
     shutil.copy(first.with_suffix(".png"), third.with_suffix(".png"))
     third.unlink()
-    replace(results / "report.html", "Right program", "Wrong program")
+    replace(results / "report.html", "Which program", "Wrong program")
     problems = verified(capsys, results, "select_best", "figures", "report")
     assert "NOT ok    select_best, rerun" in problems
     assert "best/curves.csv: row 2.epoch is '3'" in problems

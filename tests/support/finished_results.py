@@ -6,7 +6,17 @@ from typing import Any
 from recording_files import preprocess, write_recordings
 from tiny_sweep import TinySweep
 
-from gcodefp import agent, calibrate, control, evaluate, explain, figures, report, select_best
+from gcodefp import (
+    agent,
+    calibrate,
+    control,
+    evaluate,
+    explain,
+    figures,
+    fit_detector,
+    report,
+    select_best,
+)
 from gcodefp.dataset.controls import SENSORS_PERMUTED
 
 RATES = {"learning_rate": {"values": [0.001, 0.02]}}
@@ -46,7 +56,12 @@ def publish(results: Path) -> None:
     explanation = str(results / "explanation")
     asked = [*_dataset(results, "test"), *checkpoint, "--output", explanation]
     assert explain.main(asked) == 0
+    splits = [part for part in _dataset(results, "train", "val", "test") if part != "cpu"]
+    splits.remove("--device")
+    where = ["--recordings", str(results.parent / "recordings")]
+    assert fit_detector.main([*splits, *where, "--output", str(results / "detection")]) == 0
     files = ["--dataset", results / "dataset/dataset.json", "--best", results / "best"]
+    files += ["--detection", results / "detection/detection.json"]
     files += ["--sweep", results / "sweep/sweep.json", "--evaluation", evaluation]
     files += ["--explanation", explanation]
     shown = [*map(str, files), "--output"]
