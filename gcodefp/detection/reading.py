@@ -115,4 +115,9 @@ def read_dataset(
             logger.warning("not used: %s", error)
     if not recordings:
         raise UserError(f"{folder}: has none of the {len(names)} recordings of the dataset")
+    if lacking := sorted(set(names) - {even.recording.name for even in recordings}):
+        logger.warning(
+            "%s: %d of the %d recordings of the dataset are not used: %s",
+            *(folder, len(lacking), len(names), ", ".join(lacking)),
+        )
     return recordings

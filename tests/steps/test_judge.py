@@ -115,6 +115,15 @@ def test_a_file_without_clock_is_doubted(project: Path, tmp_path: Path) -> None:
     assert "no clock (t_console)" in judged(project, tmp_path / "timeless.csv")["notes"][0]
 
 
+def test_altered_recordings_do_not_replace_good_ones(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--programs", "face40", "--recordings-per-program", "1", "--output"]
+    assert simulate.main([*flags, str(project / "recordings"), "--attack", "pause"]) == 1
+    assert "recordings: has other recordings" in capsys.readouterr().err
+    assert simulate.main([*flags, str(project / "pause")]) == 1
+
+
 def test_a_growing_file_is_followed(
     project: Path,
     tmp_path: Path,
