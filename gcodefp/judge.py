@@ -20,7 +20,7 @@ from gcodefp.dataset.store import Description, read_description
 from gcodefp.detection.detector import Detector, Judged, read_detector
 from gcodefp.detection.deviations import Segment
 from gcodefp.detection.reading import EvenRecording, read_even
-from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, live_limit
+from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_LEVEL, live_limit
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
@@ -70,6 +70,9 @@ def _judge(arguments: argparse.Namespace) -> None:
     detector.template(program)
     layout = read_optional_layout(arguments.layout) or stored_layout(description.document)
     sources = recordings_of(arguments.recordings, layout)
+    names = [name_of(source) for source in sources]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two recordings are called {duplicates[0]!r}; judge them one by one")
     if arguments.follow and len(sources) != 1:
         raise UserError(f"--follow: reads one growing file, not {len(sources)}")
     failed = []
@@ -106,15 +109,37 @@ def _judge_recording(
     recording = even.recording
     judged = detector.judge(recording, program, arguments.false_alarm_rate)
     name = name_of(source)
-    with paper_style():
-        # First: a figure that cannot be drawn leaves no other file behind.
-        figure = draw_judged(detector, judged, recording, description.scaler.channels)
-        save(figure, arguments.output, name, [])
     files = [*paths_of([source]), arguments.detector, arguments.dataset]
     content = document(judged, detector, description, even)
-    write_json(arguments.output / f"{name}.json", JUDGEMENT_FORMAT,
-               {"provenance": provenance(files), "recording": name, **content})  # fmt: skip
+    try:
+        with paper_style():
+            # First: a figure that cannot be drawn leaves no other file behind.
+            figure = draw_judged(detector, judged, recording, description.scaler.channels)
+            save(figure, arguments.output, name, [])
+        write_json(arguments.output / f"{name}.json", JUDGEMENT_FORMAT,
+                   {"provenance": provenance(files), "recording": name, **content})  # fmt: skip
+    except OSError as error:
+        raise UserError(
+            f"--output {arguments.output}: {name} cannot be written ({error}); name another folder"
+        ) from None
     _log(name, judged, content)
+
+
+def _notes(judged: Judged, description: Description, even: EvenRecording) -> list[str]:
+    """Reasons to doubt the verdict."""
+    notes, level = list(even.notes), -judged.statistics.level
+    if not judged.judgement.deviates and level < MIN_LEVEL:
+        notes.append(
+            f"DOUBTFUL: its fit is {level:.2f} of a good recording's, so its signals say little; "
+            "was it made with the sensors, and in the session, of the good ones?"
+        )
+    splits = description.document["splits"]
+    if any(even.recording.name in splits[split]["recordings"] for split in ("train", "val")):
+        notes.append(
+            "DOUBTFUL: a recording of this name is in the train or val split: the detector was "
+            "fitted to it if it is the same, and its p-value says nothing"
+        )
+    return notes
 
 
 def document(
@@ -138,6 +163,7 @@ def document(
         "statistics": judged.statistics._asdict(),
         "fit_to_programs": {name: level for name, level in levels if np.isfinite(level)},
         "seconds": judged.statistics.length,
+        "notes": _notes(judged, description, even),
         "segments": [_segment(s, judged, description, even) for s in judged.segments],
     }
 
@@ -177,6 +203,8 @@ def _log(name: str, judged: Judged, content: dict[str, Any]) -> None:
         *(name, judged.verdict.upper(), judgement.p_value, 100 * judgement.rate),
         content["good_recordings"],
     )
+    for note in content["notes"]:
+        logger.warning("%s: %s", name, note)
     if not judgement.deviates:
         return
     logger.warning("%s: deviates in %s", name, ", ".join(judgement.alarms) or "no single measure")
@@ -203,7 +231,7 @@ def follow(
         "following %s: warnings at a gain above %.1f, %.2f false alarms per hour",
         *(paths_of([source])[0], limit, per_hour),
     )
-    size, grown, has_warned = -1, time.monotonic(), False
+    size, grown, has_warned, has_failed = -1, time.monotonic(), False, False
     while time.monotonic() - grown < arguments.idle_seconds:
         now = sum(path.stat().st_size for path in paths_of([source]) if path.exists())
         if now == size:
@@ -212,8 +240,11 @@ def follow(
         size, grown = now, time.monotonic()
         try:
             recording = read_even(source, description, arguments.allow_missing).recording
-        except UserError:
-            # Too short yet, or its last line is half written.
+        except UserError as error:
+            # Too short yet, or its last line is half written; or else it never can be read.
+            if not has_failed:
+                logger.info("not read yet: %s", error)
+            has_failed = True
             continue
         gains = detector.live_gains(recording, program)
         if not has_warned and (over := np.flatnonzero(gains > limit)).size:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.recordings.reader import SIMULATION_MARK
 from gcodefp.simulation.attacks import ATTACKS
@@ -48,8 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _simulate(arguments: argparse.Namespace) -> None:
     programs = list(dict.fromkeys(arguments.programs))
     count, seed = arguments.recordings_per_program, arguments.seed
+    attack = f", with --attack {arguments.attack}" if arguments.attack else ""
+    text = f"gcodefp.simulate wrote these recordings{attack}\n"
+    mark = arguments.output / SIMULATION_MARK
+    # Their names are the same: one overwritten is judged, or trained on, as what it is not.
+    is_other = mark.is_file() and mark.read_text(encoding="utf-8") != text
+    if is_other or (attack and not mark.is_file() and any(arguments.output.glob("*.csv*"))):
+        raise UserError(
+            f"--output {arguments.output}: has other recordings, which these would overwrite or "
+            "mix with; name another folder"
+        )
     paths = simulate_recordings(arguments.output, count, seed, programs, arguments.attack)
-    write_text(arguments.output / SIMULATION_MARK, "gcodefp.simulate wrote these recordings\n")
+    write_text(mark, text)
     logger.info("wrote %d files to %s", len(paths), arguments.output)
 
 

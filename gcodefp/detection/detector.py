@@ -3,13 +3,14 @@
 Shapes: P states of K programs, C channels, R good recordings, S statistics.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.detection.alignment import INSIDE, live_gains
@@ -272,6 +273,27 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
     })  # fmt: skip
 
 
+def _check_shapes(path: Path, arrays: Mapping[str, NDArray[Any]], description: Description) -> None:
+    """Raises UserError: an array has the size of other channels or programs, or of none."""
+    first, count = arrays["first"], len(description.programs.names)
+    channels, recordings = len(description.scaler.channels), len(arrays["program"])
+    is_sound = first.shape == (count + 1,) and first[0] == 0 and bool((np.diff(first) >= 0).all())
+    states = int(first[-1]) if is_sound else 0
+    sizes = {
+        "first": (count + 1,), "mean": (states, channels), "variance": (states, channels),
+        "background": (int((np.diff(first) > 0).sum()) if is_sound else 0, channels),
+        "expected": (states,), "statistics": (recordings, len(Statistics._fields)),
+        "live": (recordings,), "seconds": (recordings,), "scores": (recordings,),
+        "pooled_p": (), "usual_drift": (),
+    }  # fmt: skip
+    for name, size in sizes.items():
+        if arrays[name].shape != size:
+            raise UserError(
+                f"{path}: {name} has the shape {arrays[name].shape}, this dataset needs {size}: it "
+                f"is damaged, or was fitted to another dataset; fit it again with: {REBUILD}"
+            )
+
+
 def read_detector(path: Path, description: Description) -> Detector:
     """Reads detector.npz.
 
@@ -281,6 +303,7 @@ def read_detector(path: Path, description: Description) -> Detector:
     arrays = read_arrays(path, list(ARRAYS), REBUILD)
     if str(arrays["programs_digest"]) != description.document["programs"]["sha256"]:
         raise UserError(f"{path}: was fitted to another dataset; fit it again with: {REBUILD}")
+    _check_shapes(path, arrays, description)
     numbers = sensor_numbers(description.scaler.channels)
     step = float(description.programs.step_seconds)
     templates: list[Template | None] = []

@@ -18,6 +18,7 @@ from gcodefp.dataset.store import Description
 from gcodefp.detection.template import Array, SensedRecording
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import interpolate_rows
+from gcodefp.recordings import columns
 from gcodefp.recordings.clock import elapsed_seconds
 from gcodefp.recordings.lab_files import Recordable, list_recordings, name_of
 from gcodefp.recordings.layout import stored_layout
@@ -37,12 +38,14 @@ class EvenRecording(NamedTuple):
         file_row: (M,) data rows in the file, ascending.
         position: (M,) of these among the N rows, with a fraction.
         clock: (M,) its text at each of them; None without one.
+        notes: reasons to doubt the durations, or the signals.
     """
 
     recording: SensedRecording
     file_row: NDArray[np.int32]
     position: Array
     clock: NDArray[np.str_] | None
+    notes: tuple[str, ...] = ()
 
 
 def read_even(
@@ -58,19 +61,29 @@ def read_even(
     own = read.recording
     signals, valid = scaler.apply(own), scaler.valid(own)
     position = np.arange(len(signals), dtype=np.float64)
+    notes = list(own.notes)
+    if read.missing:
+        notes.append(f"{len(read.missing)} channels are missing: {', '.join(read.missing)}")
+    is_believed = False
     if read.clock is not None:
         texts = pd.Series(read.clock)
         seconds = elapsed_seconds(
             pd.to_numeric(texts, errors="coerce") if _is_number(texts) else texts
         )
-        if _is_believed(seconds, len(signals) * step):
+        if is_believed := _is_believed(seconds, len(signals) * step):
             position = seconds / step
             at = np.arange(int(position[-1] + 1e-6) + 1)
             rows = np.interp(at, position, np.arange(len(signals)))
             signals = interpolate_rows(signals, rows).astype(np.float32)
             valid = valid[np.floor(rows).astype(int)] & valid[np.ceil(rows).astype(int)]
+    if not is_believed:
+        reason = "no clock" if read.clock is None else "a clock that is unread, jumps or goes back"
+        notes.append(
+            f"DOUBTFUL: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
+            "so its duration may be wrong; repair the clock"
+        )
     recording = SensedRecording(own.name, signals, valid)
-    return EvenRecording(recording, own.row, position, read.clock)
+    return EvenRecording(recording, own.row, position, read.clock, tuple(notes))
 
 
 def _is_number(texts: pd.Series) -> bool:
@@ -102,4 +115,9 @@ def read_dataset(
             logger.warning("not used: %s", error)
     if not recordings:
         raise UserError(f"{folder}: has none of the {len(names)} recordings of the dataset")
+    if lacking := sorted(set(names) - {even.recording.name for even in recordings}):
+        logger.warning(
+            "%s: %d of the %d recordings of the dataset are not used: %s",
+            *(folder, len(lacking), len(names), ", ".join(lacking)),
+        )
     return recordings

@@ -49,6 +49,9 @@ STOPPED, LATE, PAUSED = "stopped early", "started late", "paused"
 SHORT, LONG, DEVIATES = "too short", "too long", "deviates"
 MIN_LEVEL = 0.5
 """Share of the expected fit below which a recording may be of another program."""
+NO_LEVEL, NO_LEVEL_SCORE = 0.1, 20.0
+"""Below this share nothing of the program is in the signals. The share is bounded, so the tail of
+one odd good recording could be higher: its score is above every tail's."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ class Calibration:
         """Scores of the good recordings, each by the tails of the others, (R,)."""
         every, used = self.all_deviations(), self.used()
         return np.array([
-            max(tail_scores(row, np.delete(every, index, 0), used).values())
-            for index, row in enumerate(every)
+            max(_scores(own, row, np.delete(every, index, 0), used).values())
+            for index, (own, row) in enumerate(zip(self.statistics, every, strict=True))
         ])  # fmt: skip
 
     @property
@@ -127,6 +130,16 @@ def tail_scores(deviations: Array, good: Array, used: Collection[str]) -> dict[s
             exponent = (tail + 1) / (excess + tail * prior)
             scores[name] = -np.log10(TAIL_SHARE) + exponent * np.log10(value / threshold)
     return {name: float(score) for name, score in scores.items()}
+
+
+def _scores(
+    statistics: Sequence[float], deviations: Array, good: Array, used: Collection[str]
+) -> dict[str, float]:
+    """The tail scores; that of `level` is above NO_LEVEL_SCORE if nothing fits."""
+    scores = tail_scores(deviations, good, used)
+    if (share := -Statistics(*statistics).level) < NO_LEVEL:
+        scores["level"] = float(NO_LEVEL_SCORE + NO_LEVEL - share)
+    return scores
 
 
 def pooling_p(scores: Array, program: NDArray[np.integer]) -> float:
@@ -177,7 +190,7 @@ def judge(
         rate: of false alarms that is asked for.
     """
     own = calibration.deviations(statistics, program)
-    scores = tail_scores(own, calibration.all_deviations(), calibration.used())
+    scores = _scores(statistics, own, calibration.all_deviations(), calibration.used())
     reference = good_scores[calibration.comparable(program)]
     rank = np.sort(reference)[::-1]
     p_value = float((1 + (reference >= max(scores.values())).sum()) / (len(reference) + 1))

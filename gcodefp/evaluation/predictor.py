@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 
+from gcodefp.command_line import DEVICES
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import Decoder, read_decoder
@@ -90,8 +91,8 @@ class Predictor:
             recording: the path of a CSV file, or of a recording in the layout of the train split;
                 a DataFrame with the channels as columns, in the units of the train split, and
                 perhaps the clock `t_console` (other columns, labels too, are not read); or an array
-                (N, C) in the order of `channels`. NaN is a missing sample. Without a clock the rows
-                are taken to be at `rate_hz`.
+                (N, C) in the order of `channels`. NaN, or masked, is a missing sample. Without a
+                clock the rows are taken to be at `rate_hz`.
             allow_missing: whether sensor nodes may lack some of their channels.
 
         Raises UserError: it cannot be read, is shorter than a window, has less than half of the
@@ -120,13 +121,24 @@ class Predictor:
         if isinstance(recording, pd.DataFrame):
             return recording
         if isinstance(recording, str | PathLike):
-            sources = recordings_of([Path(recording)], stored_layout(self.description.document))
+            layout = stored_layout(self.description.document)
+            try:
+                Path(recording).stat()
+                sources = recordings_of([Path(recording)], layout)
+            except (FileNotFoundError, NotADirectoryError):
+                raise UserError(f"{recording}: no such recording") from None
+            except (OSError, ValueError) as error:
+                raise UserError(f"{recording}: cannot be read ({error})") from None
             if len(sources) != 1:
                 raise UserError(f"{recording}: holds {len(sources)} recordings; predict one by one")
             return sources[0]
         try:
-            samples = np.asarray(recording, np.float64)
-        except (TypeError, ValueError) as error:
+            given: np.ma.MaskedArray = np.ma.asarray(recording)
+            if given.dtype.kind in "cmM":
+                # NumPy would drop the imaginary part, and count nanoseconds.
+                raise TypeError(f"its samples are {given.dtype}")
+            samples = np.ma.filled(given.astype(np.float64), np.nan)
+        except (TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"the recording is no array of numbers: {error}") from None
         if samples.ndim != 2 or samples.shape[1] != len(self.channels):
             raise UserError(
@@ -148,5 +160,9 @@ def load(
     Raises UserError: a file is missing, damaged or of another version, or there is no such device.
     """
     path = Path(checkpoint)
+    if device not in DEVICES:
+        raise UserError(f"device {device!r}: has to be one of {', '.join(DEVICES)}")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise UserError(f"threads {threads!r}: has to be a whole number from 1, or None")
     selected = select_device(device, threads or torch.get_num_threads())
     return Predictor(path, read_decoder(read_checkpoint(path, selected), path, selected), selected)

@@ -217,6 +217,11 @@ def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: 
     """
     seconds = elapsed_seconds(clock)
     seconds = seconds[np.isfinite(seconds)]
+    if not seconds.size and len(given := clock.dropna()):
+        notes.append(
+            f"DOUBTFUL: no row's clock is a time, such as {str(given.iloc[0])!r} of "
+            f"{columns.CLOCK}: rows are taken to be {step_seconds:.3f} s apart"
+        )
     if backward_steps := int((np.diff(seconds) < 0).sum()):
         notes.append(
             f"DOUBTFUL: the clock runs backwards {backward_steps} times; are the rows in order?"
@@ -232,7 +237,7 @@ def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: 
     if shortest > MAX_RATE_RATIO * step_seconds:
         raise UserError(
             f"{path}: {compared}: too few to be compared; record it at a higher rate, or train "
-            "with recordings of this rate"
+            "with recordings of this rate; a clock of numbers has to be in seconds"
         )
     if not period * MAX_RATE_RATIO < step_seconds:
         return step_seconds
@@ -252,7 +257,7 @@ def _read(
 ) -> pd.DataFrame:
     """The clock and the channels of the recording as numbers, in the order of `channels`.
 
-    The clock is text, or seconds of a layout.
+    The clock is text, or seconds where all its entries are numbers.
     """
     names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
     if isinstance(source, pd.DataFrame):
@@ -272,11 +277,18 @@ def _read(
     table = table.rename(columns=lambda column: names[column.casefold()])
     # The order of the columns in the file must not change the result by rounding.
     table = table[[column for column in names.values() if column in table]]
+    if columns.CLOCK in table:
+        table = table.assign(**{columns.CLOCK: _seconds_or_texts(table[columns.CLOCK])})
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
 
 def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """The columns of a table in memory that are read; a clock of numbers is in seconds."""
+    if given.columns.nlevels > 1:
+        raise UserError(
+            f"{TABLE}: its columns have {given.columns.nlevels} levels; join them to one name "
+            "each, as in `channels`"
+        )
     table: dict[str, pd.Series] = {}
     for header, samples in given.reset_index(drop=True).items():
         column, unit = columns.canonical_column(str(header))
@@ -290,6 +302,8 @@ def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
         except ValueError as error:
             raise UserError(f"{TABLE}: {error}") from None
         if key != columns.CLOCK:
+            if samples.dtype.kind in "cmM":
+                raise UserError(f"{TABLE}: column {column!r} is {samples.dtype}, not real numbers")
             table[key] = pd.to_numeric(samples, errors="coerce").astype(np.float64)
             if (invalid := (table[key].isna() & samples.notna()).to_numpy()).any():
                 row = int(invalid.argmax())
@@ -298,8 +312,15 @@ def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
         elif samples.dtype.kind in "mM":
             table[key] = (samples - samples.min()).dt.total_seconds()
         else:
-            table[key] = samples.astype(np.float64) if samples.dtype.kind in "iu" else samples
+            table[key] = samples
     return pd.DataFrame(table, index=range(len(given)))
+
+
+def _seconds_or_texts(clock: pd.Series) -> pd.Series:
+    """A clock whose entries are all numbers, perhaps as texts, is in seconds."""
+    seconds = pd.to_numeric(clock, errors="coerce")
+    is_number = seconds.notna().any() and seconds.notna().eq(clock.notna()).all()
+    return seconds.astype(np.float64) if is_number and clock.dtype.kind not in "bc" else clock
 
 
 def _check_channels(path: Path | str, missing: Sequence[str], channels: Sequence[str]) -> None:

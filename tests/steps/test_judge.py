@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 from recording_files import preprocess
 
@@ -35,11 +37,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def judged(project: Path, recording: Path, *flags: str, code: int = 0) -> dict:
+def judge_flags(project: Path) -> list[str]:
     common = ["--dataset", f"{project}/dataset/dataset.json", "--output", f"{project}/out"]
-    detector = ["--detector", f"{project}/detection/detector.npz"]
-    flags = flags if "--program" in flags else ("--program", "face40", *flags)
-    assert judge.main([str(recording), *common, *detector, *flags]) == code
+    return [*common, "--detector", f"{project}/detection/detector.npz", "--program", "face40"]
+
+
+def judged(project: Path, recording: Path, *flags: str, code: int = 0) -> dict:
+    assert judge.main([str(recording), *judge_flags(project), *flags]) == code
     name = recording.name.removesuffix(".csv.gz").removesuffix(".csv")
     path = project / "out" / f"{name}.json"
     return json.loads(path.read_text()) if code == 0 else {}
@@ -67,6 +71,9 @@ def test_figure_and_section_show_every_kind(project: Path) -> None:
 def test_verdicts_of_files(project: Path) -> None:
     good = judged(project, project / "recordings/face40_001.csv.gz")
     assert good["verdict"] == "as expected"
+    splits = json.loads((project / "dataset/dataset.json").read_text())["splits"]
+    is_test = "face40_001" in splits["test"]["recordings"]
+    assert any("train or val split" in note for note in good["notes"]) != is_test
     assert good["false_alarm_rate"] == pytest.approx(1 / 15)
     short = judged(project, project / "truncated/face40_001.csv.gz")
     assert short["verdict"] == "stopped early"
@@ -91,6 +98,30 @@ def test_what_cannot_be_judged_is_one_message(
     assert "none.csv: no such" in capsys.readouterr().err
     judged(project, recording, "--detector", str(tmp_path / "none.npz"), code=1)
     assert "it is made by: snakemake" in capsys.readouterr().err
+    assert judge.main([str(recording)] * 2 + judge_flags(project)) == 1
+    assert "two recordings are called 'face40_001'" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    judged(project, recording, "--output", str(tmp_path / "file"), code=1)
+    assert "face40_001 cannot be written" in capsys.readouterr().err
+    with np.load(project / "detection/detector.npz") as arrays:
+        np.savez(tmp_path / "few.npz", **{**arrays, "mean": arrays["mean"][:, :9]})
+    judged(project, recording, "--detector", str(tmp_path / "few.npz"), code=1)
+    assert "few.npz: mean has the shape" in capsys.readouterr().err
+
+
+def test_a_file_without_clock_is_doubted(project: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(project / "recordings/face40_001.csv.gz").drop(columns="t_console")
+    table.to_csv(tmp_path / "timeless.csv", index=False)
+    assert "no clock (t_console)" in judged(project, tmp_path / "timeless.csv")["notes"][0]
+
+
+def test_altered_recordings_do_not_replace_good_ones(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--programs", "face40", "--recordings-per-program", "1", "--output"]
+    assert simulate.main([*flags, str(project / "recordings"), "--attack", "pause"]) == 1
+    assert "recordings: has other recordings" in capsys.readouterr().err
+    assert simulate.main([*flags, str(project / "pause")]) == 1
 
 
 def test_a_growing_file_is_followed(

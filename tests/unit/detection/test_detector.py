@@ -115,6 +115,15 @@ def test_the_rate_is_at_least_one_in_n_plus_one() -> None:
     assert 1 / 25 <= result.p_value <= 1
 
 
+def test_what_does_not_fit_at_all_deviates_whatever_one_odd_recording_did() -> None:
+    good = np.array([Statistics(70 + i / 50, 0, 0, 0, 0, 0.1, i / 200 - 1, 0) for i in range(99)])
+    good[0, 0] = 700.0
+    calibration = Calibration(good, np.zeros(99, np.int64), np.zeros(99), np.ones(99))
+    noise = Statistics(71, 0, 63, 0, 0, 0, 0, 0)
+    result = judge(calibration, calibration.scores(), noise, 0)
+    assert (result.p_value, result.alarms) == (0.01, ("level",))
+
+
 def test_alarms_of_exchangeable_recordings_are_as_rare_as_the_rate() -> None:
     rng = np.random.default_rng(0)
     alarms = []

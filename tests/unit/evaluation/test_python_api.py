@@ -59,6 +59,36 @@ def test_clock_of_a_table_tells_its_rate(model: Predictor) -> None:
         model.predict(fast.assign(t_console=np.arange(len(fast)) * 9.0))
 
 
+def test_masked_samples_are_missing(model: Predictor) -> None:
+    samples = new_recording("pocket_008")[list(model.channels)].to_numpy()
+    is_masked = np.arange(len(model.channels)) == 1
+    masked = np.ma.masked_array(np.where(is_masked, 1e3 * samples, samples))
+    masked[:, is_masked] = np.ma.masked
+    expected = model.predict(np.where(is_masked, np.nan, samples), allow_missing=True)
+    np.testing.assert_array_equal(
+        model.predict(masked, allow_missing=True).confidence, expected.confidence
+    )
+
+
+def test_clock_of_a_file_may_be_in_seconds_and_one_that_is_no_time_is_doubted(
+    model: Predictor, tmp_path: Path
+) -> None:
+    fast = new_recording("pocket_008").loc[lambda table: table.index.repeat(4)]
+    fast["n0.Ax"] += np.arange(len(fast)) * 1e-9  # No row repeats another.
+    path = write_recording(tmp_path / "fast.csv", fast.assign(t_console=np.arange(len(fast)) / 16))
+    texts = fast.assign(t_console=[f"{row / 16}" for row in range(len(fast))])
+    for recording in (path, texts):
+        assert "resampled to means of 4.0 rows" in model.predict(recording).warnings[0]
+    junk = model.predict(fast.assign(t_console="noon"))
+    assert "no row's clock is a time, such as 'noon'" in junk.warnings[0]
+
+
+def test_device_and_threads_are_checked(folder: Path) -> None:
+    for wrong in ({"device": "gpu"}, {"threads": 0}):
+        with pytest.raises(UserError, match="has to be"):
+            gcodefp.load(folder / "run/checkpoint.pt", **wrong)
+
+
 WRONG: dict[str, tuple[Callable[[pd.DataFrame], object], str]] = {
     "no file": (lambda table: "no/such.csv", "no/such.csv: no such recording"),
     "a text": (
@@ -77,6 +107,11 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], object], str]] = {
     "few rows": (lambda table: table[: WINDOW - 1], "table: 7 rows, one window .* needs 8"),
     "few columns": (lambda table: np.zeros((99, 2)), "shape \\(99, 2\\), .* needs \\(rows, 7\\)"),
     "texts": (lambda table: [["x"]], "no array of numbers"),
+    "complex numbers": (lambda table: np.ones((99, 7)) * 1j, "its samples are complex128"),
+    "complex column": (lambda table: table.assign(**{"n0.Ax": 1j}), "'n0.Ax' is complex128"),
+    "dates": (lambda table: np.full((99, 7), np.datetime64("2024-01-01")), "are datetime64"),
+    "levels": (lambda table: pd.concat({"a": table}, axis=1), "its columns have 2 levels"),
+    "long name": (lambda table: "x" * 5000, "cannot be read"),
 }
 
 
