@@ -30,7 +30,7 @@ class Statistics(NamedTuple):
 
     Attributes:
         length: of the recording, s.
-        stretch: of the program from its first to its last row, s: more than the template's.
+        slowdown: of the program from its first to its last row, s: more than the template's.
         start, end: of the program that the recording lacks, s, by extrapolation.
         gain: log-likelihood of the alignment above that without jumps and OTHER rows.
         fit: lowest mean fit within WINDOW_SECONDS, below what is expected there.
@@ -39,7 +39,7 @@ class Statistics(NamedTuple):
     """
 
     length: float
-    stretch: float
+    slowdown: float
     start: float
     end: float
     gain: float
@@ -48,7 +48,7 @@ class Statistics(NamedTuple):
     drift: float
 
 
-TWO_SIDED = ("length", "stretch")
+TWO_SIDED = ("length", "slowdown")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Aligned:
     end: int
     start_seconds: float
     end_seconds: float
-    stretch_seconds: float
+    slowdown_seconds: float
     step_seconds: float
 
 
@@ -107,7 +107,7 @@ def measure(aligned: Aligned, expected: Array) -> Statistics:
     share = float(np.median(own / np.maximum(other, 0.1)))
     return Statistics(
         length=len(aligned.fit) * step,
-        stretch=aligned.stretch_seconds,
+        slowdown=aligned.slowdown_seconds,
         start=aligned.start_seconds,
         end=aligned.end_seconds,
         gain=aligned.path.gain,

@@ -35,12 +35,12 @@ TAIL_SHARE = 0.2
 TAIL_PRIOR, FIT_TAIL_PRIOR = 0.6, 0.05
 """Mean of log(x / threshold) that a tail is taken to have besides its own: one without an odd
 recording says little on the next odd one. Window fits are bounded. Chosen on real recordings."""
-FLOORS = Statistics(length=0.5, stretch=0.5, start=0.5, end=0.5, gain=1.0, fit=0.02, level=0.02,
+FLOORS = Statistics(length=0.5, slowdown=0.5, start=0.5, end=0.5, gain=1.0, fit=0.02, level=0.02,
                     drift=0.5)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
 STEADY_SECONDS = 3.0
 """Where nine of ten good recordings are as equally long, their length says what lacks; where logs
-begin and end by hand, the alignment's ends do."""
+begin and end manually, the alignment's ends do."""
 POOLING_P = 0.01
 """Programs whose scores differ with a lower p-value (Kruskal-Wallis) are calibrated apart."""
 PAUSE_SECONDS = 3.0
@@ -242,6 +242,6 @@ def name_verdict(
             return verdict
     if worst and worst.kind == EXTRA and worst.seconds >= PAUSE_SECONDS:
         return PAUSED
-    if alarms & {"length", "stretch"} and not alarms & {"gain", "fit", "level"}:
+    if alarms & {"length", "slowdown"} and not alarms & {"gain", "fit", "level"}:
         return SHORT if statistics.length < usually.length else LONG
     return DEVIATES

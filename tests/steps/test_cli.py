@@ -182,4 +182,7 @@ def test_run_is_snakemake_in_any_folder_with_a_configuration_of_yours(tmp_path: 
         assert "mine/best/run.json" in shown
         assert "fit.py" in shown
         assert "agent               3" in shown
+    (tmp_path / "mine.yaml").write_text("recordings: {folder: nowhere}\n", encoding="utf-8")
+    shown = run("--configfile", "mine.yaml").stdout
+    assert "mine.yaml: recordings.folder: nowhere: no such folder" in shown
     assert run("--no-such-flag").returncode == 2

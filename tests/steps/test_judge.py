@@ -146,6 +146,6 @@ def test_a_growing_file_is_followed(
     verdict = judged(project, growing, "--follow", "--idle-seconds", "3")["verdict"]
     writer.join()
     assert verdict == "paused"
-    told = capsys.readouterr().err
-    assert "false alarms per hour" in told
-    assert "WARNING at" in told
+    log = capsys.readouterr().err
+    assert "false alarms per hour" in log
+    assert "WARNING at" in log

@@ -22,12 +22,13 @@ from gcodefp.recordings.lab_files import list_recordings, name_of, recordings_di
 from gcodefp.recordings.layout import read_optional_layout
 
 try:
-    # Files of the command line come first in the list, and count more than the Snakefile's.
+    # Files of the command line come first in the list, and count more than the Snakefile's; of
+    # either, later ones count more.
     command_line_files = workflow.config_settings.configfiles
-    files = [*command_line_files, *workflow.configfiles[len(command_line_files) :]]
+    snakefile_files = workflow.configfiles[len(command_line_files) :]
     settings = check_config(
         config,
-        [*reversed(files)],
+        [*reversed(command_line_files), *reversed(snakefile_files)],
         workflow.config_settings.config,
         home=HOME,
     )
