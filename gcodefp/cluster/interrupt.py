@@ -5,6 +5,7 @@ third at once. Snakemake's Ctrl-C reaches the agents too: there the first ends a
 does so as well, however often it arrives. An unfinished run resumes when an agent takes it up.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -80,7 +81,8 @@ class InterruptRequest:
             yield
         finally:
             if self.requested_at_epoch():
-                del before[signal.SIGTERM]  # Else one more would kill the process as it ends.
+                del before[signal.SIGTERM]
+                _ignore_while_ending()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -95,6 +97,7 @@ class InterruptRequest:
 
         signal.signal(signal.SIGINT, on_interrupt)
         signal.signal(signal.SIGTERM, self._on_terminate)
+        _ignore_while_ending()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def _on_terminate(self, number: int, frame: FrameType | None) -> None:
@@ -107,6 +110,11 @@ class InterruptRequest:
         if level in TEXTS:
             with suppress(OSError):  # A log handler may be busy in the interrupted code.
                 os.write(2, f"{TEXTS[level]}\n".encode())
+
+
+def _ignore_while_ending() -> None:
+    """Python takes its handlers away before it has ended; one more SIGTERM would then kill it."""
+    atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)
 
 
 INTERRUPT = InterruptRequest()
