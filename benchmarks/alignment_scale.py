@@ -31,7 +31,7 @@ from gcodefp.model.hmm import (
 )
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network, Sizes
-from gcodefp.model.templates import Templates, feature_offsets
+from gcodefp.model.templates import DISCRIMINANTS, THRESHOLDS, Templates, feature_offsets
 from gcodefp.model.window_decoding import encode_recording, viterbi_windows
 
 CHANNELS, WINDOW = 72, 64
@@ -84,8 +84,9 @@ def network(states: int) -> Network:
 
 def random_templates(states: int, rate_hz: float) -> Templates:
     offsets = feature_offsets(1 / rate_hz)
-    projection, mean = torch.randn(len(offsets) * CHANNELS, 10), torch.randn(states, 10)
-    return Templates(projection, mean, torch.rand(10), offsets)
+    features = len(offsets) * len(THRESHOLDS) * CHANNELS
+    projection, mean = (torch.randn(rows, DISCRIMINANTS) for rows in (features, states))
+    return Templates(projection, mean, torch.rand(DISCRIMINANTS), offsets)
 
 
 def whole_recording(case: Case) -> dict[str, Callable[[], object]]:

@@ -32,7 +32,7 @@ from gcodefp.model.hmm import (
     waiting_chain,
 )
 from gcodefp.model.network import Network
-from gcodefp.model.templates import OFFSET_SECONDS, Templates, feature_offsets
+from gcodefp.model.templates import OFFSET_SECONDS, THRESHOLDS, Templates, feature_offsets
 from gcodefp.model.window_decoding import encode_recording, encode_windows
 from gcodefp.programs.lag_marginal import (
     MostProbableBlocks,
@@ -336,7 +336,7 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
         return Decoder(checkpoint)
     arrays = read_arrays(decoder_path, list(ARRAYS), REBUILD)
     description = checkpoint.description
-    features = len(OFFSET_SECONDS) * len(description.scaler.channels)
+    features = len(OFFSET_SECONDS) * len(THRESHOLDS) * len(description.scaler.channels)
     lengths = {"P": len(description.programs), "F": features}
     check_arrays(arrays, ARRAYS, decoder_path, REBUILD, lengths)
     if arrays["checkpoint"] != sha256(path):

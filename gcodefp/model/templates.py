@@ -1,14 +1,16 @@
 """Templates: what the sensors measure in each state of the programs, from the train recordings.
 
 A matched filter in the space of linear discriminants. The features of a row are its samples and
-those of near rows. Linear discriminant analysis (Fisher 1936; Rao 1948) with the states as classes
+those of near rows, each by soft thresholds: which direction a sensor moves in, and how far, are
+different evidence, and a spike of any height counts as much as a high sample. Linear discriminant
+analysis (Fisher 1936; Rao 1948) with the states as classes
 projects them onto the directions in which states differ most, compared with how recordings differ
 in one state. The log-likelihood of a state falls with the logarithm of the distance to the state's
 mean, as for a Cauchy distribution: outliers cost little.
 
 Nothing is trained by gradients: a second is enough, and a program needs one recording.
 
-Shapes: N rows, C channels, F features, D discriminants, P states, B windows of T rows.
+Shapes: N rows, C channels, H thresholds, F features, D discriminants, P states, B windows of T rows.
 """
 
 from collections.abc import Sequence
@@ -27,9 +29,11 @@ from gcodefp.recordings.clock import rows_in
 
 OFFSET_SECONDS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Before and behind a row, whose samples there are its features."""
-DISCRIMINANTS = 10
-"""More are better within a session and worse elsewhere; chosen on val splits."""
-SHRINKAGE = 0.1
+THRESHOLDS = (-1.0, 0.0, 1.0)
+"""Of normalised samples; a feature is tanh(sample - threshold)."""
+DISCRIMINANTS = 32
+"""Chosen on val splits, as the thresholds and the shrinkage are."""
+SHRINKAGE = 0.03
 """Share of the diagonal in the covariance within states (Friedman 1989)."""
 RIDGE = 1e-4
 """Added to variances, in units of the train split's variance: a dead channel has none."""
@@ -38,7 +42,7 @@ RIDGE = 1e-4
 class Templates(NamedTuple):
     """Emission model of the states."""
 
-    projection: Tensor  # (F, D) of features onto discriminants; F = len(offsets) * C
+    projection: Tensor  # (F, D) of features onto discriminants; F = len(offsets) * H * C
     mean: Tensor  # (P, D) of each state
     weight: Tensor  # (D,) of each discriminant: its share of the variance between states
     # rows before and behind a row whose samples are its features, ascending
@@ -83,9 +87,10 @@ class Templates(NamedTuple):
         before = self.reach if before is None else before
         behind = self.reach if behind is None else behind
         rows = torch.arange(signals.shape[1], device=signals.device)
-        parts = self.projection.split(signals.shape[2])
+        features = torch.cat([torch.tanh(signals - threshold) for threshold in THRESHOLDS], dim=2)
+        parts = self.projection.split(features.shape[2])
         projected = [
-            signals[:, (rows + min(max(offset, -before), behind)).clamp(0, len(rows) - 1)] @ part
+            features[:, (rows + min(max(offset, -before), behind)).clamp(0, len(rows) - 1)] @ part
             for offset, part in zip(self.offsets, parts, strict=True)
         ]
         return torch.stack(projected).sum(0)
@@ -125,8 +130,9 @@ class Passage(NamedTuple):
 
     def features(self, offsets: Sequence[int]) -> NDArray[np.float64]:
         """In each state, (M, F); not kept, for they have many times the size of the signals."""
-        signals, rows = self.signals.astype(np.float64), np.arange(len(self.signals))
-        parts = [signals[np.clip(rows + offset, 0, len(rows) - 1)] for offset in offsets]
+        rows = np.arange(len(self.signals))
+        by_row = np.concatenate([np.tanh(self.signals - t) for t in THRESHOLDS], axis=1)
+        parts = [by_row[np.clip(rows + offset, 0, len(rows) - 1)] for offset in offsets]
         return interpolate_rows(np.concatenate(parts, axis=1), self.position)
 
 
@@ -163,7 +169,7 @@ def fit_to_passages(recordings: Sequence[Passage], programs: Programs, channels:
     """Fits templates to recordings with C channels."""
     offsets = feature_offsets(float(programs.step_seconds))
     count = np.zeros(len(programs))
-    mean = np.zeros((len(programs), len(offsets) * channels))
+    mean = np.zeros((len(programs), len(offsets) * len(THRESHOLDS) * channels))
     for recording in recordings:
         count[recording.states] += 1
         mean[recording.states] += recording.features(offsets)
@@ -180,8 +186,9 @@ def fit_to_passages(recordings: Sequence[Passage], programs: Programs, channels:
     shrunk = (1 - SHRINKAGE) * within + np.diag(SHRINKAGE * np.diag(within) + RIDGE)
     centred = mean - mean.mean(0)
     # Ascending eigenvalues: the ratio of the variance between states to that within them.
-    ratio, vectors = eigh(centred.T @ centred / len(centred), shrunk)
-    ratio, vectors = ratio[::-1][:DISCRIMINANTS], vectors[:, ::-1][:, :DISCRIMINANTS]
+    largest = [max(0, len(shrunk) - DISCRIMINANTS), len(shrunk) - 1]
+    ratio, vectors = eigh(centred.T @ centred / len(centred), shrunk, subset_by_index=largest)
+    ratio, vectors = ratio[::-1], vectors[:, ::-1]
     arrays = vectors, mean @ vectors, ratio / (1 + ratio)
     projection, means, weight = (
         torch.as_tensor(array.copy(), dtype=torch.float32) for array in arrays
