@@ -1,16 +1,16 @@
 """Templates: what the sensors measure in each state of the programs, from the train recordings.
 
 A matched filter in the space of linear discriminants. The features of a row are its samples and
-those of near rows, each by soft thresholds: which direction a sensor moves in, and how far, are
-different evidence, and a spike of any height counts as much as a high sample. Linear discriminant
-analysis (Fisher 1936; Rao 1948) with the states as classes
-projects them onto the directions in which states differ most, compared with how recordings differ
-in one state. The log-likelihood of a state falls with the logarithm of the distance to the state's
-mean, as for a Cauchy distribution: outliers cost little.
+those of near rows, each by soft thresholds, so that the strength of a vibration tells as much as
+its sign, and a spike no more than a high sample. Linear discriminant analysis (Fisher 1936; Rao
+1948) with the states as classes projects them onto the directions in which states differ most,
+compared with how recordings differ in one state. The log-likelihood of a state falls with the
+logarithm of the distance to the state's mean, as for a Cauchy distribution: outliers cost little.
 
 Nothing is trained by gradients: a second is enough, and a program needs one recording.
 
-Shapes: N rows, C channels, H thresholds, F features, D discriminants, P states, B windows of T rows.
+Shapes: N rows, C channels, H thresholds, F features, D discriminants, P states, B windows of T
+rows.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ OFFSET_SECONDS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Before and behind a row, whose samples there are its features."""
 THRESHOLDS = (-1.0, 0.0, 1.0)
 """Of normalised samples; a feature is tanh(sample - threshold)."""
-DISCRIMINANTS = 32
-"""Chosen on val splits, as the thresholds and the shrinkage are."""
+DISCRIMINANTS = 24
+"""More are better within a session and worse in another one."""
 SHRINKAGE = 0.03
 """Share of the diagonal in the covariance within states (Friedman 1989)."""
 RIDGE = 1e-4
@@ -44,7 +44,8 @@ class Templates(NamedTuple):
 
     projection: Tensor  # (F, D) of features onto discriminants; F = len(offsets) * H * C
     mean: Tensor  # (P, D) of each state
-    weight: Tensor  # (D,) of each discriminant: its share of the variance between states
+    # (D,) of each discriminant: the deviation between states, relative to that of the first one
+    weight: Tensor
     # rows before and behind a row whose samples are its features, ascending
     offsets: tuple[int, ...]
 
@@ -188,8 +189,8 @@ def fit_to_passages(recordings: Sequence[Passage], programs: Programs, channels:
     # Ascending eigenvalues: the ratio of the variance between states to that within them.
     largest = [max(0, len(shrunk) - DISCRIMINANTS), len(shrunk) - 1]
     ratio, vectors = eigh(centred.T @ centred / len(centred), shrunk, subset_by_index=largest)
-    ratio, vectors = ratio[::-1], vectors[:, ::-1]
-    arrays = vectors, mean @ vectors, ratio / (1 + ratio)
+    deviation, vectors = np.sqrt(ratio[::-1].clip(0)), vectors[:, ::-1]
+    arrays = vectors, mean @ vectors, deviation / (deviation[0] or 1.0)
     projection, means, weight = (
         torch.as_tensor(array.copy(), dtype=torch.float32) for array in arrays
     )

@@ -58,9 +58,10 @@ def random_checkpoint(fitted: Fitted) -> Checkpoint:
 
 
 def displaced(split: Split) -> Split:
-    """Each state has the signals of the state half a program later."""
+    """Each state has the signals of the other program's state half a program later."""
     signals = split.signals.reshape(-1, ROWS, len(SENSORS))
-    return replace(split, signals=np.roll(signals, ROWS // 2, axis=1).reshape(-1, len(SENSORS)))
+    rolled = np.roll(signals, (len(signals) // 2, ROWS // 2), axis=(0, 1))
+    return replace(split, signals=rolled.reshape(-1, len(SENSORS)))
 
 
 def signals_of(name: str, rows: int = ROWS, noise: float = 0.3) -> torch.Tensor:
