@@ -268,13 +268,13 @@ class Scheduler:
                 time.sleep(POLL_SECONDS)
         return self.results.assigned(number)
 
-    def _assign_waiting(self, number: int, proposal: Proposal, known: list[Observation]) -> None:
+    def _assign_waiting(self, number: int, last: Proposal, others: list[Observation]) -> None:
         """Assigns the later runs whose agents wait for this one: one model serves all of them."""
         for later in self.results.numbers():
             if later > number and self.results.may_be_assigned(later):
-                known = [*known, Observation(proposal.hyperparameters, proposal.latent, None)]
+                others = [*others, Observation(last.hyperparameters, last.latent, None)]
                 try:
-                    proposal = self._sequence.propose(later, known)
+                    last = self._sequence.propose(later, others)
                 except Exhausted:
                     return  # Its own agent finds so, too.
-                run_folder(self._folder, later).assign(proposal.hyperparameters, proposal.latent)
+                run_folder(self._folder, later).assign(last.hyperparameters, last.latent)
