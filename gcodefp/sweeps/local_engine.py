@@ -104,7 +104,7 @@ class LocalEngine:
         self.folder = folder
         self.scheduler = Scheduler(specification, seed, folder)
         self._watch = LeaseWatch()
-        self._unclaimed: dict[int, float] = {}
+        self._before, self._made = {run.number for run in run_folders(folder)}, dict[int, float]()
         self._excluded: dict[int, Exception] = {}
         self._waited_seconds = 0.0
         self._has_sweep_ended = False
@@ -200,15 +200,15 @@ class LocalEngine:
         return None, leases, []
 
     def _state(self, folder: RunFolder) -> LeaseState:
-        """Its lease; unknown for a moment where another agent has made its folder, to acquire it.
+        """Its lease; unknown for a moment where another agent has just made its folder.
 
         Otherwise all agents that see a free run copy its state, all but one in vain.
         """
         claim, now = newest_claim(folder.path), time.monotonic()
-        if claim is not None or not folder.path.exists():
-            return self._watch.state_of(claim)
-        is_new = now - self._unclaimed.setdefault(folder.number, now) < POLL_SECONDS
-        return LeaseState.UNKNOWN if is_new else LeaseState.FREE
+        is_new = claim is None and folder.number not in self._before and folder.path.exists()
+        if is_new and now - self._made.setdefault(folder.number, now) < POLL_SECONDS:
+            return LeaseState.UNKNOWN
+        return self._watch.state_of(claim)
 
     def _tidy_ended_runs(self) -> None:
         """Tidies runs whose agent was killed right after it had ended them."""
