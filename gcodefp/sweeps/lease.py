@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -317,12 +318,16 @@ def _process(pid: int) -> str | None:
     if not Path("/proc/self/stat").exists():
         return _process_without_proc(pid)
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return None if stat[0] == "Z" else f"{_boot()} {stat[19]}"
     except OSError:
         return None
-    return None if fields[0] == "Z" else f"{boot} {namespace} {fields[19]}"
+
+
+@cache
+def _boot() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def _process_without_proc(pid: int) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 from gcodefp.cluster.job import Deadline
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, acquire
+from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, acquire, newest_claim
 from gcodefp.sweeps.run_folder import (
     REBUILD,
     RERUN_AGENTS,
@@ -104,6 +104,7 @@ class LocalEngine:
         self.folder = folder
         self.scheduler = Scheduler(specification, seed, folder)
         self._watch = LeaseWatch()
+        self._before, self._made = {run.number for run in run_folders(folder)}, dict[int, float]()
         self._excluded: dict[int, Exception] = {}
         self._waited_seconds = 0.0
         self._has_sweep_ended = False
@@ -190,13 +191,24 @@ class LocalEngine:
                     continue
                 if not folder.is_assigned() and (others := self.scheduler.waits_for(number)):
                     return None, leases, others
-                leases[number] = self._watch.state(folder.path)
+                leases[number] = self._state(folder)
             except (OSError, UserError) as error:
                 self._exclude(folder, error)
                 continue
             if leases[number] is LeaseState.FREE:
                 return folder, leases, []
         return None, leases, []
+
+    def _state(self, folder: RunFolder) -> LeaseState:
+        """Its lease; unknown for a moment where another agent has just made its folder.
+
+        Otherwise all agents that see a free run copy its state, all but one in vain.
+        """
+        claim, now = newest_claim(folder.path), time.monotonic()
+        is_new = claim is None and folder.number not in self._before and folder.path.exists()
+        if is_new and now - self._made.setdefault(folder.number, now) < POLL_SECONDS:
+            return LeaseState.UNKNOWN
+        return self._watch.state_of(claim)
 
     def _tidy_ended_runs(self) -> None:
         """Tidies runs whose agent was killed right after it had ended them."""

@@ -84,9 +84,8 @@ class SweepResults:
 
     def may_be_assigned(self, number: int) -> bool:
         """Whether a run may still get hyperparameters; one after the sweep's end does not."""
-        if not self.is_readable(number) or self.assigned(number) is not None:
-            return False
-        return self._run(number).sweep_end_reason() is None
+        run = self._run(number)
+        return not (run.is_assigned() or run.has_ended() or run.sweep_end_reason() is not None)
 
     def history(self, number: int) -> list[float]:
         """The finite values of the metric so far."""
@@ -161,6 +160,7 @@ class Scheduler:
     def __init__(self, specification: Specification, seed: int, folder: Path) -> None:
         self.results = SweepResults(specification, folder)
         self._specification = specification
+        self._folder = folder
         self._sequence = ConfigurationSequence(specification, seed)
         self._predicted: dict[int, Proposal] = {}
 
@@ -192,18 +192,24 @@ class Scheduler:
         """
         if (assigned := self.results.assigned(folder.number, again=True)) is not None:
             return assigned["hyperparameters"]
-        if self._specification.method == "bayes" and self._specification.options.width is None:
-            self._wait_for_earlier_assignments(folder.number)
+        takes_turns = (
+            self._specification.method == "bayes" and self._specification.options.width is None
+        )
+        if takes_turns and (assigned := self._wait_for_turn(folder.number)) is not None:
+            return assigned["hyperparameters"]
         # Without a target, no agent has to read all other runs' results.
         visible = [] if self._specification.target is None else self._visible(folder.number)
         if (best := self.results.reached_target(visible)) is not None:
             self._end_sweep(folder, f"run {best:04d} {TARGET_REACHED}")
             return None
+        observations = self._observations(folder.number)
         try:
-            proposal = self._sequence.propose(folder.number, self._observations(folder.number))
+            proposal = self._sequence.propose(folder.number, observations)
         except Exhausted as error:
             self._end_sweep(folder, str(error))
             return None
+        if takes_turns:
+            self._assign_waiting(folder.number, proposal, observations)
         folder.assign(proposal.hyperparameters, proposal.latent)
         assigned = self.results.assigned(folder.number)  # Perhaps that of an earlier holder.
         return assigned["hyperparameters"] if assigned else None
@@ -249,11 +255,26 @@ class Scheduler:
         logger.info("%s; no further run starts", reason)
         folder.mark_sweep_end(reason)
 
-    def _wait_for_earlier_assignments(self, number: int) -> None:
-        """Bayesian search without a width depends on what all earlier runs were assigned."""
+    def _wait_for_turn(self, number: int) -> dict[str, Any] | None:
+        """Bayesian search without a width depends on what all earlier runs were assigned.
+
+        Returns what an earlier run's agent has assigned to this one; None if it is its turn.
+        """
         deadline = time.monotonic() + ASSIGNMENT_TIMEOUT_SECONDS
         for earlier in range(number):
-            while self.results.may_be_assigned(earlier):
-                if time.monotonic() > deadline:
-                    return
+            while self.results.may_be_assigned(earlier) and time.monotonic() < deadline:
+                if (assigned := self.results.assigned(number)) is not None:
+                    return assigned
                 time.sleep(POLL_SECONDS)
+        return self.results.assigned(number)
+
+    def _assign_waiting(self, number: int, last: Proposal, others: list[Observation]) -> None:
+        """Assigns the later runs whose agents wait for this one: one model serves all of them."""
+        for later in self.results.numbers():
+            if later > number and self.results.may_be_assigned(later):
+                others = [*others, Observation(last.hyperparameters, last.latent, None)]
+                try:
+                    last = self._sequence.propose(later, others)
+                except Exhausted:
+                    return  # Its own agent finds so, too.
+                run_folder(self._folder, later).assign(last.hyperparameters, last.latent)

@@ -24,6 +24,13 @@ LIMIT_SECONDS = 900
 CANCEL_SECONDS = 120
 LOOK_SECONDS = 0.1
 SOME_EPOCHS = 3
+ASKS_EACH_SECOND = """
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+RemoteExecutor.next_seconds_between_status_checks = property(lambda _: 1.0, lambda *_: None)
+main()
+"""
+"""Snakemake; its plugin asks SLURM ten seconds later each time that no job has ended."""
 
 
 def why_not() -> str | None:
@@ -60,8 +67,9 @@ class Workflow:
         self.folder = folder
         self._log = folder / "snakemake.log"
         soon = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
-        command = ["timeout", "-s", "KILL", str(LIMIT_SECONDS), sys.executable, "-m", "snakemake"]
-        command += ["--workflow-profile", "workflow/profiles/slurm", *soon, *arguments]
+        command = ["timeout", "-s", "KILL", str(LIMIT_SECONDS), sys.executable]
+        command += ["-c", ASKS_EACH_SECOND, "--workflow-profile", "workflow/profiles/slurm"]
+        command += [*soon, *arguments]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 command, cwd=folder, stdout=log, stderr=log, start_new_session=True

@@ -21,11 +21,12 @@ from workflow_project import change, copy_project, snakemake
 REASON = why_not()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
-EPOCHS, RUNS = 200, 3
-LIMITED_EPOCHS, REQUEUED_EPOCHS = 400, 800
+EPOCHS, RUNS = 120, 3
+LIMITED_EPOCHS, REQUEUED_EPOCHS = 400, 600
 """Enough to outlast a time limit on a fast machine."""
 ALL_CPUS = ("--cpus-per-task", "4", "--mem", "256", "--output", "/dev/null", "--wrap", "sleep 3")
 """A job that fills the node."""
+SUBMITTED = "has been submitted with SLURM jobid"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_the_whole_pipeline(tmp_path: Path) -> None:
     change(folder, "sweep", run_cap=4)
     with workflow(folder) as at_work:
         at_work.end()
-        jobs = at_work.log().count("has been submitted with SLURM jobid")
+        jobs = at_work.log().count(SUBMITTED)
     runs = check_complete(folder, runs=4, epochs=3)
     assert (folder / "results/report.html").stat().st_size > 10_000
     assert jobs == 5, "prepare, two agents, select_best, finish"
@@ -75,7 +76,7 @@ def test_two_agents_have_a_gpu_each_and_a_cancelled_one_is_followed_by_another(
 
 
 def test_an_agent_killed_at_its_time_limit_is_followed_by_another(folder: Path) -> None:
-    only_agents_are_jobs(folder, LIMITED_EPOCHS, RUNS, count=1)
+    only_agents_are_jobs(folder, LIMITED_EPOCHS, runs=2, count=1)
     with workflow(folder, "select_best") as at_work:
         at_work.wait_for(lambda: bool(at_work.agents_at_work()))
         (job,) = at_work.agents_at_work()
@@ -84,7 +85,7 @@ def test_an_agent_killed_at_its_time_limit_is_followed_by_another(folder: Path) 
         before = unfinished(folder)
         at_work.wait_for(lambda: state(job) == "TIMEOUT")
         at_work.end()
-    check_complete(folder, RUNS, LIMITED_EPOCHS)
+    check_complete(folder, 2, LIMITED_EPOCHS)
     check_at_most_one_epoch_was_lost(folder, before)
 
 
@@ -106,7 +107,7 @@ def test_preempted_agents_go_on_as_the_same_jobs(folder: Path, partition: str) -
 
 def test_an_agent_joins_and_goes_back_into_the_queue_before_its_time_limit(folder: Path) -> None:
     only_agents_are_jobs(folder, REQUEUED_EPOCHS, runs=2, count=1)
-    agent = f"exec {sys.executable} -m gcodefp.agent --job-minutes 1 --margin-seconds 30"
+    agent = f"exec {sys.executable} -m gcodefp.agent --job-minutes 1 --margin-seconds 40"
     options = ["--requeue", "--time", "1", "--gpus", "1", "--cpus-per-task", "1", "--mem", "2000"]
     with workflow(folder, "select_best") as at_work:
         at_work.wait_for(lambda: bool(at_work.agents_at_work()))
@@ -118,6 +119,7 @@ def test_an_agent_joins_and_goes_back_into_the_queue_before_its_time_limit(folde
         at_work.wait_for(lambda: restarts(joined) > 0)
         before = unfinished(folder)
         at_work.end()
+        assert at_work.log().count(SUBMITTED) == 1, "all other rules are local, in no group"
     check_complete(folder, 2, REQUEUED_EPOCHS)
     assert state(own) == "COMPLETED"
     log = (folder / "joined.log").read_text(encoding="utf-8")

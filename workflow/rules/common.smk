@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.rules import Rule
 
 # code_digest is a param of each rule. Snakemake does not see the modules behind `python -m`; the digest
 # changes with the meaning of a step's code, and Snakemake runs the step again when a param changes.
@@ -132,6 +133,12 @@ def wandb_flags():
     return f"--wandb-project {settings['project']}{checkpoints}"
 
 
+class RuleInNoGroup(Rule):
+    """Snakemake reads a profile's groups after the Snakefile, and they overwrite a rule's own."""
+
+    group = None
+
+
 def make_local(names):
     """Run these rules on the host of Snakemake, whatever group a profile assigns to them."""
     rules_by_name = {rule.name: rule for rule in workflow.rules}
@@ -139,8 +146,7 @@ def make_local(names):
         if name not in rules_by_name:
             hint = did_you_mean(name, rules_by_name)
             raise WorkflowError(f"cluster.local_rules: no rule {name!r}; {hint}")
-        # Groups of a profile take precedence, and Snakemake has no public function to remove one.
-        rules_by_name[name].group = None
+        rules_by_name[name].__class__ = RuleInNoGroup
     workflow.localrules(*names)
 
 

@@ -123,3 +123,15 @@ def test_target_reached_while_an_agent_waits_counts(
     sweep = replace(BAYES, target=0.7)
     assert Scheduler(sweep, 3, tmp_path).assign(run_folder(tmp_path, 1)) is None
     assert run_folder(tmp_path, 1).sweep_end_reason() == "run 0000 has reached the metric's target"
+
+
+def test_runs_that_wait_for_an_earlier_one_are_assigned_with_it(tmp_path: Path) -> None:
+    waiting = [run_folder(tmp_path, number) for number in range(12)]
+    for folder in waiting:
+        folder.path.mkdir()
+        if folder.number < 9:
+            write_run(tmp_path, folder.number, "finished", (folder.number / 10,))
+    first = Scheduler(BAYES, 3, tmp_path).assign(waiting[9])
+    others = [folder.assigned() for folder in waiting[10:]]
+    assert len({str(first), *(str(other and other["hyperparameters"]) for other in others)}) == 3
+    assert Scheduler(BAYES, 3, tmp_path).assign(waiting[11]) == (others[1] or {})["hyperparameters"]
