@@ -36,7 +36,7 @@ from gcodefp.programs.sensed_motion import (
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.laboratory.program_file import read_program
 
 logger = logging.getLogger("gcodefp.dataset")
 

@@ -11,7 +11,7 @@ import yaml
 from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run, write_laboratory
 
 from gcodefp.inspect_recordings import main
-from gcodefp.recordings.layout import SHIPPED
+from gcodefp.recordings.laboratory.layout import SHIPPED
 
 SPEED = 3.0
 

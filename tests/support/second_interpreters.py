@@ -17,7 +17,7 @@ from pathlib import Path
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.tool_moves import PLANE_AXES, PathMove
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.laboratory.program_file import read_program
 
 TOLERANCE_MM = 0.01
 PLANES = {"XY": 17, "XZ": 18, "YZ": 19}

@@ -15,7 +15,7 @@ import yaml
 from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
 from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, Sketch
-from gcodefp.recordings.layout import SHIPPED, Source, read_layout
+from gcodefp.recordings.laboratory.layout import SHIPPED, Source, read_layout
 from gcodefp.yaml_input import load_yaml
 
 SHIPPED_SOURCES = {

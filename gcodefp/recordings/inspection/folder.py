@@ -27,10 +27,10 @@ from gcodefp.recordings.inspection.findings import (
 )
 from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
 from gcodefp.recordings.interpreter import interpret_program
-from gcodefp.recordings.lab_files import LabRecording, Recordable, list_recordings
-from gcodefp.recordings.layout import Layout, parse_layout, read_layout
-from gcodefp.recordings.program_file import read_program
-from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
+from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
+from gcodefp.recordings.laboratory.program_file import read_program
+from gcodefp.recordings.laboratory.reader import RecordingRejected
 
 MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"

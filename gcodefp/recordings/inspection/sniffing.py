@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.sources import UNREADABLE, opened
+from gcodefp.recordings.laboratory.sources import UNREADABLE, opened
 
 HEAD_BYTES = 1 << 18
 HEAD_LINES = 1000

@@ -14,7 +14,7 @@ from gcodefp.recordings.interpreter import (
     program_flow,
 )
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.laboratory.program_file import read_program
 
 
 def ends(run: Interpretation) -> list[tuple[float, ...]]:
