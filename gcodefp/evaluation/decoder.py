@@ -362,7 +362,7 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
     # A folder or a broken link of this name is an error below.
     if not os.path.lexists(decoder_path):
         return Decoder(checkpoint)
-    arrays = {"speeds": np.zeros(0)}
+    arrays: dict[str, NDArray[Any]] = {"speeds": np.zeros(0)}
     arrays |= read_arrays(decoder_path, [*ARRAYS, *SPEEDS], REBUILD, SPEEDS)
     description = checkpoint.description
     features = len(OFFSET_SECONDS) * len(description.scaler.channels)

@@ -25,7 +25,7 @@ from gcodefp.recordings.inspection.findings import (
     find_problems,
     inspect_source,
 )
-from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
+from gcodefp.recordings.inspection.sniffing import TABLES, Sketch, sketch_file
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
@@ -254,7 +254,7 @@ def _describe_kind(kind: Kind) -> str:
             text = "; ".join(["program: " + run.summary(1), *run.notes])
         except UserError as error:
             text = f"program: {error}"
-    elif text in ("table", "json_lines", "parquet"):
+    elif text in TABLES:
         text = _describe_table(sketch)
     return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"
 
