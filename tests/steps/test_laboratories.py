@@ -83,5 +83,6 @@ def test_a_laboratory_predicts_its_new_recording(
     reordered = [entry.get("reordered_rows", 0) > 0 for entry in recordings]
     assert all(reordered) if is_shuffled else not any(reordered)
     assert any("each is decoded by itself" in doubt for doubt in content["doubts"]) == is_shuffled
-    assert content["program"]["name"] == "zigzag"
-    assert content["operation"]["name"] == "zigzag"
+    if logger != "mill":  # Of the vibration it has a sample now and then, and no features.
+        assert content["program"]["name"] == "zigzag"
+        assert content["operation"]["name"] == "zigzag"
