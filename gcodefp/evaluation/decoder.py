@@ -67,8 +67,8 @@ ARRAYS = {
     "temperature": ArraySpec("f", (), 0.1, 10),
 }
 """Arrays of decoder.npz."""
-SPEEDS = {"speeds": ArraySpec("f", ("S",), 1, 1000)}
-"""Another one, which is there where train recordings are faster than their program's time."""
+SPEEDS = {"speeds": ArraySpec("f", ("S",), 1e-3, 1e3)}
+"""Another one, which is there where train recordings ran at different feeds."""
 
 
 class DecodedRecording(NamedTuple):
@@ -113,7 +113,7 @@ class Decoder(NamedTuple):
     # `speed.template_fit`
     fits: NDArray[np.float32] = np.zeros(0, np.float32)
     temperature: float = 1.0  # of the probabilities of blocks; above 1 they are less certain
-    # (S,) above 1, at which whole recordings are tried; those of faster train or val recordings
+    # (S,) at which whole recordings are tried besides 1: those of train and val recordings
     speeds: tuple[float, ...] = ()
 
     @property

@@ -1,7 +1,7 @@
 """How well a recording fits the programs, and at which speed it ran them.
 
-A path through a program may wait in its states, so slower recordings are decoded as they are, but
-it seldom skips one: faster recordings are decoded at the speed at which they fit best.
+A path through a program seldom waits in a state or skips one. Where train recordings of a program
+ran at different feeds, others are decoded at that of their speeds at which they fit best.
 
 Shapes: N rows of a recording, C channels.
 """
@@ -19,8 +19,9 @@ from gcodefp.programs.lag import interpolate_rows
 
 FIT_WEIGHT = 0.1
 """Weight of the templates' log-likelihood in the path of `template_fit`."""
-LEAST_FASTER = 1.15
-"""Train recordings that are faster than the program's time by less need no other speed."""
+LEAST_CHANGE = 1.25
+"""Train recordings that differ less from the program's time need no other speed: the demo's do by
+1.14 at most."""
 SPEED_RATIO = 1.1
 """At most, of neighbouring speeds that are tried."""
 
@@ -55,15 +56,20 @@ def at_speed(signals: Tensor, speed: float) -> Tensor:
 
 
 def train_speeds(recordings: Sequence[Passage]) -> tuple[float, ...]:
-    """Speeds above 1 up to the highest of train recordings, in states a row; most often none."""
+    """Speeds from the lowest to the highest of train recordings, in states a row; most often none.
+
+    1 itself is not among them.
+    """
     # Labels that a control has shuffled do not ascend.
     ascending = [r.position for r in recordings if (np.diff(r.position) > 0).all()]
-    ratios = [(len(p) - 1) / (p[-1] - p[0]) for p in ascending if len(p) > 1]
-    highest = max(ratios, default=1.0)
-    if highest < LEAST_FASTER:
-        return ()
-    steps = math.ceil(math.log(highest) / math.log(SPEED_RATIO))
-    return tuple(np.geomspace(1.0, highest, steps + 1)[1:].tolist())
+    ratios = [(len(p) - 1) / (p[-1] - p[0]) for p in ascending if len(p) > 1] or [1.0]
+    speeds: list[float] = []
+    for end in (min(ratios), max(ratios)):
+        change = abs(math.log(end))
+        if change >= math.log(LEAST_CHANGE):
+            steps = math.ceil(change / math.log(SPEED_RATIO))
+            speeds += np.geomspace(1.0, end, steps + 1)[1:].tolist()
+    return tuple(sorted(speeds))
 
 
 def best_fit(

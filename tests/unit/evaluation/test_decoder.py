@@ -253,6 +253,8 @@ def test_recordings_as_fast_as_a_train_recording_are_decoded_at_its_speed(
     speeds = train_speeds([*recordings, faster[0]])
     assert speeds[-1] == pytest.approx(2, rel=0.1)
     assert max(np.divide(speeds, (1.0, *speeds[:-1]))) <= SPEED_RATIO + 1e-6
+    slower = recordings[0]._replace(position=2 * recordings[0].position)
+    assert train_speeds([*recordings, slower])[0] == pytest.approx(0.5, rel=0.1)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(fitted.checkpoint.read_bytes())
     write_decoder(path.with_name(DECODER_FILE), fitted.decoder._replace(speeds=speeds), path)
