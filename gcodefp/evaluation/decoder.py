@@ -186,8 +186,7 @@ class Decoder(NamedTuple):
         """
         speed = self.best_fit(self.templates, signals)[1] if self.templates and self.speeds else 1.0
         signals, count = at_speed(signals, speed), len(signals)
-        decoded = self.decode_parts([signals], [len(signals)])
-        return decoded if speed == 1 else decoded.at_rows(count)
+        return self.decode_parts([signals], [len(signals)]).at_rows(count)
 
     def best_fit(self, templates: Templates, signals: Tensor) -> tuple[float, float]:
         """How well a recording (N, C) fits templates of the programs, and at which speed."""
