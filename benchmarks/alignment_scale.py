@@ -21,7 +21,7 @@ import torch
 
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluation.baselines.matched_filter import FilterOptions, MatchedFilter
-from gcodefp.evaluation.calibration import template_fit
+from gcodefp.evaluation.speed import template_fit
 from gcodefp.model.hmm import (
     Emissions,
     circular_chain,

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from gcodefp.errors import UserError, did_you_mean, shown
-from gcodefp.recordings.lab_files import list_recordings
-from gcodefp.recordings.layout import read_optional_layout
+from gcodefp.recordings.laboratory.lab_files import list_recordings
+from gcodefp.recordings.laboratory.layout import read_optional_layout
 from gcodefp.schema import Section, from_texts, validated
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.sweeps.parameters import flatten, hyperparameter_value

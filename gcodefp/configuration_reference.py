@@ -14,7 +14,7 @@ from gcodefp.command_line import run_step, step_parser
 from gcodefp.config import Config
 from gcodefp.evaluation.metrics import update_definitions
 from gcodefp.files import write_text
-from gcodefp.recordings.layout import Layout
+from gcodefp.recordings.laboratory.layout import Layout
 
 logger = logging.getLogger("gcodefp.configuration_reference")
 
@@ -66,7 +66,9 @@ def _write(arguments: argparse.Namespace) -> None:
     write_text(arguments.output, reference(schema, shipped))
     _write_schema(arguments.schema, "gcodefp/config.py", schema)
     _write_schema(
-        arguments.layout_schema, "gcodefp/recordings/layout.py", Layout.model_json_schema()
+        arguments.layout_schema,
+        "gcodefp/recordings/laboratory/layout.py",
+        Layout.model_json_schema(),
     )
     logger.info("%s", arguments.output)
     if arguments.metrics:

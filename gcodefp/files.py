@@ -6,7 +6,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,17 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.savez_compressed(handle, allow_pickle=False, **arrays)
 
 
-def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: Path,
+    names: Sequence[str],
+    rebuild: str,
+    optional: Collection[str] = (),
+) -> dict[str, NDArray[Any]]:
     """Reads arrays of an NPZ file by name.
 
     Args:
         rebuild: the command that rebuilds the file, for the error message.
+        optional: those of the names that the file may lack.
 
     Raises:
         UserError: the file is missing or truncated, or lacks an array.
@@ -97,7 +103,8 @@ def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDA
     try:
         # NumPy leaves a file that it opens itself open when it is truncated.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
+            present = [name for name in names if name in arrays or name not in optional]
+            return {name: arrays[name] for name in present}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
     except (*UNREADABLE, OSError) as error:

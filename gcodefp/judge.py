@@ -24,8 +24,8 @@ from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_LEVEL, 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
-from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
-from gcodefp.recordings.layout import read_optional_layout, stored_layout
+from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of, recordings_of
+from gcodefp.recordings.laboratory.layout import read_optional_layout, stored_layout
 
 logger = logging.getLogger("gcodefp.judge")
 

@@ -27,8 +27,8 @@ from gcodefp.evaluation.prediction import (
 from gcodefp.evaluation.predictor import Predictor, load
 from gcodefp.files import sha256, write_json, write_text
 from gcodefp.provenance import provenance
-from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
-from gcodefp.recordings.layout import read_optional_layout, stored_layout
+from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of, recordings_of
+from gcodefp.recordings.laboratory.layout import read_optional_layout, stored_layout
 from gcodefp.recordings.loading import UnlabelledRecording
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted

@@ -55,10 +55,10 @@ from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import GROUPS, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.gcode import Word, parse_block
-from gcodefp.recordings.lab_files import list_recordings, paths_of
-from gcodefp.recordings.layout import Layout, describe_layout, read_optional_layout
+from gcodefp.recordings.laboratory.lab_files import list_recordings, paths_of
+from gcodefp.recordings.laboratory.layout import Layout, describe_layout, read_optional_layout
+from gcodefp.recordings.laboratory.reader import SIMULATION_MARK
 from gcodefp.recordings.loading import Excluded, load_recordings
-from gcodefp.recordings.reader import SIMULATION_MARK
 
 logger = logging.getLogger("gcodefp.preprocess")
 

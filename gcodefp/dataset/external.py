@@ -12,8 +12,8 @@ from gcodefp.programs.table import align_recording
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import describe_channels, lost_channels
 from gcodefp.recordings.copies import find_copies, parse_signature
-from gcodefp.recordings.lab_files import list_recordings, name_of
-from gcodefp.recordings.layout import stored_layout
+from gcodefp.recordings.laboratory.lab_files import list_recordings, name_of
+from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import Excluded, load_recordings
 
 logger = logging.getLogger("gcodefp.dataset")

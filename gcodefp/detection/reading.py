@@ -20,8 +20,8 @@ from gcodefp.errors import UserError
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.recordings import columns
 from gcodefp.recordings.clock import elapsed_seconds
-from gcodefp.recordings.lab_files import Recordable, list_recordings, name_of
-from gcodefp.recordings.layout import stored_layout
+from gcodefp.recordings.laboratory.lab_files import Recordable, list_recordings, name_of
+from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import read_unlabelled
 
 logger = logging.getLogger("gcodefp.detection")

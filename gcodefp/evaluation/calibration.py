@@ -28,10 +28,11 @@ from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.decode import decode_batches
 from gcodefp.evaluation.decoder import Decoder, WindowEmissions
 from gcodefp.evaluation.metrics import NEAR_SECONDS
+from gcodefp.evaluation.speed import train_speeds
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
-from gcodefp.model.hmm import Chain, Emissions, centre_posterior, rows_at_once, viterbi_path
-from gcodefp.model.templates import Passage, Templates, fit_templates, fit_to_passages, passages
+from gcodefp.model.hmm import centre_posterior, rows_at_once
+from gcodefp.model.templates import Passage, fit_templates, fit_to_passages, passages
 from gcodefp.programs.lag_marginal import state_texts, text_probabilities
 from gcodefp.programs.table import UNKNOWN, Programs
 
@@ -46,8 +47,6 @@ WINDOWS_TO_TRY = 16
 FOLDS = 8
 """Of the recordings of each program, in turn fitted by templates of the other folds."""
 FALSE_ALARM_RATE = 0.05
-FIT_WEIGHT = 0.1
-"""Weight of the templates' log-likelihood in the path of `template_fit`."""
 TEMPERATURES = (1.0, 1.25, 1.5, 1.75, 2.0)
 LEAST_PROBABILITY = 1e-4
 
@@ -55,7 +54,7 @@ LEAST_PROBABILITY = 1e-4
 class Refusal(NamedTuple):
     """Whether a recording runs none of the programs of the train split."""
 
-    fit: float  # of the recording, as `template_fit`
+    fit: float  # of the recording, as `speed.template_fit`, at the decoder's speed that fits best
     # of recordings like those of train and val, a share of at most p has a p-value of at most p,
     # but for the few per cent by which templates of fewer recordings fit worse
     p_value: float
@@ -76,6 +75,7 @@ def calibrate_decoder(
         decoder = decoder._replace(temperature=_choose_temperature(decoder, val, device))
     programs, channels = decoder.programs, train.signals.shape[1]
     recordings = passages(join_splits(train, val), programs)
+    decoder = decoder._replace(speeds=train_speeds(recordings))
     with threadpool_limits(1):  # The order of summation determines the last bits.
         templates = fit_to_passages(recordings, programs, channels).to(device)
         fits = _cross_fits(decoder, recordings, device)
@@ -166,29 +166,9 @@ def refusal(decoder: Decoder, signals: Tensor) -> Refusal | None:
     count = len(decoder.fits)
     if decoder.templates is None or not count:
         return None
-    fit = template_fit(decoder.templates, decoder.chain(signals.device), signals)
+    fit = decoder.best_fit(decoder.templates, signals)[0]
     p_value = (1 + int((decoder.fits <= fit).sum())) / (1 + count)
     return Refusal(fit, p_value, max(FALSE_ALARM_RATE, 1 / (1 + count)))
-
-
-@torch.no_grad()
-def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
-    """How well a recording (N, C) fits the programs, at most 0.
-
-    The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
-    of the row's own best state. Both are the templates', and so is the path.
-    """
-    projected = templates.project(signals[None])
-    highest: dict[int, Tensor] = {}
-
-    def weighted(first: int, end: int) -> Tensor:
-        likelihood = templates.compare(projected[:, first:end])
-        highest[first] = likelihood.amax(-1)
-        return likelihood.mul_(FIT_WEIGHT)
-
-    path = viterbi_path(Emissions(len(signals), weighted), chain)
-    every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
-    return float((templates.compare_path(projected, path) - every_highest).mean())
 
 
 def _cross_fits(
@@ -209,7 +189,7 @@ def _cross_fits(
         templates = fit_to_passages(others, decoder.programs, channels).to(device)
         for index in own.tolist():
             signals = torch.as_tensor(recordings[index].signals, device=device)
-            fits.append(template_fit(templates, decoder.chain(device), signals))
+            fits.append(decoder.best_fit(templates, signals)[0])
     return np.array(fits, np.float32)
 
 

@@ -21,6 +21,7 @@ from gcodefp.dataset.store import Description
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import NETWORK_ALONE, NETWORK_AND_TEMPLATES, TEMPLATES_ALONE
+from gcodefp.evaluation.speed import at_speed, best_fit
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import (
@@ -66,6 +67,8 @@ ARRAYS = {
     "temperature": ArraySpec("f", (), 0.1, 10),
 }
 """Arrays of decoder.npz."""
+SPEEDS = {"speeds": ArraySpec("f", ("S",), 1e-3, 1e3)}
+"""Another one, which is there where train recordings ran at different feeds."""
 
 
 class DecodedRecording(NamedTuple):
@@ -82,6 +85,19 @@ class DecodedRecording(NamedTuple):
     # (N,) the state with the highest emission at each row by itself
     emission_state: NDArray[np.int64]
 
+    def at_rows(self, count: int) -> "DecodedRecording":
+        """The same of `count` evenly spaced rows, each as the nearest of N."""
+        if count == len(self.state):
+            return self
+        row = np.rint(np.linspace(0, len(self.state) - 1, count)).astype(int)
+        return self._replace(
+            state=self.state[row],
+            confidence=self.confidence[row],
+            median_lag_confidence=self.median_lag_confidence[row],
+            blocks=MostProbableBlocks(*(values[row] for values in self.blocks)),
+            emission_state=self.emission_state[row],
+        )
+
 
 class Decoder(NamedTuple):
     """A checkpoint with its emission models."""
@@ -94,9 +110,11 @@ class Decoder(NamedTuple):
     # (W, 4) on the val split: both weights, mean log score, share of rows within 1 s
     tried: NDArray[np.float32] = np.zeros((0, 4), np.float32)
     # (R,) how well each train or val recording fits templates that were fitted without it, as
-    # `calibration.template_fit`
+    # `speed.template_fit`
     fits: NDArray[np.float32] = np.zeros(0, np.float32)
     temperature: float = 1.0  # of the probabilities of blocks; above 1 they are less certain
+    # (S,) at which whole recordings are tried besides 1: those of train and val recordings
+    speeds: tuple[float, ...] = ()
 
     @property
     def description(self) -> Description:
@@ -166,7 +184,14 @@ class Decoder(NamedTuple):
         Posterior decoding (Rabiner 1989, section III.B) has more lines right than the Viterbi path,
         where the whole recording leaves little doubt; in windows it has fewer.
         """
-        return self.decode_parts([signals], [len(signals)])
+        speed = self.best_fit(self.templates, signals)[1] if self.templates and self.speeds else 1.0
+        signals, count = at_speed(signals, speed), len(signals)
+        return self.decode_parts([signals], [len(signals)]).at_rows(count)
+
+    def best_fit(self, templates: Templates, signals: Tensor) -> tuple[float, float]:
+        """How well a recording (N, C) fits templates of the programs, and at which speed."""
+        speeds, chain = (1.0, *self.speeds), self.chain(signals.device)
+        return best_fit(templates, chain, signals, speeds, self.description.window)
 
     @torch.no_grad()
     def decode_parts(self, parts: Sequence[Tensor], rows: Sequence[int]) -> DecodedRecording:
@@ -322,6 +347,8 @@ def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
     }
     for name in TEMPLATE_ARRAYS:
         arrays[name] = getattr(decoder.templates, name).cpu().numpy()
+    if decoder.speeds:
+        arrays["speeds"] = np.array(decoder.speeds)
     write_arrays(path, arrays)
 
 
@@ -334,11 +361,12 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
     # A folder or a broken link of this name is an error below.
     if not os.path.lexists(decoder_path):
         return Decoder(checkpoint)
-    arrays = read_arrays(decoder_path, list(ARRAYS), REBUILD)
+    arrays: dict[str, NDArray[Any]] = {"speeds": np.zeros(0)}
+    arrays |= read_arrays(decoder_path, [*ARRAYS, *SPEEDS], REBUILD, SPEEDS)
     description = checkpoint.description
     features = len(OFFSET_SECONDS) * len(THRESHOLDS) * len(description.scaler.channels)
     lengths = {"P": len(description.programs), "F": features}
-    check_arrays(arrays, ARRAYS, decoder_path, REBUILD, lengths)
+    check_arrays(arrays, ARRAYS | SPEEDS, decoder_path, REBUILD, lengths)
     if arrays["checkpoint"] != sha256(path):
         raise UserError(
             f"{decoder_path}: was fitted for another checkpoint than {path}; fit it again with: "
@@ -354,4 +382,5 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
     offsets = feature_offsets(float(description.programs.step_seconds))
     templates = Templates(projection, mean, weight, offsets)
     calibration = arrays["tried"], arrays["fits"], float(arrays["temperature"])
-    return Decoder(checkpoint, network_weight, template_weight, templates, *calibration)
+    speeds = tuple(arrays["speeds"].tolist())
+    return Decoder(checkpoint, network_weight, template_weight, templates, *calibration, speeds)

@@ -13,9 +13,9 @@ from torch import Tensor
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.evaluation.calibration import Refusal, refusal
 from gcodefp.evaluation.decoder import DecodedRecording, Decoder
+from gcodefp.evaluation.speed import at_speed
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import encode_windows
-from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
@@ -167,25 +167,23 @@ def predict_recording(
             segment = None
         notes.append(PACKETS_IN_ORDER_NOTE if segment is None else PACKETS_NOTE)
     if segment is None:
-        refused, speed = _choose_speed(decoder, measured, device)
-        decoded = decoder.decode_recording(_at_speed(measured, speed, device))
-        greedy_block, operations = _decode_greedily(
-            decoder, torch.as_tensor(measured, device=device)
-        )
+        signals = torch.as_tensor(measured, device=device)
+        refused, speed = _choose_speed(decoder, signals)
+        decoded = decoder.decode_recording(at_speed(signals, speed)).at_rows(len(measured))
+        greedy_block, operations = _decode_greedily(decoder, signals)
     else:
         refused, speed = None, 1.0
         parts = np.split(measured, np.flatnonzero(np.diff(segment)) + 1)
         decoded, greedy_block, operations = _decode_parts(decoder, parts, device)
-    nearest = np.rint(np.linspace(0, len(decoded.state) - 1, len(measured))).astype(int)
-    state = decoded.state[nearest]
+    state = decoded.state
     return RecordingPrediction(
         name=recording.name,
         row=recording.row,
         line=programs.line[state],
         block=programs.block[state],
         position_mm=_positions_mm(programs, state),
-        confidence=decoded.confidence[nearest],
-        median_lag_confidence=decoded.median_lag_confidence[nearest],
+        confidence=decoded.confidence,
+        median_lag_confidence=decoded.median_lag_confidence,
         agreement=_agreement(programs, decoded.emission_state, decoded.state),
         refusal=refused,
         speed=speed,
@@ -212,28 +210,19 @@ def _decode_parts(
     return decoder.decode_parts(padded, rows), np.concatenate(blocks), operations
 
 
-def _choose_speed(
-    decoder: Decoder, measured: NDArray[np.float32], device: torch.device
-) -> tuple[Refusal | None, float]:
+def _choose_speed(decoder: Decoder, signals: Tensor) -> tuple[Refusal | None, float]:
     """Whether a recording (N, C) is refused, and its speed: 1, or the one at which it fits best."""
-    usual = refusal(decoder, torch.as_tensor(measured, device=device))
+    usual = refusal(decoder, signals)
     if usual is None or not usual.is_refused:
         return usual, 1.0
     tried = [
         (refused, speed)
         for speed in SPEEDS
-        if len(measured) * speed >= decoder.description.window
-        and (refused := refusal(decoder, _at_speed(measured, speed, device)))
+        if len(signals) * speed >= decoder.description.window
+        and (refused := refusal(decoder, at_speed(signals, speed)))
     ]
     best, speed = max(tried, key=lambda pair: pair[0].fit, default=(usual, 1.0))
     return (usual, 1.0) if best.is_refused else (best, speed)
-
-
-def _at_speed(measured: NDArray[np.float32], speed: float, device: torch.device) -> Tensor:
-    """A recording (N, C) as if its program had run at the train recordings' feed, (M, C)."""
-    row = np.linspace(0, len(measured) - 1, round(len(measured) * speed))
-    signals = measured if speed == 1 else interpolate_rows(measured, row)
-    return torch.as_tensor(signals, dtype=torch.float32, device=device)
 
 
 @torch.no_grad()

@@ -17,8 +17,8 @@ from gcodefp.evaluation.prediction import RecordingPrediction, predict_recording
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import select_device
 from gcodefp.model.network import Network
-from gcodefp.recordings.lab_files import Recordable, recordings_of
-from gcodefp.recordings.layout import stored_layout
+from gcodefp.recordings.laboratory.lab_files import Recordable, recordings_of
+from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import UnlabelledRecording, read_unlabelled
 
 CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"

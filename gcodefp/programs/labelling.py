@@ -31,12 +31,13 @@ from gcodefp.programs.sensed_motion import (
     fit_motion_model,
     fit_regression,
     measured_rows,
+    shift_uncertainty_seconds,
     timeline,
 )
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.laboratory.program_file import read_program
 
 logger = logging.getLogger("gcodefp.dataset")
 
@@ -99,10 +100,11 @@ def label_recordings(
             continue
         motions = {speed: timeline(trajectory, step, speed) for speed in SPEEDS}
         model = _fit(program, [signal for name, signal in own.items() if name in train], motions)
+        shift = shift_uncertainty_seconds([own[n] for n in own if n in train], motions[1.0], model)
         labels = {name: label_rows(signal, motions, model) for name, signal in own.items()}
         usual = float(np.median([labels[name].score for name in own if name in train]))
         for name, rows in labels.items():
-            labelled[name] = _with_labels(recordings[name], program, trajectory, rows, step)
+            labelled[name] = _with_labels(recordings[name], program, trajectory, rows, step, shift)
             if rows.score < MIN_SHARE * usual:
                 reasons[name] = f"its signals do not follow the motion of {program.path.name}"
             elif not len(labelled[name].row):
@@ -252,8 +254,13 @@ def _with_labels(
     trajectory: Trajectory,
     labels: RowLabels,
     step_seconds: float,
+    shift_seconds: float,
 ) -> Recording:
-    """The rows within the program, with lines, blocks and positions."""
+    """The rows within the program, with lines, blocks and positions.
+
+    A shift that all recordings share is uncertain by `shift_seconds`. It excludes no row: the
+    labels of one recording are as good as those of the next.
+    """
     row = recording.seconds / step_seconds
     grid = np.arange(len(labels.program_seconds))
     seconds = np.interp(row, grid, labels.program_seconds)
@@ -281,5 +288,7 @@ def _with_labels(
         signals=recording.signals[kept],
         environment=recording.environment[kept],
         counts=counts,
-        label_uncertainty_seconds=float(np.median(uncertainty[kept])) if kept.any() else None,
+        label_uncertainty_seconds=float(np.hypot(np.median(uncertainty[kept]), shift_seconds))
+        if kept.any()
+        else None,
     )

@@ -34,6 +34,7 @@ MAX_CANDIDATES = 6
 """Recordings from whose own best start the iterations begin; the best outcome counts."""
 MAX_SHIFT_SECONDS = 4.0
 """Of all recordings together: what one follows from the motion is known up to such a shift."""
+BOOTSTRAPS = 200
 MIN_FACTOR = 1.15
 """The search for the machine's limits ends at this precision."""
 
@@ -141,6 +142,29 @@ def fit_motion_model(
         for shift in range(-limit, limit + 1)
     ]
     return max(shifted, key=lambda model: model.gain), score
+
+
+def shift_uncertainty_seconds(
+    recordings: Sequence[Array], motion: Timeline, model: MotionModel
+) -> float:
+    """Standard deviation of the shift that labels of all recordings of a program share.
+
+    By a bootstrap over recordings of the shift with the highest gain; one alone tells little.
+
+    Args:
+        recordings: filtered signals of each, (N, C).
+    """
+    limit = round(MAX_SHIFT_SECONDS / motion.step_seconds)
+    shifts, count = range(-limit, limit + 1), len(recordings)
+    if count < 2:
+        return MAX_SHIFT_SECONDS / 2
+    gains = np.empty((count, len(shifts)))
+    for own, signals in zip(gains, recordings, strict=True):
+        start = int(start_scores(signals, motion, model).argmax()) - len(motion.features) + 1
+        own[:] = [_regress([signals], [start + shift], motion).gain for shift in shifts]
+    chosen = np.random.default_rng(0).integers(count, size=(BOOTSTRAPS, count))
+    best = gains[chosen].sum(1).argmax(1)
+    return float(best.std() * motion.step_seconds * np.sqrt(count / (count - 1)))
 
 
 def start_scores(signals: Array, motion: Timeline, model: MotionModel) -> Array:

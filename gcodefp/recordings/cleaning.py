@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.files import digest
 from gcodefp.recordings import columns
-from gcodefp.recordings.assembly import read_recording
 from gcodefp.recordings.clock import (
     coarse_clock_note,
     elapsed_seconds,
@@ -28,11 +27,17 @@ from gcodefp.recordings.clock import (
 )
 from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
-from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
-from gcodefp.recordings.program_file import read_program
-from gcodefp.recordings.quantities import RUNNING
-from gcodefp.recordings.reader import RecordingRejected, read_table, select_groups, write_canonical
-from gcodefp.recordings.row_order import order_doubt
+from gcodefp.recordings.laboratory.assembly import read_recording
+from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.laboratory.program_file import read_program
+from gcodefp.recordings.laboratory.quantities import RUNNING
+from gcodefp.recordings.laboratory.reader import (
+    RecordingRejected,
+    read_table,
+    select_groups,
+    write_canonical,
+)
+from gcodefp.recordings.laboratory.row_order import order_doubt
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 RELATIVE, SHIFT = Word("G", 91.0), Word("G", 92.0)

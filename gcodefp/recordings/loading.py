@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.assembly import read_sensors
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording, load_recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
-from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
-from gcodefp.recordings.reader import RecordingRejected, read_canonical, read_columns
+from gcodefp.recordings.laboratory.assembly import read_sensors
+from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.laboratory.reader import RecordingRejected, read_canonical, read_columns
 from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, segment_lengths
 
 logger = logging.getLogger("gcodefp.recordings")

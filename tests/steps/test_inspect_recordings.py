@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run, write_laboratory
 
 from gcodefp.inspect_recordings import main
-from gcodefp.recordings.layout import SHIPPED
+from gcodefp.recordings.laboratory.layout import SHIPPED
 
 SPEED = 3.0
 
@@ -236,6 +237,30 @@ def test_german_columns_and_parquet_become_a_layout(
         assert line in written
     assert "20 lines from 1 to 20" in report
     assert " ! " not in report
+
+
+@pytest.mark.parametrize("is_matrix", [False, True])
+def test_hdf5_becomes_a_layout(
+    is_matrix: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t = run.times(100)
+    sensed = {"t": t, **dict(zip(("ax", "ay", "az"), run.acceleration_g(t).T, strict=True))}
+    (tmp_path / "files").mkdir()
+    with h5py.File(tmp_path / "files/square_001.h5", "w") as file:
+        file["comment"] = b"no table"
+        if is_matrix:
+            file["logger/samples"] = np.stack(list(sensed.values()), axis=1)
+        else:
+            for name, samples in sensed.items():
+                file[f"logger/{name}"] = samples
+            file["logger/limits"] = np.zeros(2)
+    rows = pd.DataFrame({"t": t[::10], "line": run.lines(t[::10])})
+    rows.to_csv(tmp_path / "files/square_001.csv", index=False)
+    report = inspect(tmp_path / "files", capsys)
+    written = (tmp_path / "inspection/layout.yaml").read_text()
+    assert "dataset: /logger" + "/samples" * is_matrix in written
+    assert "s, 18 lines from 0 to 19, no positions, channels: 21 imu" in report
 
 
 def test_a_clock_that_stands_still_is_reported(

@@ -1,4 +1,4 @@
-"""Files of three laboratories to a trained network and a prediction, by their shipped layouts."""
+"""Files of each shipped layout's laboratory to a trained network and a prediction."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,22 @@ from recording_files import preprocess, read_dataset
 
 from gcodefp import calibrate, predict, train
 
-GROUPS = {"klipper": "imu", "grbl": "imu", "plc_mill": "electrical"}
+FILES = {
+    "mill": ("imu", "zigzag_009_aligned.csv.gz"),
+    "plc_mill": ("electrical", "zigzag_009.csv"),
+    "klipper": ("imu", "adxl345-zigzag_009.csv"),
+    "grbl": ("imu", "zigzag_009-accelerometer.csv"),
+    "grbl_without_lines": ("imu", "zigzag_009-accelerometer.csv"),
+    "octoprint": ("imu", "zigzag_009-accelerometer.csv"),
+    "duet": ("imu", "zigzag_009.csv"),
+    "linuxcnc": ("motor", "zigzag_009.hal.txt"),
+    "mtconnect": ("motor", "zigzag_009.shdr"),
+    "two_accelerometers": ("imu", "zigzag_009.csv"),
+}
+"""Logger -> its group of sensors, and the file of a new recording that has sensors alone."""
 FEATURES = ("mean", "rms", "peak", "band1", "band2", "band3", "band4")
 RECORDINGS = 4
 SPEED = 2.5
-NEW = {"klipper": ["adxl345-zigzag_009.csv"], "grbl": ["zigzag_009-accelerometer.csv"],
-       "plc_mill": ["zigzag_009.csv"]}  # fmt: skip
-"""The files of a new recording that has sensors alone."""
 
 
 def shuffle_packets(folder: Path) -> None:
@@ -30,26 +39,26 @@ def shuffle_packets(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logger", "is_shuffled"), [*((name, False) for name in sorted(GROUPS)), ("plc_mill", True)]
+    ("logger", "is_shuffled"), [*((name, False) for name in sorted(FILES)), ("plc_mill", True)]
 )
 def test_a_laboratory_predicts_its_new_recording(
     logger: str, is_shuffled: bool, tmp_path: Path
 ) -> None:
+    group, new_file = FILES[logger]
     runs = write_laboratory(logger, tmp_path / "files", RECORDINGS, SPEED, programs=2)
     data, run = tmp_path / "dataset", tmp_path / "run"
     if is_shuffled:
         shuffle_packets(tmp_path / "files")
     sizes = {"window": 8, "stride": 4} if is_shuffled else {"window": 16, "stride": 8}
     assert preprocess(
-        tmp_path / "files", data, layout=logger, groups=[GROUPS[logger]], **sizes
+        tmp_path / "files", data, layout=logger, groups=[group], **sizes
     ) == 0  # fmt: skip
     description, splits = read_dataset(data)
     assert description.vocabulary.operations == ("square", "zigzag")
     assert sorted(str(n) for s in splits.values() for n in s.recordings) == sorted(runs)
     train_split = splits["train"]
     assert np.isfinite(train_split.signals[train_split.valid]).all()
-    if logger != "plc_mill":
-        node = {"klipper": "toolhead", "grbl": "spindle"}[logger]
+    if node := {"klipper": "toolhead", "grbl": "spindle"}.get(logger):
         wanted = {f"{node}.A{axis}_{feature}" for axis in "xyz" for feature in FEATURES}
         assert {channel["name"] for channel in description.document["channels"]} == wanted
 
@@ -61,18 +70,19 @@ def test_a_laboratory_predicts_its_new_recording(
     assert calibrate.main([*checkpoint, *flags[:6], "--output", str(run / "decoder.npz")]) == 0
 
     write_laboratory(logger, tmp_path / "more", 1, SPEED, programs=2, first=9)
-    new = [tmp_path / "more" / name for name in NEW[logger]]
+    new = tmp_path / "more" / new_file
     for path in (tmp_path / "more").iterdir():
-        if path not in new:
+        if path != new:
             path.unlink()
     if is_shuffled:
         shuffle_packets(tmp_path / "more")
     output = tmp_path / "out"
-    assert predict.main([*map(str, new), *checkpoint, "--output", str(output)]) == 0
+    assert predict.main([str(new), *checkpoint, "--output", str(output)]) == 0
     content = json.loads((output / "zigzag_009.json").read_text())
     recordings = description.document["recordings"].values()
     reordered = [entry.get("reordered_rows", 0) > 0 for entry in recordings]
     assert all(reordered) if is_shuffled else not any(reordered)
     assert any("each is decoded by itself" in doubt for doubt in content["doubts"]) == is_shuffled
-    assert content["program"]["name"] == "zigzag"
-    assert content["operation"]["name"] == "zigzag"
+    if logger != "mill":  # Of the vibration it has a sample now and then, and no features.
+        assert content["program"]["name"] == "zigzag"
+        assert content["operation"]["name"] == "zigzag"

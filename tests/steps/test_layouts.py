@@ -12,8 +12,8 @@ from new_recordings import predict
 from recording_files import preprocess, read_dataset
 
 from gcodefp import evaluate
-from gcodefp.recordings.lab_files import list_recordings
-from gcodefp.recordings.layout import parse_layout, stored_layout
+from gcodefp.recordings.laboratory.lab_files import list_recordings
+from gcodefp.recordings.laboratory.layout import parse_layout, stored_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 MILL_PLC = ROOT.parent / "shared/others/mill_plc"

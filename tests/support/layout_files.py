@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gcodefp.recordings.layout import Layout, parse_layout
+from gcodefp.recordings.laboratory.layout import Layout, parse_layout
 
 ROW_HZ, SENSOR_HZ = 5, 100
 LINES = 8

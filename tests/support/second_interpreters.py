@@ -1,8 +1,10 @@
-"""Compares the path of gcodefp's interpreter with that of LinuxCNC's rs274.
+"""Compares the path of gcodefp's interpreter with that of LinuxCNC's rs274, or of Printrun.
 
-    python tests/support/second_interpreters.py FILE...      (Debian: linuxcnc-uspace)
+    python tests/support/second_interpreters.py FILE...             (Debian: linuxcnc-uspace)
+    python tests/support/second_interpreters.py --printer FILE...   (pip: Printrun)
 
-rs274 gives each line and arc of the path. Exits with 1 if an end point is more than 0.01 mm off.
+rs274 gives each line and arc of the path, Printrun's gcoder the end point of each printer's block;
+its G28 X0 homes all axes and is left out. Exits with 1 if an end point is more than 0.01 mm off.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from pathlib import Path
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.tool_moves import PLANE_AXES, PathMove
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.laboratory.program_file import read_program
 
 TOLERANCE_MM = 0.01
 PLANES = {"XY": 17, "XZ": 18, "YZ": 19}
@@ -86,6 +88,19 @@ def _as_row(move: PathMove) -> tuple[float, ...]:
     return (move.plane, *move.end_mm[:3], *centre, turns if move.sweep > 0 else -turns)
 
 
+def printer_errors_mm(text: str) -> list[float]:
+    """How far the end point of each block that moves is from Printrun's."""
+    from printrun.gcoder import GCode
+
+    other, ends = GCode(deferred=True), dict[int, tuple[float, float, float]]()
+    other.prepare([])
+    for number, line in enumerate(text.splitlines(), 1):
+        if (block := other.append(line, store=False)) is not None:
+            ends[number] = (block.current_x, block.current_y, block.current_z)
+    blocks = [b for b in interpret_program(text).blocks if b.moves and b.text != "G28 X0"]
+    return [dist(block.end_mm[:3], ends[block.line]) for block in blocks]
+
+
 def path_error_mm(first: Sequence[tuple[float, ...]], second: Sequence[tuple[float, ...]]) -> float:
     """The largest distance of two paths, moves that rest left out; infinite if they differ."""
     paths = [_without_rests(first), _without_rests(second)]
@@ -118,10 +133,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--program", default="rs274", help="the executable rs274")
+    parser.add_argument("--printer", action="store_true", help="compare with Printrun")
     parser.add_argument("--record", action="store_true", help="write rs274's path as FILE.path")
     arguments = parser.parse_args()
     worst = 0.0
     for path in arguments.files:
+        if arguments.printer:
+            errors = printer_errors_mm(read_program(path))
+            worst = max(worst, *errors)
+            print(f"{path.name}: {len(errors)} end points, at most {max(errors):.5f} mm apart")
+            continue
         own, other = own_path(read_program(path)), rs274_path(path, arguments.program)
         error = path_error_mm(own, other)
         if arguments.record:

@@ -19,8 +19,8 @@ from gcodefp.files import sha256, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.cluster.slurm import watch_preempted_jobs
 from gcodefp.sweeps.program.command import sweep_program
-from gcodefp.recordings.lab_files import list_recordings, name_of, recordings_digest
-from gcodefp.recordings.layout import read_optional_layout
+from gcodefp.recordings.laboratory.lab_files import list_recordings, name_of, recordings_digest
+from gcodefp.recordings.laboratory.layout import read_optional_layout
 
 try:
     # Files of the command line come first in the list, and count more than the Snakefile's; of

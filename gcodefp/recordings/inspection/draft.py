@@ -14,8 +14,8 @@ import yaml
 
 from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
-from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, Sketch
-from gcodefp.recordings.layout import SHIPPED, Source, read_layout
+from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, TABLES, Sketch
+from gcodefp.recordings.laboratory.layout import SHIPPED, Source, read_layout
 from gcodefp.yaml_input import load_yaml
 
 SHIPPED_SOURCES = {
@@ -187,7 +187,7 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
     for kind in kinds:
         source = _log_source(kind)
         name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
-        if not source and kind.format in ("table", "json_lines", "parquet"):
+        if not source and kind.format in TABLES:
             source, guesses = _table_source(kind)
             for column, guess in guesses.items():
                 line = _dump({column: guess.target}, default_flow_style=False).strip()

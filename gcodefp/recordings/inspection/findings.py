@@ -18,12 +18,12 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.draft import line_of
 from gcodefp.recordings.inspection.guessing import guess_targets
 from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity, usual_step
-from gcodefp.recordings.lab_files import LabRecording
-from gcodefp.recordings.layout import placeholders
-from gcodefp.recordings.program_file import number_lines
-from gcodefp.recordings.quantities import parse_target
+from gcodefp.recordings.laboratory.lab_files import LabRecording
+from gcodefp.recordings.laboratory.layout import placeholders
+from gcodefp.recordings.laboratory.program_file import number_lines
+from gcodefp.recordings.laboratory.quantities import parse_target
+from gcodefp.recordings.laboratory.source_file import SourceFile
 from gcodefp.recordings.samples import equals_previous, segment_lengths
-from gcodefp.recordings.source_file import SourceFile
 
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""

@@ -25,12 +25,12 @@ from gcodefp.recordings.inspection.findings import (
     find_problems,
     inspect_source,
 )
-from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
+from gcodefp.recordings.inspection.sniffing import TABLES, Sketch, sketch_file
 from gcodefp.recordings.interpreter import interpret_program
-from gcodefp.recordings.lab_files import LabRecording, Recordable, list_recordings
-from gcodefp.recordings.layout import Layout, parse_layout, read_layout
-from gcodefp.recordings.program_file import read_program
-from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
+from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
+from gcodefp.recordings.laboratory.program_file import read_program
+from gcodefp.recordings.laboratory.reader import RecordingRejected
 
 MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
@@ -254,7 +254,7 @@ def _describe_kind(kind: Kind) -> str:
             text = "; ".join(["program: " + run.summary(1), *run.notes])
         except UserError as error:
             text = f"program: {error}"
-    elif text in ("table", "json_lines", "parquet"):
+    elif text in TABLES:
         text = _describe_table(sketch)
     return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.recordings.inspection.sniffing import block_share, unit_by_gravity
-from gcodefp.recordings.quantities import parse_target
+from gcodefp.recordings.laboratory.quantities import parse_target
 
 AXES = "xyz"
 COMMANDED = re.compile(r"set|cmd|command|target|desired", re.IGNORECASE)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.sources import UNREADABLE, opened
+from gcodefp.recordings.laboratory.sources import UNREADABLE, opened
 
 HEAD_BYTES = 1 << 18
 HEAD_LINES = 1000
@@ -31,6 +31,9 @@ SEPARATORS = (",", ";", "\t", "|", " ")
 COMPRESSED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 PROGRAM_SUFFIXES = (".nc", ".gcode", ".ngc", ".gco", ".g", ".tap", ".cnc", ".mpf")
 LAYOUT_SUFFIXES = (".yaml", ".yml")
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+TABLES = ("table", "json_lines", "parquet", "hdf5")
+"""Formats with columns."""
 LOGS = {
     "status reports of GRBL": r"<(?:Idle|Run|Hold|Jog|Alarm|Door|Check|Home|Sleep)[:|]\S*>",
     "serial log of OctoPrint": r"^\d{4}-\d\d-\d\d[ T][\d:]+[,.]\d+ - .*\b(?:Send|Recv): ",
@@ -72,7 +75,7 @@ class Sketch(NamedTuple):
     """What a file seems to be.
 
     Attributes:
-        format: `table`, `json_lines`, `parquet`, one of LOGS, `program`, `layout` or `unknown`.
+        format: one of TABLES or LOGS, `program`, `layout` or `unknown`.
         keys: that a layout needs to read a table: `separator`, `skip_rows` and others.
         has_header: of a table; without one, its columns are called 0, 1, ….
         table: the first rows, numbers where all of a column are.
@@ -93,6 +96,8 @@ def sketch_file(path: Path) -> Sketch:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
     if path.suffix.lower() == ".parquet":
         return _sketch_parquet(path)
+    if path.suffix.lower() in HDF5_SUFFIXES:
+        return _sketch_hdf5(path)
     lines, encoding = _lines(path)
     suffix = Path(COMPRESSED.sub("", path.name)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
@@ -116,6 +121,36 @@ def _sketch_parquet(path: Path) -> Sketch:
     except (ArrowException, OSError, StopIteration):
         return Sketch(path, "unknown", [])
     return Sketch(path, "parquet", [], {"format": "parquet"}, table=table, clock=guess_clock(table))
+
+
+def _sketch_hdf5(path: Path) -> Sketch:
+    """The first group with vectors, or the first matrix, from the root down."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            nodes: list[Any] = [file]
+            file.visititems(lambda _, node: nodes.append(node))
+            for node in nodes:
+                is_matrix = isinstance(node, h5py.Dataset)
+                if is_matrix and node.ndim != 2:
+                    continue
+                table = pd.DataFrame(node[:HEAD_LINES]) if is_matrix else _vectors(node)
+                if not table.empty:
+                    keys = {"format": "hdf5", "dataset": node.name}
+                    table = table.rename(columns=str)
+                    return Sketch(path, "hdf5", [], keys, not is_matrix, table, guess_clock(table))
+    except (OSError, ValueError, TypeError):
+        pass
+    return Sketch(path, "unknown", [])
+
+
+def _vectors(group: Mapping[str, Any]) -> pd.DataFrame:
+    """The vectors of an HDF5 group that are as long as most of them."""
+    vectors = {name: node for name, node in group.items() if getattr(node, "ndim", 0) == 1}
+    length = Counter(map(len, vectors.values())).most_common(1)[0][0] if vectors else 0
+    table = pd.DataFrame({n: v[:HEAD_LINES] for n, v in vectors.items() if len(v) == length})
+    return table.map(lambda value: value.decode() if isinstance(value, bytes) else value)
 
 
 def _sketch_json_lines(path: Path, lines: list[str]) -> Sketch:

@@ -156,16 +156,17 @@ class ModalMachine:
 
     def _moves(self, codes: list[float], values: dict[str, float]) -> tuple[PathMove, ...]:
         """The moves of a block whose modal codes hold already."""
-        once = next((code for code in codes if code in NONMODAL), 0.0)
+        once, start = next((code for code in codes if code in NONMODAL), 0.0), self.position
         try:
             moves = self._execute_once(once, values) if once else self._move(values, False)
         except (ValueError, ArithmeticError) as error:
             self._complaints.append(str(error))
+            self.position = start
             return ()
         if moves:
             self.position = moves[-1].end_mm
             if not all(map(isfinite, self.position)):
-                self.position, moves = moves[0].start_mm, ()
+                self.position, moves = start, ()
                 self._complaints.append("the position is not finite")
             self._complaints += [f"{name} is not traced" for name in self._doubts.values()]
             if self.motion in SPLINES:

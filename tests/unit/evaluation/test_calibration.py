@@ -15,12 +15,12 @@ from gcodefp.evaluation.calibration import (
     TEMPERATURES,
     calibrate_decoder,
     refusal,
-    template_fit,
 )
 from gcodefp.evaluation.decode import decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.prediction import predict_recording
+from gcodefp.evaluation.speed import template_fit
 from gcodefp.model import hmm
 from gcodefp.model.data import to_tensors
 from gcodefp.model.templates import fit_templates

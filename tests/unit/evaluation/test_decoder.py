@@ -37,8 +37,10 @@ from gcodefp.evaluation.decoder import (
     write_decoder,
 )
 from gcodefp.evaluation.prediction import predict_recording
+from gcodefp.evaluation.speed import SPEED_RATIO, train_speeds
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import decode_segments
+from gcodefp.model.templates import passages
 
 LARGE_VAL = tiny_split([f"{name}_{number:03}" for name in OPERATIONS for number in range(20, 28)])
 PAIRS = [(n, t) for n in NETWORK_WEIGHTS for t in TEMPLATE_WEIGHTS if n or t]
@@ -230,3 +232,42 @@ def test_packets_are_decoded_in_the_program_of_the_whole_recording(both: Decoder
     assert prediction.program.name == programs.names[0]
     assert prediction.line.max() < ROWS, "all states are those of the first program"
     assert 0.5 < prediction.program.probability < 0.9
+
+
+# Other speeds
+
+
+def twice_as_fast(split: Split) -> Split:
+    kept = split.row % 2 == 0
+    per_row = {name: getattr(split, name)[kept] for name in ("signals", "state", "program", "row")}
+    return replace(split, recording=split.recording[kept], **per_row)
+
+
+def test_recordings_as_fast_as_a_train_recording_are_decoded_at_its_speed(
+    fitted: Fitted, tmp_path: Path
+) -> None:
+    assert fitted.decoder.speeds == ()
+    recordings = passages(TRAIN, fitted.decoder.programs)
+    faster = passages(twice_as_fast(TRAIN), fitted.decoder.programs)
+    speeds = train_speeds([*recordings, faster[0]])
+    assert speeds[-1] == pytest.approx(2, rel=0.1)
+    assert max(np.divide(speeds, (1.0, *speeds[:-1]))) <= SPEED_RATIO + 1e-6
+    slower = recordings[0]._replace(position=2 * recordings[0].position)
+    assert train_speeds([*recordings, slower])[0] == pytest.approx(0.5, rel=0.1)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(fitted.checkpoint.read_bytes())
+    write_decoder(path.with_name(DECODER_FILE), fitted.decoder._replace(speeds=speeds), path)
+    decoder = read_decoder(fitted.decoder.checkpoint, path, CPU)
+    assert decoder.speeds == speeds
+
+    new = tiny_split(["face_050"])
+    usual, fast = torch.as_tensor(new.signals), twice_as_fast(new)
+
+    def near(searched: Decoder) -> float:
+        decoded = searched.decode_recording(torch.as_tensor(fast.signals))
+        assert len(decoded.blocks.blocks) == len(decoded.confidence) == len(fast.state)
+        return float((np.abs(decoded.state - fast.state) <= 2).mean())
+
+    assert near(decoder) > 0.9 > 0.5 > near(fitted.decoder)
+    same, alone = (each.decode_recording(usual) for each in (decoder, fitted.decoder))
+    np.testing.assert_array_equal(same.state, alone.state)

@@ -120,6 +120,17 @@ def test_rows_get_lines_although_the_program_pauses_or_runs_at_another_feed(tmp_
     assert all(format_block(parse_block(texts[line - 1])) == block for line, block in pairs_seen)
 
 
+def test_the_shift_that_all_recordings_share_is_in_the_uncertainty(tmp_path: Path) -> None:
+    """A pocket of alike passes may be labelled a little late, by all recordings alike."""
+    uncertain = {}
+    for program in ("face40", "adaptive25"):
+        pairs = [simulated(program_file(tmp_path, program), program, seed) for seed in PLAIN]
+        labelled, *_ = label(pairs, MachineLimits())
+        own = [recording.label_uncertainty_seconds for recording in labelled.values()]
+        uncertain[program] = min(u for u in own if u is not None)
+    assert uncertain["adaptive25"] > 0.15 > 0.1 > uncertain["face40"]
+
+
 @pytest.mark.parametrize(("acceleration", "rate"), [(60.0, 3000.0), (250.0, 1000.0)])
 def test_the_limits_of_the_machine_are_fitted(
     acceleration: float, rate: float, tmp_path: Path

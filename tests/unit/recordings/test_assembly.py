@@ -23,11 +23,11 @@ from layout_files import (
 )
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.assembly import read_recording, read_sensors
 from gcodefp.recordings.cleaning import load_recording
-from gcodefp.recordings.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
+from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.laboratory.reader import RecordingRejected, read_canonical, write_canonical
 from gcodefp.recordings.loading import read_unlabelled
-from gcodefp.recordings.reader import RecordingRejected, read_canonical, write_canonical
 
 LINE_OF_ROW = np.arange(ROWS) // ROWS_PER_LINE + 1
 

@@ -14,7 +14,7 @@ from gcodefp.recordings.interpreter import (
     program_flow,
 )
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.laboratory.program_file import read_program
 
 
 def ends(run: Interpretation) -> list[tuple[float, ...]]:
@@ -70,6 +70,7 @@ def test_modes_offsets_and_forms_of_words() -> None:
 
 
 RS274 = Path(__file__).parent / "rs274"
+PRINTERS = Path(__file__).resolve().parents[3].parent / "shared/others/printer_infill"
 
 
 @pytest.mark.parametrize("name", ["arcs", "offsets", "cycles", "flow"])
@@ -81,6 +82,17 @@ def test_the_path_is_that_of_linuxcnc(name: str) -> None:
     assert path_error_mm(path, expected) <= TOLERANCE_MM
     longer = [(*row[:1], row[1] + 0.02, *row[2:]) for row in path]
     assert path_error_mm(longer, expected) > TOLERANCE_MM
+
+
+@pytest.mark.skipif(not PRINTERS.is_dir(), reason="needs ../shared")
+def test_the_blocks_of_other_peoples_printer_programs_are_understood() -> None:
+    """End points: second_interpreters.py --printer."""
+    programs = [read_program(path) for path in sorted(PRINTERS.glob("*.gcode.gz"))]
+    assert len(programs) == 5
+    for text in (*programs, "\n".join(programs)):
+        run = interpret_program(text)
+        assert len(run.not_understood) <= 0.005 * len(run.blocks)
+    assert len(run.blocks) > 50_000
 
 
 def test_arcs_that_do_not_fit_are_not_understood_but_end_where_they_say() -> None:

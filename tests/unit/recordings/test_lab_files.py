@@ -8,7 +8,7 @@ from layout_files import content, layout, write_laboratory
 
 from gcodefp.dataset.split import match_recordings
 from gcodefp.errors import UserError
-from gcodefp.recordings.lab_files import (
+from gcodefp.recordings.laboratory.lab_files import (
     LabRecording,
     list_recordings,
     name_of,

@@ -22,13 +22,13 @@ from laboratory_samples import (
 
 from gcodefp.dataset.split import expand_to_programs
 from gcodefp.errors import UserError
-from gcodefp.recordings.assembly import read_recording, read_sensors
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_group
 from gcodefp.recordings.gcode import format_block, parse_block
-from gcodefp.recordings.lab_files import LabRecording, list_recordings
-from gcodefp.recordings.layout import SHIPPED, parse_layout, read_layout
-from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
+from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.laboratory.layout import SHIPPED, parse_layout, read_layout
+from gcodefp.recordings.laboratory.reader import RecordingRejected
 
 START = {
     "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.layout import Layout, describe_layout, parse_layout, read_layout
-from gcodefp.recordings.quantities import parse_target
+from gcodefp.recordings.laboratory.layout import Layout, describe_layout, parse_layout, read_layout
+from gcodefp.recordings.laboratory.quantities import parse_target
 
 TEXT = """
 sources:

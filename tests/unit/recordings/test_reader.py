@@ -13,8 +13,8 @@ import pytest
 from recording_files import recording_table, write_recording
 
 from gcodefp.errors import UserError
-from gcodefp.recordings import reader
-from gcodefp.recordings.reader import find_recordings, read_table, recording_name
+from gcodefp.recordings.laboratory import reader
+from gcodefp.recordings.laboratory.reader import find_recordings, read_table, recording_name
 
 GROUPS = ("imu", "mag", "mic", "motor")
 MICRO = "spindle2.Mx [\N{MICRO SIGN}T]"

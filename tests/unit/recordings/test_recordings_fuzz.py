@@ -13,8 +13,8 @@ from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.programs.table import align_recording, fit_programs
 from gcodefp.recordings import samples
+from gcodefp.recordings.laboratory.reader import find_recordings
 from gcodefp.recordings.loading import load_recordings, read_unlabelled
-from gcodefp.recordings.reader import find_recordings
 
 GROUPS = ("imu", "mag", "mic", "motor", "environment", "controller")
 TABLE = recording_table()

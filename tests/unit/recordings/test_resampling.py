@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.recordings import resampling
-from gcodefp.recordings.layout import Source
-from gcodefp.recordings.resampling import Samples, resampler
+from gcodefp.recordings.laboratory import resampling
+from gcodefp.recordings.laboratory.layout import Source
+from gcodefp.recordings.laboratory.resampling import Samples, resampler
 
 ROWS = np.arange(1, 21) / 5
 """Five reports a second."""

@@ -9,9 +9,9 @@ import pytest
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.layout import Source, parse_layout
-from gcodefp.recordings.row_order import order_doubt
-from gcodefp.recordings.source_file import SourceFile
+from gcodefp.recordings.laboratory.layout import Source, parse_layout
+from gcodefp.recordings.laboratory.row_order import order_doubt
+from gcodefp.recordings.laboratory.source_file import SourceFile
 
 ROWS, PACKET, MARK = 240, 10, 2
 IDLE = 20

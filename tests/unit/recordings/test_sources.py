@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.layout import Clock, Source
-from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.source_file import SourceClock, SourceFile
+from gcodefp.recordings.laboratory.layout import Clock, Source
+from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.source_file import SourceClock, SourceFile
 
 SECONDS = np.arange(50) / 10
 CURRENT = np.round(np.sin(SECONDS), 6)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.sources import UNREADABLE, opened
+from gcodefp.recordings.laboratory.sources import UNREADABLE, opened
 
 MAX_BYTES = 500_000_000
 

@@ -14,8 +14,8 @@ import pandas as pd
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
-from gcodefp.recordings.layout import NAME_FIELDS, Layout, describe_layout, with_groups
-from gcodefp.recordings.reader import find_recordings, recording_name
+from gcodefp.recordings.laboratory.layout import NAME_FIELDS, Layout, describe_layout, with_groups
+from gcodefp.recordings.laboratory.reader import find_recordings, recording_name
 
 logger = logging.getLogger("gcodefp.recordings")
 

@@ -20,15 +20,15 @@ from gcodefp.recordings.clock import (
     median_period,
     spread_coarse_clock,
 )
-from gcodefp.recordings.lab_files import LabRecording
-from gcodefp.recordings.layout import RowRate
-from gcodefp.recordings.program_file import number_lines
-from gcodefp.recordings.quantities import RUNNING, STATE
-from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.resampling import Samples, resampler
+from gcodefp.recordings.laboratory.lab_files import LabRecording
+from gcodefp.recordings.laboratory.layout import RowRate
+from gcodefp.recordings.laboratory.program_file import number_lines
+from gcodefp.recordings.laboratory.quantities import RUNNING, STATE
+from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.resampling import Samples, resampler
+from gcodefp.recordings.laboratory.source_file import ABSOLUTE, SourceFile, local_midnight
+from gcodefp.recordings.laboratory.sources import CHUNK_ROWS
 from gcodefp.recordings.samples import is_sample
-from gcodefp.recordings.source_file import ABSOLUTE, SourceFile, local_midnight
-from gcodefp.recordings.sources import CHUNK_ROWS
 
 HELD = (columns.LINE, columns.BLOCK, columns.UNIT, "feed", STATE, RUNNING)
 LINE_LETTER = "L"

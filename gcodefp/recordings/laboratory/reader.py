@@ -21,8 +21,8 @@ import pandas as pd
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import replacing
 from gcodefp.recordings import columns
-from gcodefp.recordings.quantities import RUNNING
-from gcodefp.recordings.sources import opened
+from gcodefp.recordings.laboratory.quantities import RUNNING
+from gcodefp.recordings.laboratory.sources import opened
 
 logger = logging.getLogger("gcodefp.recordings")
 

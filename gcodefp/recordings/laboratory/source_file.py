@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
 from gcodefp.recordings.clock import DAY_SECONDS, iso_texts, parse_time_of_day
-from gcodefp.recordings.layout import Clock, Source, placeholders, with_groups
-from gcodefp.recordings.quantities import Target
-from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.row_order import program_order
-from gcodefp.recordings.sources import CHUNK_ROWS, numbers, read_chunks, texts_of
+from gcodefp.recordings.laboratory.layout import Clock, Source, placeholders, with_groups
+from gcodefp.recordings.laboratory.quantities import Target
+from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.row_order import program_order
+from gcodefp.recordings.laboratory.sources import CHUNK_ROWS, numbers, read_chunks, texts_of
 
 UNIT_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 CLOCK_CHANGE = (

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.layout import Source
+from gcodefp.recordings.laboratory.layout import Source
 
 OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": gzip.open,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.recordings.clock import median_period
-from gcodefp.recordings.layout import Source
+from gcodefp.recordings.laboratory.layout import Source
 
 Samples = NDArray[np.float64]
 

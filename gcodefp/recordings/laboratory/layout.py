@@ -16,11 +16,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.columns import LINE, POSITION_MM
-from gcodefp.recordings.quantities import Target, parse_target
+from gcodefp.recordings.laboratory.quantities import Target, parse_target
 from gcodefp.schema import Section, validated
 from gcodefp.yaml_input import load_yaml, read_text
 
-SHIPPED = Path(__file__).parent / "layouts"
+SHIPPED = Path(__file__).parents[1] / "layouts"
 NAME_FIELDS = ("name", "operation", "session", "machine")
 """Placeholders in patterns of file names."""
 

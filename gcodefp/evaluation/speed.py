@@ -1,0 +1,87 @@
+"""How well a recording fits the programs, and at which speed it ran them.
+
+A path through a program seldom waits in a state or skips one. Where train recordings of a program
+ran at different feeds, others are decoded at that of their speeds at which they fit best.
+
+Shapes: N rows of a recording, C channels.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gcodefp.model.hmm import Chain, Emissions, viterbi_path
+from gcodefp.model.templates import Passage, Templates
+from gcodefp.programs.lag import interpolate_rows
+
+FIT_WEIGHT = 0.1
+"""Weight of the templates' log-likelihood in the path of `template_fit`."""
+LEAST_CHANGE = 1.25
+"""Train recordings that differ less from the program's time need no other speed: the demo's do by
+1.14 at most."""
+SPEED_RATIO = 1.1
+"""At most, of neighbouring speeds that are tried."""
+
+
+@torch.no_grad()
+def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
+    """How well a recording (N, C) fits the programs, at most 0.
+
+    The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
+    of the row's own best state. Both are the templates', and so is the path.
+    """
+    projected = templates.project(signals[None])
+    highest: dict[int, Tensor] = {}
+
+    def weighted(first: int, end: int) -> Tensor:
+        likelihood = templates.compare(projected[:, first:end])
+        highest[first] = likelihood.amax(-1)
+        return likelihood.mul_(FIT_WEIGHT)
+
+    path = viterbi_path(Emissions(len(signals), weighted), chain)
+    every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
+    return float((templates.compare_path(projected, path) - every_highest).mean())
+
+
+def at_speed(signals: Tensor, speed: float) -> Tensor:
+    """A recording (N, C) of a machine at some speed as if it had run at 1, (N * speed, C)."""
+    if speed == 1:
+        return signals
+    row = np.linspace(0, len(signals) - 1, round(len(signals) * speed))
+    rows = interpolate_rows(signals.cpu().numpy(), row)
+    return torch.as_tensor(rows, dtype=torch.float32, device=signals.device)
+
+
+def train_speeds(recordings: Sequence[Passage]) -> tuple[float, ...]:
+    """Speeds from the lowest to the highest of train recordings, in states a row; most often none.
+
+    1 itself is not among them.
+    """
+    # Labels that a control has shuffled do not ascend.
+    ascending = [r.position for r in recordings if (np.diff(r.position) > 0).all()]
+    ratios = [(len(p) - 1) / (p[-1] - p[0]) for p in ascending if len(p) > 1] or [1.0]
+    speeds: list[float] = []
+    for end in (min(ratios), max(ratios)):
+        change = abs(math.log(end))
+        if change >= math.log(LEAST_CHANGE):
+            steps = math.ceil(change / math.log(SPEED_RATIO))
+            speeds += np.geomspace(1.0, end, steps + 1)[1:].tolist()
+    return tuple(sorted(speeds))
+
+
+def best_fit(
+    templates: Templates, chain: Chain, signals: Tensor, speeds: Iterable[float], window: int
+) -> tuple[float, float]:
+    """The highest `template_fit` of a recording (N, C), and the speed that has it, the first one.
+
+    Args:
+        speeds: those at which it is shorter than a window are not tried, except the first.
+    """
+    first, *others = speeds
+    tried = [first, *(s for s in others if round(len(signals) * s) >= window)]
+    fits = [template_fit(templates, chain, at_speed(signals, speed)) for speed in tried]
+    best = int(np.argmax(fits))
+    return fits[best], tried[best]
