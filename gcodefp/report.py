@@ -9,14 +9,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import add_results_flags, run_step, step_parser
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
 from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
-from gcodefp.reporting.results import Results, add_results_flags, results_from_flags
+from gcodefp.reporting.results import Results, results_from_flags
 from gcodefp.reporting.sweep_results import SweepResults, read_program_evaluation
 from gcodefp.reporting.wording import interval
 
