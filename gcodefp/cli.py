@@ -132,7 +132,7 @@ def _run(words: Sequence[str]) -> NoReturn:
         where = ["--snakefile", str(snakefile)]
     names = {flag.partition("=")[0].rstrip("0123456789") for flag in flags}
     size = [] if names & SIZED else ["--cores", "all"]
-    quiet = [] if names & VERBOSE else ["--quiet", "rules"]
+    quiet = [] if names & VERBOSE else ["--quiet", "rules", "host", "progress"]
     command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *quiet, *targets]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.execve(sys.executable, command, os.environ | {"PATH": path})

@@ -18,15 +18,6 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 COMMANDS = {"create_sweep": "sweep"}
 """Step -> its command, where that is not its name with - for _."""
 
-RESULTS_FLAGS = {
-    "dataset": "dataset.json",
-    "sweep": "sweep.json",
-    "best": "folder of select_best",
-    "evaluation": "folder of evaluate",
-    "explanation": "folder of explain",
-}
-"""Flag of `figures` and `report` -> the file or folder of results that it names."""
-
 
 def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """A parser for `gcodefp COMMAND` and `python -m gcodefp.NAME`, with the flags of all steps."""
@@ -77,17 +68,6 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name}", type=Path, default=path, help=f"{file} (default: %(default)s)"
         )
-
-
-def add_results_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds a flag for each file or folder that results are read from."""
-    for name, content in RESULTS_FLAGS.items():
-        is_of_sweep = name in ("sweep", "best")
-        text = content if is_of_sweep else f"{content}; not for a sweep of another program"
-        parser.add_argument(f"--{name}", type=Path, required=is_of_sweep, help=text)
-    parser.add_argument("--detection", type=Path, help="detection.json, if there is one")
-    help_text = "show absolute paths, which name folders of this machine"
-    parser.add_argument("--show-paths", action="store_true", help=help_text)
 
 
 def _whole_number(least: int, most: int) -> Callable[[str], int]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import add_results_flags, run_step, step_parser
+from gcodefp.command_line import run_step, step_parser
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
@@ -17,6 +17,7 @@ from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import Results, results_from_flags
+from gcodefp.reporting.results_flags import add_results_flags
 from gcodefp.reporting.sweep_results import SweepResults, read_program_evaluation
 from gcodefp.reporting.wording import interval
 
