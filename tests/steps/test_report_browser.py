@@ -22,6 +22,7 @@ from gcodefp.reporting.page import render
 pytestmark = pytest.mark.browser
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = (1280, 900), (390, 844)
+SHEET = (718, 1046)  # A4 with margins of 10 mm.
 SERIES = "echarts.getInstanceByDom(document.getElementById('curves')).getOption().series"
 NEXT_FRAMES = (
     "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
@@ -121,20 +122,22 @@ def test_nothing_is_wider_than_the_screen(page: Page) -> None:
 
 
 def test_a_printed_page_is_no_wider_than_a_sheet(browser: Browser, written: Path) -> None:
-    with visit(browser, written, (718, 1046)) as page:  # A4 with margins of 10 mm.
+    with visit(browser, written, SHEET) as page:
         page.emulate_media(media="print")
-        assert page.evaluate("document.documentElement.scrollWidth") == 718
+        assert page.evaluate("document.documentElement.scrollWidth") == SHEET[0]
         assert not page.locator("nav").is_visible()
         assert page.locator(".answers dd").last.is_visible()
 
 
 def test_the_printed_table_has_what_the_filter_leaves(browser: Browser, written: Path) -> None:
-    with visit(browser, written, DESKTOP) as page:
+    with visit(browser, written, SHEET) as page:
         page.locator("#search").fill("finished")
+        page.emulate_media(media="print")
         page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
         table = page.locator(".tabulator-print-table")
         assert table.locator("tbody tr").count() == 2
         assert table.locator("th").first.inner_text() == "run"
+        assert page.evaluate("document.documentElement.scrollWidth") == SHEET[0]
 
 
 def test_every_picture_is_drawn(page: Page) -> None:

@@ -163,7 +163,7 @@ if (curves) {
       grid: { left: 8, right: 16, top: 12, bottom: 64, containLabel: true },
       legend: { type: "scroll", bottom: 0 },
       tooltip: { trigger: "axis", valueFormatter: (value) => (value === null ? "-" : Number(value.toPrecision(4))) },
-      xAxis: { type: "value", name: curves.step, nameLocation: "middle", nameGap: 26, minInterval: 1, min: "dataMin", max: "dataMax" },
+      xAxis: { type: "value", name: curves.step, nameLocation: "middle", nameGap: 26, minInterval: 1, axisPointer: { label: { precision: 0 } }, min: "dataMin", max: "dataMax" },
       yAxis: { type: isLog ? "log" : "value", scale: true },
       series,
     }, { replaceMerge: ["series"] });
