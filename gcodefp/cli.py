@@ -80,8 +80,7 @@ def _steps() -> list[str]:
 
 def _purpose(step: str) -> str:
     """The first line of what it does."""
-    tree = ast.parse((FOLDER / f"{step}.py").read_text(encoding="utf-8"))
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
+    return str(_Names(FOLDER / f"{step}.py")["__doc__"]).partition("\n")[0]
 
 
 def _help() -> str:
