@@ -1,4 +1,5 @@
 # gcodefp: G-code fingerprinting, from recordings of a machine to the best model and its evaluation.
+import atexit
 import time
 from pathlib import Path
 
@@ -65,10 +66,12 @@ onstart:
 
 
 onsuccess:
-    # What the last step has logged: what was measured, how good it is, what is next, where the report is.
+    # What was measured, how good it is, what is next, where the report is: after all that Snakemake writes.
+    # Steps of a cluster have not written it here.
     summary = Path(RESULTS, "logs/report.log")
     if summary.is_file() and summary.stat().st_mtime > STARTED:
-        print(summary.read_text(), end="", file=sys.stderr)
+        lines = summary.read_text().splitlines()[-1 if workflow.local_exec else 0 :]
+        atexit.register(print, *lines, sep="\n", file=sys.stderr)
 
 
 make_local(config["cluster"]["local_rules"])

@@ -51,7 +51,7 @@ def environment(context: Context, record: Record) -> None:
     found = {"python": sys.version.split()[0], "torch": torch.__version__, "cpus": os.cpu_count()}
     found["gcodefp"] = gcodefp.__path__[0]
     found["gpu"] = torch.cuda.get_device_name() if cuda else None
-    for name in ("numpy", "pandas", "sklearn", "scipy", "matplotlib", "optuna", "wandb", "plotly"):
+    for name in ("numpy", "pandas", "sklearn", "scipy", "matplotlib", "optuna", "wandb"):
         try:
             found[name] = importlib.import_module(name).__version__
         except Exception as error:

@@ -52,11 +52,6 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         val = apply_control(val, "val", control, description.window)
     decoder = calibrate_decoder(checkpoint, train, val, device)
     write_decoder(arguments.output, decoder, arguments.checkpoint)
-    for network_weight, template_weight, score, near in decoder.tried.tolist():
-        logger.info(
-            "val: network %.2f, templates %.2f: log score %.3f, within 1 s %.3f",
-            *(network_weight, template_weight, score, near),
-        )
     logger.info("chosen: %s, temperature %.2f", decoder.summary, decoder.temperature)
 
 

@@ -80,8 +80,7 @@ def _steps() -> list[str]:
 
 def _purpose(step: str) -> str:
     """The first line of what it does."""
-    tree = ast.parse((FOLDER / f"{step}.py").read_text(encoding="utf-8"))
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
+    return str(_Names(FOLDER / f"{step}.py")["__doc__"]).partition("\n")[0]
 
 
 def _help() -> str:
@@ -132,7 +131,7 @@ def _run(words: Sequence[str]) -> NoReturn:
         where = ["--snakefile", str(snakefile)]
     names = {flag.partition("=")[0].rstrip("0123456789") for flag in flags}
     size = [] if names & SIZED else ["--cores", "all"]
-    quiet = [] if names & VERBOSE else ["--quiet", "rules"]
+    quiet = [] if names & VERBOSE else ["--quiet", "rules", "host", "progress"]
     command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *quiet, *targets]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.execve(sys.executable, command, os.environ | {"PATH": path})
@@ -143,38 +142,36 @@ def _run(words: Sequence[str]) -> NoReturn:
 
 def _check_early(step: str, words: Sequence[str]) -> None:
     """Ends the process for -h, or at a wrong command line."""
-    source = FOLDER / f"{step}.py"
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    module = ast.Module(_parser_parts(tree), [])
-    namespace: dict[str, Any] = {"__doc__": ast.get_docstring(tree)}
-    namespace["run_step"] = lambda parser, body, argv: parse(parser, argv)
+    names = _Names(FOLDER / f"{step}.py")
+    names["run_step"] = lambda parser, body, argv: parse(parser, argv)
     with suppress(Exception):  # The step itself reports it.
-        exec(compile(module, str(source), "exec", __future__.annotations.compiler_flag), namespace)
-        namespace["main"](words)
+        names["main"](words)
 
 
-def _parser_parts(tree: ast.Module) -> list[ast.stmt]:
-    """A step's `main` and what it needs to make its parser, without the step's body."""
-    parts: dict[str, ast.stmt] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                only = type(node)(**{**vars(node), "names": [alias]})
-                parts[alias.asname or alias.name.partition(".")[0]] = only
-        elif isinstance(node, ast.FunctionDef):
-            parts[node.name] = node
-        elif isinstance(node, ast.Assign):
-            parts |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
-    for call in ast.walk(parts["main"]):
-        if isinstance(call, ast.Call) and getattr(call.func, "id", None) == "run_step":
-            call.args[1] = ast.copy_location(ast.Constant(None), call)
-    del parts["run_step"]
-    needed, waiting = [], ["main"]
-    while waiting:
-        if (part := parts.pop(waiting.pop(), None)) is not None:
-            needed.append(part)
-            waiting += [node.id for node in ast.walk(part) if isinstance(node, ast.Name)]
-    return sorted(needed, key=lambda part: part.lineno)
+class _Names(dict[str, Any]):
+    """The globals of a step, each made when `main` first needs it: its parser needs few."""
+
+    def __init__(self, source: Path) -> None:
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        super().__init__(__doc__=ast.get_docstring(tree))
+        self.source = source
+        self.statements: dict[str, ast.stmt] = {}
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for alias in node.names:
+                    only = type(node)(**{**vars(node), "names": [alias]})
+                    self.statements[alias.asname or alias.name.partition(".")[0]] = only
+            elif isinstance(node, ast.FunctionDef):
+                self.statements[node.name] = node
+            elif isinstance(node, ast.Assign):
+                names = (target.id for target in node.targets if isinstance(target, ast.Name))
+                self.statements |= dict.fromkeys(names, node)
+
+    def __missing__(self, name: str) -> Any:
+        module = ast.Module([self.statements.pop(name)], [])  # KeyError: a builtin.
+        postponed = __future__.annotations.compiler_flag
+        exec(compile(module, str(self.source), "exec", postponed), self)
+        return self[name]
 
 
 if __name__ == "__main__":

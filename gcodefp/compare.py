@@ -195,7 +195,9 @@ def _tables(content: Mapping[str, Any]) -> list[Table]:
     heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
     for predictor, metrics in content["scores"].items():
         if PREDICTORS[predictor].kind == SENSORS:
-            rows = {_title(name): _cells(metrics[name]) for name in METRIC_TITLES}
+            # Row by row, there is no time in the program.
+            values = {n: {score["value"] for score in metrics[n]} for n in METRIC_TITLES}
+            rows = {_title(n): _cells(metrics[n]) for n, value in values.items() if value != {None}}
             parts.append(_table(predictor, heads, rows))
     return parts
 

@@ -59,13 +59,11 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 def _log(content: Mapping[str, Any]) -> None:
     form = "{value:+.3f} [{low:+.3f}, {high:+.3f}]"
-    for hidden in content["sensors"]["without"]:
+    # The figure has the nodes too, which are many.
+    for hidden in (part for part in content["sensors"]["without"] if part["kind"] != "node"):
         name = f"{hidden['kind']} {hidden['name']}".strip()
         loss = form.format(**hidden["differences"]["gcode"])
         logger.info("exact line without %s: %s", name, loss)
-    for name, calibration in content["calibration"].items():
-        error = form.replace("+", "").format(**calibration["expected_calibration_error"])
-        logger.info("%s: expected calibration error %s", name, error)
 
 
 if __name__ == "__main__":

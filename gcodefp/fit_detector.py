@@ -61,10 +61,6 @@ def _fit(arguments: argparse.Namespace) -> None:
         *(calibration["recordings"], 100 * calibration["least_rate"]),
         "pooled over programs" if calibration["pooled"] else "each program by its own",
     )
-    for kind, numbers in content["kinds"].items():
-        rates = [numbers[f"detected_at_{rate}"]["value"] for rate in ("0.01", "0.05")]
-        logger.info("%s: alarm in %.0f %%, %.0f %% (at rates of 1 %%, 5 %%)",
-                    kind, *(100 * rate for rate in rates))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ from gcodefp.recordings.loading import Excluded, load_recordings
 logger = logging.getLogger("gcodefp.preprocess")
 
 SHORT_WINDOW_SECONDS = 1.0
+MAX_LACKING = 3
+"""So many recordings that lack channels are logged."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -229,9 +231,15 @@ def _log_channels(
             "no inputs, since not live in enough train recordings: %s",
             describe_channels(unused, unused),
         )
-    for name, recording in recordings.items():
-        if missing := _missing(recording, channels):
-            logger.warning("%s: missing are %s", name, describe_channels(missing, channels))
+    lacking = [
+        f"{name}: {describe_channels(missing, channels)}"
+        for name, recording in recordings.items()
+        if (missing := _missing(recording, channels))
+    ]
+    if lacking:
+        shown = "; ".join(lacking[:MAX_LACKING])
+        text = "%d recordings lack channels (missing_channels in dataset.json), such as %s"
+        logger.warning(text, len(lacking), shown)
 
 
 def _missing(recording: Recording, channels: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from gcodefp.files import sha256
 
 PACKAGES = (
-    "gcodefp", "matplotlib", "numpy", "optuna", "pandas", "plotly", "scikit-learn", "snakemake",
+    "gcodefp", "matplotlib", "numpy", "optuna", "pandas", "scikit-learn", "snakemake",
     "torch", "wandb",
 )  # fmt: skip
 

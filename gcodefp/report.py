@@ -16,7 +16,8 @@ from gcodefp.files import write_text
 from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
-from gcodefp.reporting.results import Results, add_results_flags, results_from_flags
+from gcodefp.reporting.results import Results, results_from_flags
+from gcodefp.reporting.results_flags import add_results_flags
 from gcodefp.reporting.sweep_results import SweepResults, read_program_evaluation
 from gcodefp.reporting.wording import interval
 

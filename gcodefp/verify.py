@@ -230,7 +230,9 @@ def check_step(
     origin = read_recorded(folder.path / ("best/run.json" if folder.is_external else name))
     if folder.is_external:  # Its own device is that of another program.
         origin |= {"device": device}
-    is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
+    if "device" not in origin:
+        yield f"{name}: has no device, as it was edited"
+    is_same = origin.get("device") == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
     for recomputed, path in pairs.items():
         for difference in compare_files(recomputed, path, is_same):
@@ -241,7 +243,7 @@ def check_step(
 
 
 def _other_versions(document: Mapping[str, Any], *packages: str) -> str:
-    recorded, texts = document["provenance"]["packages"], []
+    recorded, texts = document["provenance"].get("packages", {}), []
     for name in packages:
         if recorded.get(name) != (now := metadata.version(name)):
             texts.append(f" (made with {name} {recorded.get(name)}, this is {now})")

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from gcodefp.command_line import DEVICES
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
-from gcodefp.evaluation.decoder import Decoder, read_decoder
+from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.prediction import RecordingPrediction, predict_recording
-from gcodefp.model.checkpoint import read_checkpoint
+from gcodefp.evaluation.split_scores import open_decoder
 from gcodefp.model.data import select_device
 from gcodefp.model.network import Network
 from gcodefp.recordings.laboratory.lab_files import Recordable, recordings_of
@@ -157,7 +157,8 @@ def load(
         device: auto (a CUDA GPU if there is one, else the CPU), cpu, cuda or mps.
         threads: CPU threads of torch in this process, 1 for bit-exact repeats; None leaves them.
 
-    Raises UserError: a file is missing, damaged or of another version, or there is no such device.
+    Raises UserError: a file is missing, damaged or of another version, the checkpoint was trained
+        for a negative control, or there is no such device.
     """
     path = Path(checkpoint)
     if device not in DEVICES:
@@ -165,4 +166,4 @@ def load(
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise UserError(f"threads {threads!r}: has to be a whole number from 1, or None")
     selected = select_device(device, threads or torch.get_num_threads())
-    return Predictor(path, read_decoder(read_checkpoint(path, selected), path, selected), selected)
+    return Predictor(path, open_decoder(path, selected), selected)

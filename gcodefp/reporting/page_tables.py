@@ -3,7 +3,6 @@
 A table has `head`, the names of its columns, and `rows`, lists of cells.
 """
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -244,6 +243,9 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
     }
 
 
+BENCHMARK_COLUMNS = ("s", "cpu_time", "max_rss")
+
+
 def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]]:
     """Name, wall-clock seconds, CPU seconds and peak memory in MB of each job, longest first.
 
@@ -252,23 +254,13 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
     stages: list[tuple[str, float, float, float]] = []
     for path in sorted(benchmarks.rglob("*.tsv")) if benchmarks else []:
         name = path.relative_to(benchmarks or path).with_suffix("").as_posix()
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-        if rows and name != "report":
-            seconds, cpu_seconds, memory_mb = (
-                _number(rows[-1].get(key)) for key in ("s", "cpu_time", "max_rss")
-            )
+        rows = pd.read_csv(path, sep="\t", encoding_errors="replace").tail(1)
+        if len(rows) and name != "report":
+            # Snakemake writes `NA` or `-` for jobs that end before it measures.
+            numbers = (pd.to_numeric(rows[key], "coerce").item() for key in BENCHMARK_COLUMNS)
+            seconds, cpu_seconds, memory_mb = (n if math.isfinite(n) else 0.0 for n in numbers)
             stages.append((name, seconds, cpu_seconds, memory_mb))
     return sorted(stages, key=lambda stage: -stage[1])
-
-
-def _number(text: str | None) -> float:
-    """Snakemake writes `NA` or `-` for jobs that end before it measures."""
-    try:
-        number = float(text or 0.0)
-    except ValueError:
-        return 0.0
-    return number if math.isfinite(number) else 0.0
 
 
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from gcodefp.evaluation.names import (
     WITH_CONFIDENCE,
 )
 from gcodefp.files import read_arrays, read_json
+from gcodefp.reporting.results_flags import RESULTS_FLAGS
 from gcodefp.reporting.sweep_results import (
     JsonContent,
     SweepDocument,
@@ -40,15 +41,6 @@ from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 
 CONTROL_NOTE = "LEAK: negative control ({}) beats its reference baseline without sensing the motion"
-RESULTS_FLAGS = {
-    "dataset": "dataset.json",
-    "sweep": "sweep.json",
-    "best": "folder of select_best",
-    "evaluation": "folder of evaluate",
-    "explanation": "folder of explain",
-}
-"""Argument of `read_results`, and flag of the steps -> what it names."""
-
 
 # predictions.npz and explanation.npz
 
@@ -339,17 +331,6 @@ def _check_origins(results: Results, evaluation: Path, explanation: Path) -> Non
             f"{explanation}: is of other files than were evaluated ({', '.join(other)}); rebuild "
             f"it with: {EXPLANATION_REBUILD}"
         )
-
-
-def add_results_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds a flag for each file or folder that results are read from."""
-    for name, content in RESULTS_FLAGS.items():
-        is_of_sweep = name in ("sweep", "best")
-        text = content if is_of_sweep else f"{content}; not for a sweep of another program"
-        parser.add_argument(f"--{name}", type=Path, required=is_of_sweep, help=text)
-    parser.add_argument("--detection", type=Path, help="detection.json, if there is one")
-    help_text = "show absolute paths, which name folders of this machine"
-    parser.add_argument("--show-paths", action="store_true", help=help_text)
 
 
 def results_from_flags(arguments: argparse.Namespace) -> SweepResults:

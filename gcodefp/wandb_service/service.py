@@ -41,10 +41,11 @@ def read_address(text: str) -> SweepAddress:
 
 
 LOCAL_INSTEAD = "or train without any service: sweep.engine: local"
-ADVICE = (
-    "log in with `wandb login` or set WANDB_API_KEY; check entity, project and id, as `wandb "
-    "sweep` printed them; if the sweep was deleted, remove results/runs/wandb-*.json and "
-    "results/sweep/sweep.json to create it again"
+LOG_IN = "log in with `wandb login` or set WANDB_API_KEY"
+CHECK_NAME = (
+    "check entity, project and id, as `wandb sweep` printed them, and that your account may use "
+    "them; if the sweep was deleted, remove results/runs/wandb-*.json and results/sweep/sweep.json "
+    "to create it again"
 )
 CONNECT_TIMEOUT_SECONDS = 20.0
 API_TIMEOUT_SECONDS = 60
@@ -106,10 +107,11 @@ def translate_errors(action: str) -> Iterator[None]:
         if key := os.environ.get("WANDB_API_KEY"):
             text = text.replace(key, "(API key)")
         message, relevant = f"W&B, {action}: {text}", IRRELEVANT.sub("", text)
-        if UNAVAILABLE.search(relevant) or not REFUSED.search(relevant):
+        advice = next((text for text, pattern in REFUSED.items() if pattern.search(relevant)), None)
+        if UNAVAILABLE.search(relevant) or advice is None:
             silent = f"{message}; try again when {base_url()} answers, {LOCAL_INSTEAD}"
             raise ServiceUnavailable(silent) from None
-        raise UserError(f"{message}; {ADVICE}, {LOCAL_INSTEAD}") from None
+        raise UserError(f"{message}; {advice}, {LOCAL_INSTEAD}") from None
 
 
 def http_status(error: BaseException | None) -> int | None:
@@ -120,11 +122,15 @@ def http_status(error: BaseException | None) -> int | None:
 UNAVAILABLE = re.compile(
     r"\b(busy|timed? ?out|timeout|deadline|connection|unavailable|429|50\d)\b", re.I
 )
-REFUSED = re.compile(
-    r"api[ _]?key|\b40[134]\b|unauthorized|authenticat|not logged in|wandb login|credentials|"
-    r"\bnot find\b|not found|\bentity\b|permission|forbidden",
-    re.I,
-)
+REFUSED = {
+    LOG_IN: re.compile(
+        r"api[ _]?key|\b401\b|unauthorized|authenticat|not logged in|wandb login|credentials", re.I
+    ),
+    CHECK_NAME: re.compile(
+        r"\b40[34]\b|\bnot find\b|not found|\bentity\b|permission|forbidden", re.I
+    ),
+}
+"""Advice -> the errors that it is for, in this order."""
 IRRELEVANT = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
 """Hosts, ports, and the words with which the SDK starts every error of a login."""
 

@@ -58,7 +58,7 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
     log = capsys.readouterr().err
     arrays = read_arrays(decoder_file, list(ARRAYS), "")
     assert str(arrays["checkpoint"]) == sha256(checkpoint)
-    assert log.count("val: network ") == len(arrays["tried"]) == PAIRS
+    assert len(arrays["tried"]) == PAIRS
     decoder = read_decoder(read_checkpoint(own, CPU), own, CPU)
     best = decoder.tried[decoder.tried[:, 2].argmax()]
     assert [decoder.network_weight, decoder.template_weight] == pytest.approx(best[:2].tolist())

@@ -165,6 +165,9 @@ def test_another_device_or_library_may_round_otherwise(results: Path, capsys: Ou
     change(results / explanation, edit_explanation)
     assert "evaluate, rerun" not in (problems := verified(capsys, results, *verify.SCORING))
     assert "explain, rerun" not in problems
+    change(metrics, lambda content: content.pop("device"))
+    problems = verified(capsys, results, "evaluate")
+    assert "evaluation/metrics.json: has no device, as it was edited" in problems
     change(metrics, lambda content: content.update(device="cpu"))
     change(results / explanation, lambda content: content["sensors"]["complete"].pop("token"))
     problems = verified(capsys, results, *verify.SCORING)

@@ -37,6 +37,8 @@ def test_error_names_the_way_out(error: Exception, suggested_fix: str) -> None:
     with pytest.raises(UserError, match=suggested_fix) as caught, translate_errors("asking"):
         raise error
     assert not isinstance(caught.value, ServiceUnavailable)
+    other = {"wandb login": "check entity", "check entity": "wandb login"}[suggested_fix]
+    assert other not in str(caught.value)
 
 
 def test_error_of_a_local_file_is_not_the_service_s(tmp_path: Path) -> None:

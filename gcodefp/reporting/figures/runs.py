@@ -138,7 +138,7 @@ def draw_system(results: SweepResults) -> paper.Drawn:
     fig.align_ylabels(panels)
     panels[-1].set_xlabel(f"{unit.name} at work on the run")
     panels[-1].set_xlim(left=0)
-    paper.add_legend(fig, panels[0].get_legend_handles_labels()[0], 2)
+    paper.add_legend(fig, [h for axes in panels for h in axes.get_legend_handles_labels()[0]], 2)
     count = table["run"].nunique()
     subtitle = f"{count} runs with samples in system.csv, of {describe_runs(results)}"
     return fig, _system_title(table), subtitle

@@ -1,10 +1,13 @@
-"""What the page is made of: a template for each section, one style, one script."""
+"""What the page is made of: a template for each section, one style, one script.
+
+`*.min.*` are the published files of Tabulator 6.5.3 and Apache ECharts 6.1.0, without the lines
+that name their source maps.
+"""
 
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 FOLDER = Path(__file__).parent
 
@@ -19,7 +22,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    made.globals |= {"verbatim": _verbatim, "plotly": lambda: Markup(get_plotlyjs())}
+    made.globals["verbatim"] = _verbatim
     return made
 
 

@@ -501,6 +501,9 @@ def test_system_has_a_line_for_each_run_and_a_panel_for_each_quantity(results: R
     x, y = lines[MODEL_BLUE].get_data()
     assert (list(x), list(y)) == ([0.5, 8.5], pytest.approx([0.107, 0.163]))
     assert memory.get_xlabel() == "seconds at work on the run"
+    lacking = results.system["cpu_share"].mask(results.system["run"] == results.winner["run"])
+    legend = drawn("system", replace(results, system=results.system.assign(cpu_share=lacking)))
+    assert {t.get_text() for t in legend.legends[0].get_texts()} == {"winner", "other runs"}
     samples = results.system.assign(gpu_memory_allocated_mb=50.0)
     assert len(drawn("system", replace(results, system=samples)).axes) == 3
     empty = drawn("system", replace(results, system=results.system.iloc[:0]))
