@@ -17,7 +17,9 @@ from gcodefp.detection.detector import fit_detector, placed_recordings, write_de
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.reading import read_dataset
 from gcodefp.detection.verdict import DETECTION_FORMAT
+from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_json
+from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.fit_detector")
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", type=Path, required=True, help="dataset.json")
     for split in ("train", "val", "test"):
         add(f"--{split}", type=Path, required=True, help=f"{split}.npz")
+    add("--checkpoint", type=Path, help="whose confidence is a baseline; none without one")
     add("--seed", type=not_negative, default=0, help="of the alterations (default: %(default)s)")
     add("--output", type=Path, required=True, help="folder for detector.npz and detection.json")
     return run_step(parser, _fit, argv)
@@ -51,8 +54,14 @@ def _fit(arguments: argparse.Namespace) -> None:
     channels = description.scaler.channels
     detector = fit_detector(good, programs.names.tolist(), channels, step)
     write_detector(arguments.output / "detector.npz", detector, description)
-    content = evaluate_detector(detector, test, [*good, *test], arguments.seed)
     inputs = [arguments.dataset, *files.values(), arguments.output / "detector.npz"]
+    decoder = None
+    if arguments.checkpoint:
+        # On the CPU: any machine gets the same numbers.
+        device = select_device("cpu", 1)
+        decoder = open_evaluation(arguments.checkpoint, arguments.dataset, {}, device).decoder
+        inputs += decoder.paths(arguments.checkpoint)
+    content = evaluate_detector(detector, test, [*good, *test], arguments.seed, decoder=decoder)
     document = {"provenance": provenance(inputs), "leaky": description.leaky, **content}
     write_json(arguments.output / "detection.json", DETECTION_FORMAT, document)
     calibration = content["calibration"]

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from gcodefp.command_line import RESULTS, not_negative_number, run_step, share, 
 from gcodefp.dataset.store import Description, read_description
 from gcodefp.detection.detector import Detector, Judged, read_detector
 from gcodefp.detection.deviations import Segment
-from gcodefp.detection.reading import EvenRecording, read_even
-from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_LEVEL, live_limit
+from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE
+from gcodefp.detection.reading import EvenRecording, copy_of, read_even
+from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_LEVEL
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
@@ -33,7 +34,6 @@ JUDGEMENT_FORMAT = "gcodefp-judgement-1"
 MAX_LINES = 6
 """Lines of a segment that are named; all are in the JSON file."""
 POLL_SECONDS = 2.0
-LIVE_RATE = 0.05
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--output", type=Path, default=RESULTS / "judgements", help="default: %(default)s")
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--follow", action="store_true", help="read a growing file until it stops growing")
+    add("--false-alarms-per-hour", type=not_negative_number, default=FALSE_ALARMS_PER_HOUR,
+        help="warnings of --follow on good recordings (default: %(default)s)")  # fmt: skip
     add("--idle-seconds", type=not_negative_number, default=30.0,
         help="after which a followed file is complete (default: %(default)s)")  # fmt: skip
     return run_step(parser, _judge, argv)
@@ -66,8 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _judge(arguments: argparse.Namespace) -> None:
     description = read_description(arguments.dataset)
     detector = read_detector(arguments.detector, description)
-    program = program_index(detector, arguments.program)
-    detector.template(program)
+    task = _Task(detector, program_index(detector, arguments.program), description, arguments)
     layout = read_optional_layout(arguments.layout) or stored_layout(description.document)
     sources = recordings_of(arguments.recordings, layout)
     names = [name_of(source) for source in sources]
@@ -79,8 +80,8 @@ def _judge(arguments: argparse.Namespace) -> None:
     for source in sources:
         try:
             if arguments.follow:
-                follow(source, detector, program, description, arguments)
-            _judge_recording(source, detector, program, description, arguments)
+                _follow(source, task)
+            _judge_recording(source, task)
         except (UserError, OSError) as error:
             logger.error("%s", error)
             failed.append(str(paths_of([source])[0]))
@@ -88,33 +89,41 @@ def _judge(arguments: argparse.Namespace) -> None:
         raise UserError(f"not judged: {', '.join(failed)}; the reasons are above")
 
 
+class _Task(NamedTuple):
+    """What every recording is compared with."""
+
+    detector: Detector
+    program: int
+    description: Description
+    arguments: argparse.Namespace
+
+    def read(self, source: Recordable) -> EvenRecording:
+        return read_even(source, self.description, self.arguments.allow_missing)
+
+
 def program_index(detector: Detector, name: str) -> int:
-    """Raises UserError: no program has this name."""
+    """Raises UserError: no program has this name, or it has too few good recordings."""
     if name not in detector.names:
         raise UserError(f"--program: no program {name!r}; {did_you_mean(name, detector.names)}")
-    return detector.names.index(name)
+    program = detector.names.index(name)
+    detector.template(program)
+    return program
 
 
-def _judge_recording(
-    source: Recordable,
-    detector: Detector,
-    program: int,
-    description: Description,
-    arguments: argparse.Namespace,
-) -> None:
+def _judge_recording(source: Recordable, task: _Task) -> None:
     from gcodefp.reporting.figures.judged import draw_judged
     from gcodefp.reporting.figures.paper import paper_style, save
 
-    even = read_even(source, description, arguments.allow_missing)
-    recording = even.recording
-    judged = detector.judge(recording, program, arguments.false_alarm_rate)
+    detector, arguments, even = task.detector, task.arguments, task.read(source)
+    recording, channels = even.recording, task.description.scaler.channels
+    judged = detector.judge(recording, task.program, arguments.false_alarm_rate)
     name = name_of(source)
     files = [*paths_of([source]), arguments.detector, arguments.dataset]
-    content = document(judged, detector, description, even)
+    content = _document(judged, task, even)
     try:
         with paper_style():
             # First: a figure that cannot be drawn leaves no other file behind.
-            figure = draw_judged(detector, judged, recording, description.scaler.channels)
+            figure = draw_judged(detector, judged, recording, channels)
             save(figure, arguments.output, name, [])
         write_json(arguments.output / f"{name}.json", JUDGEMENT_FORMAT,
                    {"provenance": provenance(files), "recording": name, **content})  # fmt: skip
@@ -133,22 +142,17 @@ def _notes(judged: Judged, description: Description, even: EvenRecording) -> lis
             f"DOUBTFUL: its fit is {level:.2f} of a good recording's, so its signals say little; "
             "was it made with the sensors, and in the session, of the good ones?"
         )
-    splits = description.document["splits"]
-    if any(even.recording.name in splits[split]["recordings"] for split in ("train", "val")):
+    if original := copy_of(even, description):
         notes.append(
-            "DOUBTFUL: a recording of this name is in the train or val split: the detector was "
-            "fitted to it if it is the same, and its p-value says nothing"
+            f"DOUBTFUL: it is {original} of the train or val split, by its samples: the detector "
+            "was fitted to it, and its p-value says nothing"
         )
     return notes
 
 
-def document(
-    judged: Judged,
-    detector: Detector,
-    description: Description,
-    even: EvenRecording,
-) -> dict[str, Any]:
+def _document(judged: Judged, task: _Task, even: EvenRecording) -> dict[str, Any]:
     """The content of NAME.json."""
+    detector, description = task.detector, task.description
     judgement, calibration = judged.judgement, detector.calibration
     levels = zip(detector.names, judged.levels.tolist(), strict=True)
     return {
@@ -162,17 +166,14 @@ def document(
         "scores": judgement.scores,
         "statistics": judged.statistics._asdict(),
         "fit_to_programs": {name: level for name, level in levels if np.isfinite(level)},
-        "seconds": judged.statistics.length,
+        "seconds": len(judged.aligned.fit) * judged.aligned.step_seconds,
         "notes": _notes(judged, description, even),
         "segments": [_segment(s, judged, description, even) for s in judged.segments],
     }
 
 
 def _segment(
-    segment: Segment,
-    judged: Judged,
-    description: Description,
-    even: EvenRecording,
+    segment: Segment, judged: Judged, description: Description, even: EvenRecording
 ) -> dict[str, Any]:
     programs, step = description.programs, judged.aligned.step_seconds
     first = int(programs.first[judged.program])
@@ -218,41 +219,33 @@ def _log(name: str, judged: Judged, content: dict[str, Any]) -> None:
         )
 
 
-def follow(
-    source: Recordable,
-    detector: Detector,
-    program: int,
-    description: Description,
-    arguments: argparse.Namespace,
-) -> None:
+def _follow(source: Recordable, task: _Task) -> None:
     """Warns once while a file grows; ends when it has not grown for --idle-seconds."""
-    limit, per_hour = live_limit(detector.calibration, LIVE_RATE)
-    logger.info(
-        "following %s: warnings at a gain above %.1f, %.2f false alarms per hour",
-        *(paths_of([source])[0], limit, per_hour),
-    )
+    detector, idle = task.detector, task.arguments.idle_seconds
+    limits, per_hour = detector.live_limits(task.arguments.false_alarms_per_hour)
+    logger.info("following %s: %.2f false alarms per hour", paths_of([source])[0], per_hour)
     size, grown, has_warned, has_failed = -1, time.monotonic(), False, False
-    while time.monotonic() - grown < arguments.idle_seconds:
+    while time.monotonic() - grown < idle:
         now = sum(path.stat().st_size for path in paths_of([source]) if path.exists())
         if now == size:
-            time.sleep(min(POLL_SECONDS, arguments.idle_seconds))
+            time.sleep(min(POLL_SECONDS, idle))
             continue
         size, grown = now, time.monotonic()
         try:
-            recording = read_even(source, description, arguments.allow_missing).recording
+            recording = task.read(source).recording
         except UserError as error:
             # Too short yet, or its last line is half written; or else it never can be read.
             if not has_failed:
                 logger.info("not read yet: %s", error)
             has_failed = True
             continue
-        gains = detector.live_gains(recording, program)
-        if not has_warned and (over := np.flatnonzero(gains > limit)).size:
-            has_warned = True
+        over = detector.live_statistics(recording, task.program) > limits
+        if not has_warned and over.any():
+            has_warned, row = True, int(over.any(1).argmax())
             logger.warning(
-                "%s: WARNING at %.1f s: it deviates from program %s (gain %.1f)",
-                *(recording.name, over[0] * float(description.programs.step_seconds)),
-                *(detector.names[program], float(gains[over[0]])),
+                "%s: WARNING at %.1f s: it deviates from program %s (%s)",
+                *(recording.name, row * float(task.description.programs.step_seconds)),
+                *(detector.names[task.program], [*LIVE.values()][int(over[row].argmax())]),
             )
 
 

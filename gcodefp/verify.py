@@ -256,7 +256,8 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     winner, table = path / "best/run.json", path / PROTOCOLS
     dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
     train, val, test = ([f"--{s}", path / f"dataset/{s}.npz"] for s in ("train", "val", "test"))
-    tested = [*dataset, *test, "--checkpoint", path / "best/checkpoint.pt"]
+    network = ["--checkpoint", path / "best/checkpoint.pt"]
+    tested = [*dataset, *test, *network]
     shown: list[object] = ["--sweep", path / "sweep/sweep.json", "--best", path / "best"]
     if not folder.is_external:
         shown += dataset
@@ -268,8 +269,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
         data = [] if folder.is_external else [*dataset, *train, *val]
         yield [*sweeps, *data, "--offline", "--output", output / "best"]
     elif step == "calibrate":
-        fitted = ["--checkpoint", path / "best/checkpoint.pt"]
-        yield [*fitted, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
+        yield [*network, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
     elif step == "control":
         for control in folder.inputs(metrics, "control.json"):
             (weights,) = folder.inputs(control, "checkpoint.pt")
@@ -283,7 +283,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     elif step == "fit_detector" and (path / DETECTION).exists():
         recording = next(iter(read_inputs(path / "dataset/dataset.json")))
         files = ["--recordings", folder.located(recording).parent, *dataset, *train, *val, *test]
-        yield [*files, "--output", output / "detection"]
+        yield [*files, *network, "--output", output / "detection"]
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
         skipped = ["--left-out", *read_protocols(table)["left_out"]]

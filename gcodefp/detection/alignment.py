@@ -21,9 +21,13 @@ samples, and sensors noise."""
 STEP_PRICE = 3.0
 JUMP_PRICE = 25.0
 OTHER_PRICE = 8.0
+LEAST_GAIN = 5.0
+"""With less, the alignment without jumps and OTHER rows is taken."""
 END_PRICE = 6.0
 """Of starting after the program's first state, and of ending before its last."""
 NEVER = -1e12
+AWAITED, ENDED = -1, -2
+"""In place of a state: most probably the program has not begun, or is at its end."""
 
 
 class Path(NamedTuple):
@@ -42,14 +46,21 @@ class Path(NamedTuple):
 
 def align(fits: Array) -> Path:
     """Aligns fits (N, T) of at least one row."""
-    _, final, back = _forward(fits * FIT_WEIGHT, is_stiff=False)
-    stiff = _forward(fits * FIT_WEIGHT, is_stiff=True)[1]
-    return Path(*_trace(back, final[:2]), final[2] - stiff[2])
+    free, stiff = (_forward(fits * FIT_WEIGHT, is_stiff) for is_stiff in (False, True))
+    gain = free.final[2] - stiff.final[2]
+    taken = free if gain > LEAST_GAIN else stiff
+    return Path(*_trace(taken.back, taken.final[:2]), gain)
 
 
-def live_gains(fits: Array) -> Array:
-    """The gain of the first rows alone, for each number of rows, (N,)."""
-    return np.subtract(*(_forward(fits * FIT_WEIGHT, is_stiff)[0] for is_stiff in (False, True)))
+def live_alignment(fits: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Of the first rows alone, for each number of rows: gain (N,), and state as `stiff_states`."""
+    free, stiff = (_forward(fits * FIT_WEIGHT, is_stiff) for is_stiff in (False, True))
+    return free.best - stiff.best, stiff.state
+
+
+def stiff_states(fits: Array) -> NDArray[np.int64]:
+    """The most probable state of each row by the rows until it, without jumps; AWAITED, ENDED."""
+    return _forward(fits * FIT_WEIGHT, is_stiff=True).state
 
 
 class _Back(NamedTuple):
@@ -62,11 +73,23 @@ class _Back(NamedTuple):
     after: NDArray[np.int32]
 
 
-def _forward(scores: Array, is_stiff: bool) -> tuple[Array, tuple[int, int, float], _Back]:
-    """Best score of the first rows, (N,); condition and state of the last row; pointers.
+class _Forward(NamedTuple):
+    """The forward pass.
 
-    The scores are those of a program that goes on, or has ended with its last state.
+    Attributes:
+        best: score of the first rows, (N,), of a program that goes on, or has ended with its last
+            state.
+        state: (N,) that is most probable by the first rows.
+        final: condition, state and score of the last row.
     """
+
+    best: Array
+    state: NDArray[np.int64]
+    final: tuple[int, int, float]
+    back: _Back
+
+
+def _forward(scores: Array, is_stiff: bool) -> _Forward:
     count, length = scores.shape
     state = np.arange(length)
     start, end = END_PRICE * (state > 0), END_PRICE * (state < length - 1)
@@ -76,7 +99,7 @@ def _forward(scores: Array, is_stiff: bool) -> tuple[Array, tuple[int, int, floa
         np.full(count, -1, np.int32),
     )  # fmt: skip
     inside, other, after = scores[0] - start, np.full(length, NEVER), NEVER
-    best = np.empty(count)
+    best, states = np.empty(count), np.full(count, AWAITED)
     best[0] = max(0.0, float(inside.max()))
     finished = NEVER
     for row in range(1, count):
@@ -112,14 +135,19 @@ def _forward(scores: Array, is_stiff: bool) -> tuple[Array, tuple[int, int, floa
         back.inside[row] = source
         inside = value + scores[row]
         finished = max(finished, float(inside[-1]))
-        best[row] = max(0.0, finished, inside.max(), other.max())
+        likely = int(inside.argmax())
+        best[row] = max(0.0, finished, inside[likely], other.max())
+        if inside[likely] >= max(0.0, finished):
+            states[row] = likely
+        elif finished > 0:
+            states[row] = ENDED
     finals = (
         (AFTER, -1, after),
         (INSIDE, int((inside - end).argmax()), float((inside - end).max())),
         (OTHER, int(other.argmax()), float(other.max()) - END_PRICE),
         (BEFORE, -1, 0.0),
     )
-    return best, max(finals, key=lambda final: final[2]), back
+    return _Forward(best, states, max(finals, key=lambda final: final[2]), back)
 
 
 def _shift(values: Array, steps: int) -> Array:

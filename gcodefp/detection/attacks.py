@@ -7,6 +7,7 @@ Shapes: N rows, C channels.
 """
 
 from collections.abc import Sequence
+from string import ascii_letters
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,10 @@ from gcodefp.programs.lag import interpolate_rows
 FADE_ROWS = 3
 MARGIN_SECONDS = 8.0
 """Alterations keep so far from both ends, if the recording is long enough."""
-GOOD, PUT_BACK, SAME, OTHER = "good", "put back", "same program spliced in 10 s", "another program"
+GOOD, PUT_BACK, SAME = "good", "put back", "same program spliced in 10 s"
+SPLICED, OTHER = "another program spliced in 10 s", "another program"
+OTHER_OF_KIND = "another program of its kind"
+"""Its name begins with the same letters, as face150025 and face do."""
 CONTROLS = (PUT_BACK, SAME)
 
 
@@ -27,18 +31,21 @@ class Altered(NamedTuple):
     Attributes:
         kind: name of the alteration.
         program: index of the program that it should be.
-        row: at which it begins to deviate; NaN where it does as a whole, or not at all.
+        row: at which it begins to deviate; NaN where it does not.
+        has_place: whether it deviates there, and not as a whole.
     """
 
     kind: str
     program: int
     recording: SensedRecording
     row: float = np.nan
+    has_place: bool = True
 
 
 def alter(
     placed: PlacedRecording,
     others: Sequence[PlacedRecording],
+    names: Sequence[str],
     step_seconds: float,
     rng: np.random.Generator,
 ) -> list[Altered]:
@@ -46,6 +53,7 @@ def alter(
 
     Args:
         others: good recordings that segments are taken of.
+        names: of the programs.
     """
     recording, program, count = placed.recording, placed.program, len(placed.recording.signals)
 
@@ -84,8 +92,15 @@ def alter(
         if len(donor.recording.signals) > 2 * rows:
             place = draw(len(donor.recording.signals), rows)
             spliced = _splice(recording, donor.recording, row, place, rows)
-            altered.append(Altered("another program spliced in 10 s", program, spliced, row))
-        altered.append(Altered(OTHER, program, different[rng.integers(len(different))].recording))
+            altered.append(Altered(SPLICED, program, spliced, row))
+        swapped = different[rng.integers(len(different))].recording
+        altered.append(Altered(OTHER, program, swapped, 0, has_place=False))
+    alike = [
+        other for other in different if letters(names[other.program]) == letters(names[program])
+    ]
+    if alike:
+        swapped = alike[rng.integers(len(alike))].recording
+        altered.append(Altered(OTHER_OF_KIND, program, swapped, 0, has_place=False))
     for kind, kept in (("truncated by 10 s", count - rows_in(10)), ("last quarter missing",
                        count * 3 // 4)):  # fmt: skip
         if kept > rows_in(10):
@@ -95,8 +110,13 @@ def alter(
         nearest = np.rint(at).astype(int)
         fed = interpolate_rows(recording.signals, at).astype(np.float32)
         changed = SensedRecording(recording.name, fed, recording.valid[nearest])
-        altered.append(Altered(f"feed {percent:+d} %", program, changed, 0))
+        altered.append(Altered(f"feed {percent:+d} %", program, changed, 0, has_place=False))
     return altered
+
+
+def letters(name: str) -> str:
+    """The letters that the name of a program begins with."""
+    return name[: len(name) - len(name.lstrip(ascii_letters))]
 
 
 def _rows(recording: SensedRecording, first: int, end: int) -> SensedRecording:

@@ -3,17 +3,16 @@
 Shapes: P states of K programs, C channels, R good recordings, S statistics.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
-from gcodefp.detection.alignment import INSIDE, live_gains
+from gcodefp.detection.alignment import INSIDE
 from gcodefp.detection.deviations import (
     Aligned,
     Segment,
@@ -22,6 +21,7 @@ from gcodefp.detection.deviations import (
     find_segments,
     measure,
 )
+from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE, live_limits, live_statistics
 from gcodefp.detection.reading import EvenRecording
 from gcodefp.detection.template import (
     Array,
@@ -29,7 +29,6 @@ from gcodefp.detection.template import (
     SensedRecording,
     Template,
     fit_template,
-    normalise,
     resample,
     sensor_numbers,
 )
@@ -43,6 +42,7 @@ from gcodefp.detection.verdict import (
     name_verdict,
     pooling_p,
 )
+from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
 from gcodefp.files import read_arrays, write_arrays
 from gcodefp.programs.lag import moving_average
@@ -51,9 +51,6 @@ LEAST_RECORDINGS = 3
 """Good recordings of a program without which it cannot be judged."""
 FOLDS = 20
 EXPECTED_ROWS = 9
-WARM_UP_ROWS = 64
-GROWTH = 1.25
-"""A running recording is normalised by its first rows; again when it is so many times longer."""
 
 
 class Judged(NamedTuple):
@@ -81,7 +78,6 @@ class Detector:
         names: (K,) of the programs of the dataset.
         templates: program -> its template; None with fewer than LEAST_RECORDINGS.
         expected: program -> (T,) fit of good recordings in each state.
-        scores: (R,) of the good recordings.
         usual_drift: drift that all but a hundredth of the good recordings do not exceed, s.
     """
 
@@ -89,7 +85,6 @@ class Detector:
     templates: Sequence[Template | None]
     expected: Sequence[Array]
     calibration: Calibration
-    scores: Array
     usual_drift: float
 
     def template(self, program: int) -> Template:
@@ -107,7 +102,7 @@ class Detector:
         """Judges a recording that should be of a program."""
         aligned = align_recording(self.template(program), recording)
         statistics = measure(aligned, self.expected[program])
-        judgement = judge(self.calibration, self.scores, statistics, program, rate)
+        judgement = judge(self.calibration, statistics, program, rate)
         segments = find_segments(aligned, self.usual_drift)
         levels = np.full(len(self.names), np.nan)
         levels[program] = -statistics.level
@@ -126,28 +121,13 @@ class Detector:
             for template, expected in zip(self.templates, self.expected, strict=True)
         ])  # fmt: skip
 
-    def live_gains(self, recording: SensedRecording, program: int) -> Array:
-        """The gain while a recording is read, from its first rows alone, (N,)."""
-        return running_gains(self.template(program), recording)
+    def live_statistics(self, recording: SensedRecording, program: int) -> Array:
+        """What `live.LIVE` names, while a recording is read, (N, L)."""
+        return live_statistics(self.template(program), self.expected[program], recording)
 
-
-def running_gains(template: Template, recording: SensedRecording) -> Array:
-    """The gain after each row, (N,), from its first rows alone; 0 within the first WARM_UP_ROWS."""
-    signals, valid, count = recording.signals, recording.valid, len(recording.signals)
-    fits = np.empty((count, len(template)))
-    first, end = 0, min(WARM_UP_ROWS, count)
-    while first < count:
-        scaled_by = first or end
-        smoothed = template.smooth(normalise(signals[:end], valid[:end], scaled_by))
-        # As in the template, whose scale is that of whole recordings.
-        usual, own = template.mean[:scaled_by], smoothed[:scaled_by]
-        smoothed = smoothed * (usual.std(0) + 0.1) / (own.std(0) + 0.1) + usual.mean(0)
-        live = valid[:scaled_by].mean(0)
-        fits[first:end] = template.fits(smoothed[first:], valid[first:end], live)
-        first, end = end, min(max(end + 1, int(end * GROWTH)), count)
-    gains = live_gains(fits)
-    gains[: WARM_UP_ROWS - 1] = 0.0
-    return gains
+    def live_limits(self, per_hour: float = FALSE_ALARMS_PER_HOUR) -> tuple[Array, float]:
+        """Limits of these (L,), and the rate of false alarms per hour."""
+        return live_limits(self.calibration.live, self.calibration.seconds, per_hour)
 
 
 def placed_recordings(
@@ -174,18 +154,12 @@ def placed_recordings(
     return placed
 
 
-class _Measured(NamedTuple):
-    aligned: Aligned
-    profile: Array
-    live: float
-
-
-def _measure_fold(template: Template, recording: SensedRecording) -> _Measured:
-    aligned = align_recording(template, recording)
-    profile = np.full(len(template), np.nan)
+def _profile(aligned: Aligned) -> Array:
+    """The fit in each state, (T,); NaN where there is none."""
+    profile = np.full(aligned.fits.shape[1], np.nan)
     inside = aligned.path.condition == INSIDE
     profile[aligned.state[inside]] = aligned.fit[inside]
-    return _Measured(aligned, profile, float(running_gains(template, recording).max()))
+    return profile
 
 
 def _expected(profiles: Sequence[Array]) -> Array:
@@ -220,35 +194,43 @@ def fit_detector(
             )
             for number in set(fold.tolist())
         }  # fmt: skip
-        measured = [
-            _measure_fold(folds[number], recording.recording)
-            for recording, number in zip(own, fold.tolist(), strict=True)
-        ]
-        profiles = [m.profile for m in measured]
-        for index, (aligned, _, gain) in enumerate(measured):
+        pairs = [(folds[number], o.recording) for o, number in zip(own, fold.tolist(), strict=True)]
+        measured = [align_recording(template, recording) for template, recording in pairs]
+        profiles = [_profile(aligned) for aligned in measured]
+        for index, (aligned, pair) in enumerate(zip(measured, pairs, strict=True)):
             usual = _expected(profiles[:index] + profiles[index + 1 :])
             statistics.append(measure(aligned, usual))
             programs.append(program)
-            live.append(gain)
+            live.append(live_statistics(pair[0], usual, pair[1]).max(0))
             seconds.append(len(aligned.fit) * step_seconds)
         templates.append(fit_template(parts, length, channels, step_seconds))
         expected.append(_expected(profiles))
     if not statistics:
-        none = np.zeros(0)
-        nothing = Calibration(np.zeros((0, len(Statistics._fields))), none.astype(int), none, none)
-        return Detector(tuple(names), templates, expected, nothing, none, 0.0)
+        none = np.zeros((0, len(Statistics._fields))), np.zeros((0, len(LIVE)))
+        nothing = Calibration(none[0], np.zeros(0, int), none[1], np.zeros(0))
+        return Detector(tuple(names), templates, expected, nothing, 0.0)
     arrays = np.array(statistics), np.array(programs), np.array(live), np.array(seconds)
     calibration = Calibration(*arrays)
-    scores = calibration.scores()
+    scores = np.array([max(own.values()) for own in calibration.scores()])
     calibration = Calibration(*arrays, pooling_p(scores, arrays[1]))
     drift = float(np.quantile(arrays[0][:, Statistics._fields.index("drift")], 0.99))
-    return Detector(tuple(names), templates, expected, calibration, scores, drift)
+    return Detector(tuple(names), templates, expected, calibration, drift)
 
 
-ARRAYS = (
-    *("programs_digest", "first", "mean", "variance", "background", "expected"),
-    *("statistics", "program", "live", "seconds", "pooled_p", "usual_drift", "scores"),
-)
+ARRAYS = {
+    "learning_digest": ArraySpec("U", ()),
+    "first": ArraySpec("i", ("G",), 0),
+    "mean": ArraySpec("f", ("P", "C")),
+    "variance": ArraySpec("f", ("P", "C"), 1e-9),
+    "background": ArraySpec("f", ("K", "C"), 1e-9),
+    "expected": ArraySpec("f", ("P",)),
+    "statistics": ArraySpec("f", ("R", len(Statistics._fields))),
+    "program": ArraySpec("i", ("R",), 0),
+    "live": ArraySpec("f", ("R", len(LIVE))),
+    "seconds": ArraySpec("f", ("R",), 0),
+    "pooled_p": ArraySpec("f", (), 0, 1, nan=True),
+    "usual_drift": ArraySpec("f", (), 0),
+}
 
 
 def write_detector(path: Path, detector: Detector, description: Description) -> None:
@@ -258,7 +240,7 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
     nothing = np.zeros((0, len(description.scaler.channels)))
     calibration = detector.calibration
     write_arrays(path, {
-        "programs_digest": np.array(description.document["programs"]["sha256"]),
+        "learning_digest": np.array(description.learning_digest()),
         "first": np.cumsum([0, *lengths]),
         "mean": np.concatenate([nothing, *(t.mean for t in fitted)]).astype(np.float32),
         "variance": np.concatenate([nothing, *(t.variance for t in fitted)]).astype(np.float32),
@@ -268,30 +250,9 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
         ]),
         "statistics": calibration.statistics, "program": calibration.program,
         "live": calibration.live, "seconds": calibration.seconds,
-        "pooled_p": np.array(calibration.pooled_p), "scores": detector.scores,
+        "pooled_p": np.array(calibration.pooled_p),
         "usual_drift": np.array(detector.usual_drift),
     })  # fmt: skip
-
-
-def _check_shapes(path: Path, arrays: Mapping[str, NDArray[Any]], description: Description) -> None:
-    """Raises UserError: an array has the size of other channels or programs, or of none."""
-    first, count = arrays["first"], len(description.programs.names)
-    channels, recordings = len(description.scaler.channels), len(arrays["program"])
-    is_sound = first.shape == (count + 1,) and first[0] == 0 and bool((np.diff(first) >= 0).all())
-    states = int(first[-1]) if is_sound else 0
-    sizes = {
-        "first": (count + 1,), "mean": (states, channels), "variance": (states, channels),
-        "background": (int((np.diff(first) > 0).sum()) if is_sound else 0, channels),
-        "expected": (states,), "statistics": (recordings, len(Statistics._fields)),
-        "live": (recordings,), "seconds": (recordings,), "scores": (recordings,),
-        "pooled_p": (), "usual_drift": (),
-    }  # fmt: skip
-    for name, size in sizes.items():
-        if arrays[name].shape != size:
-            raise UserError(
-                f"{path}: {name} has the shape {arrays[name].shape}, this dataset needs {size}: it "
-                f"is damaged, or was fitted to another dataset; fit it again with: {REBUILD}"
-            )
 
 
 def read_detector(path: Path, description: Description) -> Detector:
@@ -301,10 +262,13 @@ def read_detector(path: Path, description: Description) -> Detector:
         UserError: it is missing or damaged, or was fitted to another dataset.
     """
     arrays = read_arrays(path, list(ARRAYS), REBUILD)
-    if str(arrays["programs_digest"]) != description.document["programs"]["sha256"]:
+    if str(arrays["learning_digest"]) != description.learning_digest():
         raise UserError(f"{path}: was fitted to another dataset; fit it again with: {REBUILD}")
-    _check_shapes(path, arrays, description)
-    numbers = sensor_numbers(description.scaler.channels)
+    channels, first = description.scaler.channels, arrays["first"]
+    lengths = {"G": len(description.programs.names) + 1, "C": len(channels)}
+    lengths |= {"P": int(first.max(initial=0)), "K": int((np.diff(first) > 0).sum())}
+    check_arrays(arrays, ARRAYS, path, REBUILD, lengths)
+    numbers = sensor_numbers(channels)
     step = float(description.programs.step_seconds)
     templates: list[Template | None] = []
     expected = []
@@ -321,4 +285,4 @@ def read_detector(path: Path, description: Description) -> Detector:
     calibration = Calibration(**{name: arrays[name] for name in fields}, pooled_p=pooled_p)
     names = tuple(description.programs.names.tolist())
     drift = float(arrays["usual_drift"])
-    return Detector(names, templates, expected, calibration, arrays["scores"], drift)
+    return Detector(names, templates, expected, calibration, drift)

@@ -16,6 +16,10 @@ from gcodefp.programs.lag import moving_average
 WINDOW_SECONDS = 10.0
 END_SECONDS = 15.0
 """Rows at either end of the alignment that say when the program begins and ends."""
+IDLE_SECONDS = 10.0
+LEAST_FIT = 0.7
+"""A lack of fit is a share of at least this: where little is expected, it says little. Chosen on
+real recordings, as IDLE_SECONDS."""
 SHORTEST_SECONDS = 1.0
 """Shorter segments are not listed."""
 ELSEWHERE_FIT = 0.5
@@ -29,12 +33,14 @@ class Statistics(NamedTuple):
     """Of one recording; more is worse, except where a deviation to both sides is.
 
     Attributes:
-        length: of the recording, s.
+        length: of the recording, s; of rows outside of the program, IDLE_SECONDS are not counted
+            beyond the first IDLE_SECONDS: a log that begins earlier than usual is no deviation.
         slowdown: of the program from its first to its last row, s: more than the template's.
         start, end: of the program that the recording lacks, s, by extrapolation.
         gain: log-likelihood of the alignment above that without jumps and OTHER rows.
-        fit: lowest mean fit within WINDOW_SECONDS, below what is expected there.
+        fit: largest lack of fit within WINDOW_SECONDS, as a share of what is expected there.
         level: mean fit, as a share of the expected one, negative.
+        cover: share of the program that is not missing at its ends, negative.
         drift: largest change of the rows against the program within WINDOW_SECONDS, s.
     """
 
@@ -45,6 +51,7 @@ class Statistics(NamedTuple):
     gain: float
     fit: float
     level: float
+    cover: float
     drift: float
 
 
@@ -104,15 +111,17 @@ def measure(aligned: Aligned, expected: Array) -> Statistics:
     fit, usual = aligned.fit[inside], expected[aligned.state[inside]]
     rows = max(1, min(round(WINDOW_SECONDS / step), len(fit)))
     own, other = _window_means(fit, rows), _window_means(usual, rows)
-    share = float(np.median(own / np.maximum(other, 0.1)))
+    other *= float(np.median(own / np.maximum(other, 0.1)))
+    idle = (len(aligned.fit) - aligned.end + aligned.first) * step - IDLE_SECONDS
     return Statistics(
-        length=len(aligned.fit) * step,
+        length=len(aligned.fit) * step - min(max(idle, 0.0), IDLE_SECONDS),
         slowdown=aligned.slowdown_seconds,
         start=aligned.start_seconds,
         end=aligned.end_seconds,
         gain=aligned.path.gain,
-        fit=-float((own - share * other).min()),
+        fit=float(((other - own) / np.maximum(other, LEAST_FIT)).max()),
         level=-float(fit.sum() / max(usual.sum(), 1.0)),
+        cover=(aligned.start_seconds + aligned.end_seconds) / (len(expected) * step) - 1,
         drift=float(np.abs(_drift(aligned)).max(initial=0.0)),
     )
 
@@ -177,6 +186,15 @@ def _ends(aligned: Aligned) -> list[Segment]:
     if (seconds := aligned.end_seconds) >= SHORTEST_SECONDS:
         states = round(seconds / aligned.step_seconds)
         ends.append(Segment(MISSING, count, count, last - states, last, seconds))
+    for first, end in ((0, aligned.first), (aligned.end, count)):
+        # The program again, or a part of it; it may begin a little later than these rows.
+        quarter = min(end - first, last) // 4
+        fit, place = _best_place(aligned.fits[first + quarter : first + 3 * quarter])
+        seconds = (end - first) * aligned.step_seconds
+        if seconds >= WINDOW_SECONDS and fit > ELSEWHERE_FIT:
+            begin = max(place - quarter, 0)
+            until = min(begin + end - first, last)
+            ends.append(Segment(ELSEWHERE, first, end, begin, until, seconds))
     return ends
 
 
@@ -205,19 +223,20 @@ def _others(aligned: Aligned) -> list[Segment]:
         elif states > 2 * rows:
             kind, seconds = MISSING, (states - rows) * step
         else:
-            kind = ELSEWHERE if _best_fit(aligned.fits[first:end]) > ELSEWHERE_FIT else SIGNAL
+            fit, _ = _best_place(aligned.fits[first:end])
+            kind = ELSEWHERE if fit > ELSEWHERE_FIT else SIGNAL
         segments.append(Segment(kind, first, end, begin, until, seconds))
     return segments
 
 
-def _best_fit(fits: Array) -> float:
-    """The highest mean fit of some rows (M, T) at any place of the program."""
+def _best_place(fits: Array) -> tuple[float, int]:
+    """The highest mean fit of some rows (M, T) at any place of the program, and its state."""
     rows, length = fits.shape
-    if rows > length:
-        return 0.0
-    starts = np.arange(length - rows + 1)
+    if not 0 < rows <= length:
+        return 0.0, 0
     row = np.arange(rows)
-    return float(fits[row, starts[:, None] + row].mean(1).max())
+    means = fits[row, np.arange(length - rows + 1)[:, None] + row].mean(1)
+    return float(means.max()), int(means.argmax())
 
 
 def _jumps(aligned: Aligned) -> list[Segment]:

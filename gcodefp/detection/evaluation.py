@@ -2,30 +2,39 @@
 
 Each altered copy is judged as any recording. Intervals are of a bootstrap over the recordings that
 were altered. Baselines see the same copies: how long the recording is, how its energy differs from
-the program's, and its distance to the template by dynamic time warping.
+the program's, its distance to the template by dynamic time warping, and how sure `predict` is.
 
 Shapes: N rows, T states, C channels.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gcodefp.detection.attacks import GOOD, Altered, alter
 from gcodefp.detection.detector import Detector
 from gcodefp.detection.deviations import WINDOW_SECONDS
-from gcodefp.detection.template import Array, PlacedRecording, SensedRecording, Template
-from gcodefp.detection.verdict import live_limit
+from gcodefp.detection.live import LIVE
+from gcodefp.detection.template import PlacedRecording, SensedRecording, Template
+from gcodefp.evaluation.bootstrap import (
+    Estimate,
+    estimate,
+    multiplicities,
+    percentile_interval,
+    quantile,
+    with_interval,
+)
 from gcodefp.programs.lag import moving_average
+
+if TYPE_CHECKING:
+    from gcodefp.evaluation.decoder import Decoder
 
 logger = logging.getLogger("gcodefp.detection")
 
 RATES = (0.01, 0.05)
-RESAMPLES = 1000
-LIVE_RATE = 0.05
-"""Share of the good recordings that may raise a warning while they run."""
+AUROC_RESAMPLES = 200
 DTW_CHANNELS = 12
 
 
@@ -56,11 +65,13 @@ def evaluate_detector(
     donors: Sequence[PlacedRecording],
     seed: int = 0,
     detectors: Callable[[int], Detector] | None = None,
+    decoder: "Decoder | None" = None,
 ) -> dict[str, Any]:
     """Alters test recordings, judges them and counts.
 
     Args:
         donors: recordings that segments are taken of.
+        decoder: of a network that no test recording was shown to; None: that baseline is missing.
         detectors: index of a test recording -> the detector that judges it; None: always the same.
     """
     rng = np.random.default_rng(seed)
@@ -69,8 +80,8 @@ def evaluate_detector(
         own = detectors(index) if detectors else detector
         if own.templates[placed.program] is None:
             continue
-        for altered in alter(placed, donors, placed_step(own), rng):
-            scored.append(score_copy(own, altered, placed.recording.name))
+        for altered in alter(placed, donors, own.names, placed_step(own), rng):
+            scored.append(score_copy(own, altered, placed.recording.name, decoder))
     return summarise(scored, detector)
 
 
@@ -79,34 +90,38 @@ def placed_step(detector: Detector) -> float:
     return next(t.step_seconds for t in detector.templates if t is not None)
 
 
-def score_copy(detector: Detector, altered: Altered, name: str) -> Scored:
+def score_copy(
+    detector: Detector, altered: Altered, name: str, decoder: "Decoder | None" = None
+) -> Scored:
     """Judges a copy, by the detector and the baselines."""
     recording, program, step = altered.recording, altered.program, placed_step(detector)
     judged = detector.judge(recording, program)
     template = detector.template(program)
     location = delay = np.nan
     if np.isfinite(altered.row):
-        # A wrong feed is everywhere: it has no place.
-        if judged.segments and altered.row:
+        if judged.segments and altered.has_place:
             worst = max(judged.segments, key=lambda segment: segment.seconds)
             location = abs(worst.first - altered.row) * step
-        limit, _ = live_limit(detector.calibration, LIVE_RATE)
-        warned = np.flatnonzero(detector.live_gains(recording, program) > limit)
+        limits, _ = detector.live_limits()
+        over = (detector.live_statistics(recording, program) > limits).any(1)
+        warned = np.flatnonzero(over)
         warned = warned[warned >= altered.row]
         delay = float(warned[0] - altered.row) * step if len(warned) else np.inf
     scores = {
         "detector": judged.judgement.score,
-        "row count": abs(judged.statistics.length - _usual_length(detector, program)),
+        "row count": abs(len(recording.signals) * step - _usual_seconds(detector, program)),
         "energy per window": energy_deviation(template, recording),
         "time warping": warping_distance(template, recording),
     }
+    if decoder is not None:
+        scores |= decoder_doubts(decoder, recording, program)
     p_value, least = judged.judgement.p_value, 1 / (len(detector.calibration.program) + 1)
     return Scored(altered.kind, name, scores, p_value, least, judged.verdict, location, delay)
 
 
-def _usual_length(detector: Detector, program: int) -> float:
+def _usual_seconds(detector: Detector, program: int) -> float:
     calibration = detector.calibration
-    return float(np.median(calibration.statistics[calibration.program == program, 0]))
+    return float(np.median(calibration.seconds[calibration.program == program]))
 
 
 def energy_deviation(template: Template, recording: SensedRecording) -> float:
@@ -133,84 +148,104 @@ def warping_distance(template: Template, recording: SensedRecording) -> float:
     return float(dtw_ndim.distance_fast(own, mean, window=window)) / np.sqrt(len(own))
 
 
-def auroc(good: Array, altered: Array) -> float:
-    """Probability that an altered recording has a higher score than a good one; ties are half."""
-    from scipy.stats import rankdata
+def decoder_doubts(
+    decoder: "Decoder", recording: SensedRecording, program: int
+) -> dict[str, float]:
+    """How unsure `predict` is of a recording, and of its program: less is better."""
+    import torch
 
-    ranks = rankdata(np.concatenate([good, altered]))[len(good) :]
-    return float((ranks.sum() - len(altered) * (len(altered) + 1) / 2) / len(good) / len(altered))
+    from gcodefp.dataset.channels import _zscore
+    from gcodefp.evaluation.prediction import agreement
+
+    if len(recording.signals) < decoder.description.window:
+        return {"confidence": 0.0, "agreement": 0.0}
+    signals = np.where(recording.valid, recording.signals, np.nan).astype(np.float64)
+    if decoder.description.scaler.zscored:
+        signals = _zscore(signals)
+    tensor = torch.as_tensor(np.nan_to_num(signals), dtype=torch.float32)
+    decoded = decoder.decode_recording(tensor)
+    states = decoded.emission_state, decoded.state
+    is_of_program = decoded.program == program
+    return {
+        "confidence": -float(decoded.confidence.mean() * decoded.program_probability[program]),
+        "agreement": -agreement(decoder.programs, *states) * is_of_program,
+    }
 
 
 def summarise(scored: Sequence[Scored], detector: Detector) -> dict[str, Any]:
     """Rates by kind of alteration, for detection.json."""
     good = [copy for copy in scored if copy.kind == GOOD]
     kinds = dict.fromkeys(copy.kind for copy in scored)
-    names = list(scored[0].scores) if scored else []
     count = len(detector.calibration.program)
-    limit, per_hour = live_limit(detector.calibration, LIVE_RATE) if count else (None, None)
+    limits, per_hour = detector.live_limits() if count else ((), None)
     programs = np.unique(detector.calibration.program)
+    pooled_p = detector.calibration.pooled_p
     return {
         "calibration": {
             "recordings": count,
             "least_rate": 1 / (count + 1),
             "pooled": detector.calibration.is_pooled,
-            "pooled_p": _number(detector.calibration.pooled_p),
+            "pooled_p": pooled_p if np.isfinite(pooled_p) else None,
             "programs": [str(detector.names[program]) for program in programs],
         },
-        "live": {"gain_limit": limit, "false_alarms_per_hour": per_hour},
+        "live": {
+            "limits": dict(zip(LIVE, map(float, limits), strict=False)),
+            "false_alarms_per_hour": per_hour,
+        },
         "good_recordings": len(good),
         "kinds": {
-            kind: _summarise_kind([c for c in scored if c.kind == kind], good, names)
-            for kind in kinds
+            kind: _summarise_kind([c for c in scored if c.kind == kind], good) for kind in kinds
         },
     }
 
 
-def _summarise_kind(
-    copies: Sequence[Scored], good: Sequence[Scored], names: Sequence[str]
-) -> dict[str, Any]:
+def _summarise_kind(copies: Sequence[Scored], good: Sequence[Scored]) -> dict[str, Any]:
+    recording = np.unique([copy.name for copy in copies], return_inverse=True)[1]
     p_values = np.array([copy.p_value for copy in copies])
     least = np.array([copy.least_rate for copy in copies])
-    delays = np.array([copy.delay for copy in copies])
     errors = np.array([copy.location_error for copy in copies])
+    delays = np.array([copy.delay for copy in copies])
     summary: dict[str, Any] = {"copies": len(copies)}
     for rate in RATES:
         alarms = p_values <= np.maximum(rate, least)
-        summary[f"detected_at_{rate:g}"] = _interval(alarms.astype(float), np.mean)
-    for name in names:
-        usual, own = (np.array([c.scores[name] for c in group]) for group in (good, copies))
-        if len(usual) and copies[0].kind != GOOD:
-            summary.setdefault("auroc", {})[name] = _auroc_interval(usual, own)
+        summary[f"detected_at_{rate:g}"] = _json(estimate(alarms, np.ones(len(alarms)), recording))
+    if good and copies[0].kind != GOOD:
+        names = copies[0].scores
+        summary["auroc"] = {name: auroc(good, copies, name) for name in names}
     if np.isfinite(errors).any():
-        summary["location_error_seconds"] = float(np.nanmedian(errors))
+        summary["location_error_seconds"] = _json(with_interval(quantile(errors, recording)))
     if not np.isnan(delays).all():
-        summary["live_detected"] = float(np.isfinite(delays).mean())
-        warned = delays[np.isfinite(delays)]
-        quantiles = np.quantile(warned, [0.5, 0.95]).tolist() if len(warned) else [None, None]
-        summary["live_delay_seconds"] = {"median": quantiles[0], "p95": quantiles[1]}
+        warned = np.isfinite(delays)
+        summary["live_detected"] = _json(estimate(warned, np.ones(len(warned)), recording))
+        quantiles = [
+            with_interval(quantile(np.where(warned, delays, np.nan), recording, level)).value
+            for level in (0.5, 0.95)
+        ]
+        summary["live_delay_seconds"] = dict(zip(("median", "p95"), quantiles, strict=True))
     verdicts = [copy.verdict for copy in copies]
     summary["verdicts"] = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
     return summary
 
 
-def _interval(values: Array, statistic: Callable[[Array], Any]) -> Mapping[str, float]:
-    """The statistic with a 95 % interval of a bootstrap over recordings."""
-    rng = np.random.default_rng(0)
+def auroc(good: Sequence[Scored], copies: Sequence[Scored], name: str) -> dict[str, float | None]:
+    """Probability that a copy has a higher score than a good recording, with its interval.
+
+    A resample has a good recording as often as its copies.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    both = [*good, *copies]
+    recordings, index = np.unique([copy.name for copy in both], return_inverse=True)
+    is_altered = np.arange(len(both)) >= len(good)
+    scores = np.array([copy.scores[name] for copy in both])
     drawn = [
-        float(statistic(values[rng.integers(len(values), size=len(values))]))
-        for _ in range(RESAMPLES)
+        roc_auc_score(is_altered, scores, sample_weight=weights)
+        for weights in multiplicities(len(recordings))[:AUROC_RESAMPLES, index]
+        if weights[is_altered].any() and weights[~is_altered].any()
     ]
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return {"value": float(statistic(values)), "low": low, "high": high}
+    low, high = percentile_interval(np.array(drawn))
+    return {"value": float(roc_auc_score(is_altered, scores)), "low": low, "high": high}
 
 
-def _auroc_interval(good: Array, altered: Array) -> Mapping[str, float]:
-    rng = np.random.default_rng(0)
-    drawn = [auroc(rng.choice(good, len(good)), rng.choice(altered, len(altered)))
-             for _ in range(RESAMPLES // 5)]  # fmt: skip
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return {"value": auroc(good, altered), "low": low, "high": high}
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _json(number: Estimate) -> dict[str, float | None]:
+    return {"value": number.value, "low": number.low, "high": number.high}

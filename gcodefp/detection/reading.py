@@ -7,6 +7,7 @@ log is a straight line.
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from gcodefp.errors import UserError
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.recordings import columns
 from gcodefp.recordings.clock import elapsed_seconds
+from gcodefp.recordings.copies import Signature, find_copies, parse_signature, sensor_signature
 from gcodefp.recordings.laboratory.lab_files import Recordable, list_recordings, name_of
 from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import read_unlabelled
@@ -38,6 +40,7 @@ class EvenRecording(NamedTuple):
         file_row: (M,) data rows in the file, ascending.
         position: (M,) of these among the N rows, with a fraction.
         clock: (M,) its text at each of them; None without one.
+        signature: of its samples, by which copies are recognised.
         notes: reasons to doubt the durations, or the signals.
     """
 
@@ -45,6 +48,7 @@ class EvenRecording(NamedTuple):
     file_row: NDArray[np.int32]
     position: Array
     clock: NDArray[np.str_] | None
+    signature: Signature
     notes: tuple[str, ...] = ()
 
 
@@ -56,7 +60,9 @@ def read_even(
     Raises:
         UserError: as `read_unlabelled`.
     """
-    step, scaler = float(description.programs.step_seconds), description.scaler
+    # In units of the train split: while a recording runs its own deviation is not known.
+    scaler = replace(description.scaler, zscored=False)
+    step = float(description.programs.step_seconds)
     read = read_unlabelled(source, scaler.channels, LEAST_ROWS, step, allow_missing)
     own = read.recording
     signals, valid = scaler.apply(own), scaler.valid(own)
@@ -83,7 +89,21 @@ def read_even(
             "so its duration may be wrong; repair the clock"
         )
     recording = SensedRecording(own.name, signals, valid)
-    return EvenRecording(recording, own.row, position, read.clock, tuple(notes))
+    signature = sensor_signature(own.signals)
+    return EvenRecording(recording, own.row, position, read.clock, signature, tuple(notes))
+
+
+def copy_of(even: EvenRecording, description: Description) -> str | None:
+    """The recording of the train or val split with these samples, under any name."""
+    splits, described = description.document["splits"], description.document["recordings"]
+    # Datasets of earlier versions have no signatures.
+    originals = {
+        name: parse_signature(described[name]["signature"])
+        for split in ("train", "val")
+        for name in splits[split]["recordings"]
+        if "signature" in described.get(name, {})
+    }
+    return find_copies({"": even.signature}, originals).get("")
 
 
 def _is_number(texts: pd.Series) -> bool:

@@ -53,16 +53,11 @@ class SensedRecording(NamedTuple):
     @property
     def normalised(self) -> Array:
         """Without each channel's mean and standard deviation, clipped, 0 where invalid, (N, C)."""
-        return normalise(self.signals, self.valid, len(self.signals))
-
-
-def normalise(signals: NDArray[np.floating], valid: Mask, rows: int) -> Array:
-    """Signals (N, C) in units of the first `rows` rows' standard deviations, about their mean."""
-    values = np.where(valid, signals, 0.0).astype(np.float64)
-    count = np.maximum(valid[:rows].sum(0), 1)
-    centred = np.where(valid, values - values[:rows].sum(0) / count, 0.0)
-    std = np.sqrt((centred[:rows] ** 2).sum(0) / count)
-    return np.clip(centred / (std + STD_OFFSET), -CLIP, CLIP)
+        values = np.where(self.valid, self.signals, 0.0).astype(np.float64)
+        count = np.maximum(self.valid.sum(0), 1)
+        centred = np.where(self.valid, values - values.sum(0) / count, 0.0)
+        std = np.sqrt((centred**2).sum(0) / count)
+        return np.clip(centred / (std + STD_OFFSET), -CLIP, CLIP)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ Each statistic of a recording is compared with those of good recordings, each of
 with a template that it is no part of (jackknife; Barber et al. 2021). Their largest values are
 modelled as a Pareto tail, so that one odd recording is no bar for all: the score of a recording is
 the least of the tail probabilities, as -log10. The p-value is its rank among the scores of the good
-recordings. With n of them no p-value is below 1 / (n + 1), so no lower rate of false alarms can be
-promised.
+recordings, in whose tails it counts as they do in its own. With n of them no p-value is below
+1 / (n + 1), so no lower rate of false alarms can be promised.
 
 Shapes: R good recordings, S statistics, K programs.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,7 @@ TAIL_PRIOR, FIT_TAIL_PRIOR = 0.6, 0.05
 """Mean of log(x / threshold) that a tail is taken to have besides its own: one without an odd
 recording says little on the next odd one. Window fits are bounded. Chosen on real recordings."""
 FLOORS = Statistics(length=0.5, slowdown=0.5, start=0.5, end=0.5, gain=1.0, fit=0.02, level=0.02,
-                    drift=0.5)  # fmt: skip
+                    cover=0.02, drift=0.5)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
 STEADY_SECONDS = 3.0
 """Where nine of ten good recordings are as equally long, their length says what lacks; where logs
@@ -49,9 +49,9 @@ STOPPED, LATE, PAUSED = "stopped early", "started late", "paused"
 SHORT, LONG, DEVIATES = "too short", "too long", "deviates"
 MIN_LEVEL = 0.5
 """Share of the expected fit below which a recording may be of another program."""
-NO_LEVEL, NO_LEVEL_SCORE = 0.1, 20.0
-"""Below this share nothing of the program is in the signals. The share is bounded, so the tail of
-one odd good recording could be higher: its score is above every tail's."""
+NO_LEVEL, NO_LEVEL_SCORE = 0.2, 20.0
+"""With a lower share of the fit of a whole program, little of it is in the signals. The share is
+bounded, so the tail of one odd good recording could be higher: its score is above every tail's."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Calibration:
     Attributes:
         statistics: (R, S).
         program: (R,) index of its program.
-        live: (R,) largest gain while the recording was read.
+        live: (R, L) highest live statistics while the recording was read.
         seconds: (R,) duration.
         pooled_p: that the scores of all programs are alike; NaN for a single one.
     """
@@ -72,26 +72,26 @@ class Calibration:
     seconds: Array
     pooled_p: float = np.nan
 
-    def deviations(self, statistics: Sequence[float], program: int, without: int = -1) -> Array:
-        """Distance of statistics (S,) from the median of the program's good recordings, (S,)."""
-        own = self.program == program
-        own[without] &= without < 0
-        return np.asarray(statistics, np.float64) - np.median(self.statistics[own], axis=0)
-
     def all_deviations(self) -> Array:
-        """Those of the good recordings, each without itself, (R, S)."""
+        """Distance of statistics from the median of the program's other recordings, (R, S)."""
+        index = np.arange(len(self.program))
         return np.stack([
-            self.deviations(row, program, index)
-            for index, (row, program) in enumerate(zip(self.statistics, self.program, strict=True))
+            row - np.median(self.statistics[(self.program == program) & (index != own)], axis=0)
+            for own, (row, program) in enumerate(zip(self.statistics, self.program, strict=True))
         ])  # fmt: skip
 
-    def scores(self) -> Array:
-        """Scores of the good recordings, each by the tails of the others, (R,)."""
+    def including(self, statistics: Sequence[float], program: int) -> "Calibration":
+        """With a further recording."""
+        both = np.vstack([self.statistics, statistics])
+        return replace(self, statistics=both, program=np.append(self.program, program))
+
+    def scores(self) -> list[dict[str, float]]:
+        """Statistic -> -log10 of its tail probability among the others, of each recording."""
         every, used = self.all_deviations(), self.used()
-        return np.array([
-            max(_scores(own, row, np.delete(every, index, 0), used).values())
+        return [
+            _scores(own, row, np.delete(every, index, 0), used)
             for index, (own, row) in enumerate(zip(self.statistics, every, strict=True))
-        ])  # fmt: skip
+        ]
 
     @property
     def is_pooled(self) -> bool:
@@ -102,7 +102,7 @@ class Calibration:
         """The statistics that are compared."""
         lengths = self.all_deviations()[:, Statistics._fields.index("length")]
         is_steady = np.quantile(np.abs(lengths), 0.9) <= STEADY_SECONDS
-        unused = ("start", "end", "drift") if is_steady else ("length", "drift")
+        unused = {"cover", "drift", *(("start", "end") if is_steady else ("length",))}
         return tuple(name for name in Statistics._fields if name not in unused)
 
     def comparable(self, program: int) -> NDArray[np.bool_]:
@@ -135,9 +135,9 @@ def tail_scores(deviations: Array, good: Array, used: Collection[str]) -> dict[s
 def _scores(
     statistics: Sequence[float], deviations: Array, good: Array, used: Collection[str]
 ) -> dict[str, float]:
-    """The tail scores; that of `level` is above NO_LEVEL_SCORE if nothing fits."""
+    """The tail scores; that of `level` is above NO_LEVEL_SCORE if next to nothing fits."""
     scores = tail_scores(deviations, good, used)
-    if (share := -Statistics(*statistics).level) < NO_LEVEL:
+    if (share := Statistics(*statistics).level * Statistics(*statistics).cover) < NO_LEVEL:
         scores["level"] = float(NO_LEVEL_SCORE + NO_LEVEL - share)
     return scores
 
@@ -178,7 +178,6 @@ class Judgement(NamedTuple):
 
 def judge(
     calibration: Calibration,
-    good_scores: Array,
     statistics: Statistics,
     program: int,
     rate: float = FALSE_ALARM_RATE,
@@ -186,12 +185,12 @@ def judge(
     """Compares a recording that is no good one of the calibration with the good ones.
 
     Args:
-        good_scores: (R,) of `calibration.scores()`.
         rate: of false alarms that is asked for.
     """
-    own = calibration.deviations(statistics, program)
-    scores = _scores(statistics, own, calibration.all_deviations(), calibration.used())
-    reference = good_scores[calibration.comparable(program)]
+    *good, scores = calibration.including(statistics, program).scores()
+    reference = np.array([max(own.values()) for own in good], dtype=float)[
+        calibration.comparable(program)
+    ]
     rank = np.sort(reference)[::-1]
     p_value = float((1 + (reference >= max(scores.values())).sum()) / (len(reference) + 1))
     rate = max(rate, 1 / (len(reference) + 1))
@@ -199,19 +198,6 @@ def judge(
     bar = rank[allowed] if allowed < len(rank) else -np.inf
     alarms = tuple(name for name, score in scores.items() if score > bar)
     return Judgement(p_value, rate, scores, alarms)
-
-
-def live_limit(calibration: Calibration, rate: float) -> tuple[float, float]:
-    """The gain above which a running recording raises a warning, and false alarms per hour.
-
-    Args:
-        rate: share of the good recordings that may raise one.
-    """
-    order = np.sort(calibration.live)[::-1]
-    allowed = max(0, int(rate * (len(order) + 1)) - 1)
-    limit = max(float(order[allowed]), FLOORS.gain)
-    alarms = int((calibration.live > limit).sum()) + 1
-    return limit, alarms / max(calibration.seconds.sum() / 3600, 1e-9)
 
 
 def name_verdict(

@@ -184,7 +184,7 @@ def predict_recording(
         position_mm=_positions_mm(programs, state),
         confidence=decoded.confidence,
         median_lag_confidence=decoded.median_lag_confidence,
-        agreement=_agreement(programs, decoded.emission_state, decoded.state),
+        agreement=agreement(programs, decoded.emission_state, decoded.state),
         refusal=refused,
         speed=speed,
         program_rows=int(np.diff(programs.first)[decoded.program]),
@@ -243,7 +243,7 @@ def _decode_greedily(
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 
-def _agreement(
+def agreement(
     programs: Programs, row_states: NDArray[np.int64], states: NDArray[np.int64]
 ) -> float:
     """Share of rows whose own most probable state (N,) is near the decoded one, in its program."""

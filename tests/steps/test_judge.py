@@ -71,9 +71,6 @@ def test_figure_and_section_show_every_kind(project: Path) -> None:
 def test_verdicts_of_files(project: Path) -> None:
     good = judged(project, project / "recordings/face40_001.csv.gz")
     assert good["verdict"] == "as expected"
-    splits = json.loads((project / "dataset/dataset.json").read_text())["splits"]
-    is_test = "face40_001" in splits["test"]["recordings"]
-    assert any("train or val split" in note for note in good["notes"]) != is_test
     assert good["false_alarm_rate"] == pytest.approx(1 / 15)
     short = judged(project, project / "truncated/face40_001.csv.gz")
     assert short["verdict"] == "stopped early"
@@ -106,7 +103,23 @@ def test_what_cannot_be_judged_is_one_message(
     with np.load(project / "detection/detector.npz") as arrays:
         np.savez(tmp_path / "few.npz", **{**arrays, "mean": arrays["mean"][:, :9]})
     judged(project, recording, "--detector", str(tmp_path / "few.npz"), code=1)
-    assert "few.npz: mean has the shape" in capsys.readouterr().err
+    assert "few.npz: mean has shape" in capsys.readouterr().err
+    with np.load(project / "detection/detector.npz") as arrays:
+        np.savez(tmp_path / "old.npz", **{**arrays, "learning_digest": "0"})
+    judged(project, recording, "--detector", str(tmp_path / "old.npz"), code=1)
+    assert "old.npz: was fitted to another dataset" in capsys.readouterr().err
+
+
+def test_a_recording_of_the_train_split_is_known_by_its_samples(
+    project: Path, tmp_path: Path
+) -> None:
+    splits = json.loads((project / "dataset/dataset.json").read_text())["splits"]
+    for split, is_known in (("train", True), ("test", False)):
+        name = next(n for n in splits[split]["recordings"] if n.startswith("face40"))
+        copy = tmp_path / f"{split}.csv.gz"
+        copy.write_bytes((project / f"recordings/{name}.csv.gz").read_bytes())
+        notes = judged(project, copy)["notes"]
+        assert any(f"it is {name} of the train or val split" in note for note in notes) == is_known
 
 
 def test_a_file_without_clock_is_doubted(project: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-# Contract: recordings, train, val and test split
+# Contract: recordings, train, val and test split, best checkpoint
 #               -> {RESULTS}/detection/{detector.npz,detection.json}
 #           It reads the test split, and so waits for the best run; nothing is chosen by its result.
 
@@ -11,7 +11,8 @@ rule fit_detector:
         train=f"{RESULTS}/dataset/train.npz",
         val=f"{RESULTS}/dataset/val.npz",
         test=f"{RESULTS}/dataset/test.npz",
-        best=f"{RESULTS}/best/run.json",
+        checkpoint=f"{RESULTS}/best/checkpoint.pt",
+        decoder=f"{RESULTS}/best/decoder.npz",
     output:
         detector=f"{RESULTS}/detection/detector.npz",
         document=f"{RESULTS}/detection/detection.json",
@@ -35,6 +36,7 @@ rule fit_detector:
             --train {input.train:q} \
             --val {input.val:q} \
             --test {input.test:q} \
+            --checkpoint {input.checkpoint:q} \
             --output {params.folder:q} \
             --log {log:q}
         """

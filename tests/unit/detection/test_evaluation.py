@@ -1,0 +1,36 @@
+"""The baselines that deviations are compared with, and how alarms are summarised."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fitted_decoder import VAL, fit_in
+
+from gcodefp.detection.evaluation import Scored, auroc, decoder_doubts
+from gcodefp.detection.template import SensedRecording
+
+
+def test_the_decoder_doubts_noise_and_another_program(tmp_path: Path) -> None:
+    decoder = fit_in(tmp_path).decoder
+    rows = VAL.recording == 0
+    program = int(VAL.program[rows][0])
+    recording = SensedRecording("val", VAL.signals[rows], VAL.valid[rows])
+    noise = np.random.default_rng(0).normal(size=recording.signals.shape)
+    own = decoder_doubts(decoder, recording, program)
+    assert own["agreement"] < decoder_doubts(decoder, recording, 1 - program)["agreement"] == 0.0
+    assert (
+        own["confidence"]
+        < decoder_doubts(decoder, recording._replace(signals=noise), program)["confidence"]
+    )
+    short = recording._replace(signals=noise[:2], valid=recording.valid[:2])
+    assert decoder_doubts(decoder, short, program) == {"confidence": 0.0, "agreement": 0.0}
+
+
+def test_auroc_has_an_interval_over_recordings() -> None:
+    def scored(name: str, score: float) -> Scored:
+        return Scored("", name, {"detector": score}, 0.5, 0.1, "", np.nan, np.nan)
+
+    good = [scored(name, score) for name, score in (("a", 0.0), ("b", 1.0))]
+    altered = [scored(name, score) for name, score in (("a", 1.0), ("b", 2.0))]
+    found = auroc(good, altered, "detector")
+    assert found == {"value": pytest.approx(0.875), "low": pytest.approx(0.875), "high": 1.0}
