@@ -95,15 +95,15 @@ def _fits(
     template: Template, recording: SensedRecording, states: NDArray[np.int64], first: int, end: int
 ) -> Array:
     """Fits of some rows, (M, T), with the scale of the rows whose states are known."""
-    known, valid = len(states), recording.valid[:end]
+    count, valid = len(states), recording.valid[:end]
     values = np.where(valid, recording.signals[:end], 0.0).astype(np.float64)
-    mean = values[:known].sum(0) / np.maximum(valid[:known].sum(0), 1)
+    mean = values[:count].sum(0) / np.maximum(valid[:count].sum(0), 1)
     smoothed = template.smooth(np.clip(np.where(valid, values - mean, 0.0), -CLIP, CLIP))
     rows = np.flatnonzero(states >= 0)
     if len(rows) < LEAST_ROWS:
-        rows, states = np.arange(known), np.arange(known).clip(max=len(template) - 1)
+        rows, states = np.arange(count), np.arange(count).clip(max=len(template) - 1)
     usual, own = template.mean[states[rows]], smoothed[rows]
     scale = (usual.std(0) + SPREAD_OFFSET) / (own.std(0) + SPREAD_OFFSET)
     scale = scale.clip(1 / LARGEST_SCALE, LARGEST_SCALE)
     smoothed = (smoothed - own.mean(0)) * scale + usual.mean(0)
-    return template.fits(smoothed[first:], valid[first:], valid[:known].mean(0))
+    return template.fits(smoothed[first:], valid[first:], valid[:count].mean(0))
