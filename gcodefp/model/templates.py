@@ -31,7 +31,7 @@ OFFSET_SECONDS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Before and behind a row, whose samples there are its features."""
 THRESHOLDS = (-1.0, 0.0, 1.0)
 """Of normalised samples; a feature is tanh(sample - threshold)."""
-DISCRIMINANTS = 24
+DISCRIMINANTS = 32
 """More are better within a session and worse in another one."""
 SHRINKAGE = 0.03
 """Share of the diagonal in the covariance within states (Friedman 1989)."""
