@@ -131,9 +131,9 @@ class Predictor:
             names = {canonical_column(str(name))[0].casefold() for name in recording.columns}
             if layout and not any(channel.casefold() in names for channel in self.channels):
                 raise UserError(
-                    "table: it has none of the channels, which the layout of the train split makes "
-                    f"from the files of a recording, such as {self.channels[0]!r}; pass the "
-                    "recording's path"
+                    "table: it has none of the channels: they are features, such as "
+                    f"{self.channels[0]!r}, that the layout of the train split computes from the "
+                    "files of a recording; pass its path"
                 )
             return recording
         if isinstance(recording, str | PathLike):

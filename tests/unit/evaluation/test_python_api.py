@@ -69,7 +69,7 @@ def test_table_for_a_checkpoint_with_a_layout_is_asked_for_its_path(model: Predi
     laid_out = replace(description, document={**description.document, "layout": content})
     inner = model.decoder.checkpoint._replace(description=laid_out)
     checkpoint = replace(model, decoder=model.decoder._replace(checkpoint=inner))
-    with pytest.raises(UserError, match=r"the layout of the train split .* pass the recording's"):
+    with pytest.raises(UserError, match=r"the layout of the train split computes .* pass its path"):
         checkpoint.predict(pd.DataFrame({"accel_x": np.zeros(99)}))
     table = new_recording("pocket_008")
     assert checkpoint.predict(table).program == model.predict(table).program
