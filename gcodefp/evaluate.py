@@ -118,7 +118,8 @@ def _log(models: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
             for name, metrics in models.items()
             if metrics[metric]["value"] is not None and name.startswith(prefix)
         ]
-        logger.info("%s: %s", metric, ", ".join(texts))
+        if texts:
+            logger.info("%s: %s", metric, ", ".join(texts))
 
 
 if __name__ == "__main__":

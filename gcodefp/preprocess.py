@@ -227,9 +227,12 @@ def _log_channels(
     """Lists the channels that are not inputs, and those that single recordings lack."""
     counts = Counter(channel for recording in train for channel in recording.signals.columns)
     if unused := sorted(channel for channel in counts if channel not in channels):
+        is_band = any("_band" in channel for channel in unused)
         logger.warning(
-            "no inputs, since not live in enough train recordings: %s",
-            describe_channels(unused, unused),
+            "no inputs, since not live in enough train recordings: %s%s",
+            describe_channels(unused, counts),
+            "; a band without a frequency of the rows' interval has no samples: make it wider"
+            * is_band,
         )
     lacking = [
         f"{name}: {describe_channels(missing, channels)}"

@@ -84,6 +84,13 @@ class RecordingPrediction:
     operations: tuple[Candidate, ...]
     notes: tuple[str, ...]  # on the recording
 
+    def __repr__(self) -> str:
+        name, probability = self.program
+        return (
+            f"RecordingPrediction({self.name!r}: program {name!r} ({probability:.2f}), "
+            f"{len(self.row)} rows, warnings: {len(self.warnings)})"
+        )
+
     @property
     def program(self) -> Candidate:
         return self.programs[0]

@@ -17,11 +17,15 @@ from gcodefp.evaluation.prediction import RecordingPrediction, predict_recording
 from gcodefp.evaluation.split_scores import open_decoder
 from gcodefp.model.data import select_device
 from gcodefp.model.network import Network
+from gcodefp.recordings.columns import canonical_column
 from gcodefp.recordings.laboratory.lab_files import Recordable, recordings_of
 from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import UnlabelledRecording, read_unlabelled
 
 CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"
+ORDER_NOTE = (
+    "are the array's columns in the order of `channels`? df[list(model.channels)].to_numpy() is"
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,11 @@ class Predictor:
         Raises UserError: it cannot be read, is shorter than a window, has less than half of the
             channels or a lower row rate than the train split.
         """
-        return self.decode(self.read(self._source(recording), allow_missing))
+        prediction = self.decode(self.read(self._source(recording), allow_missing))
+        is_named = isinstance(recording, str | PathLike | pd.DataFrame)
+        if not is_named and any(text.startswith("DOUBTFUL") for text in prediction.warnings):
+            prediction = replace(prediction, notes=(*prediction.notes, ORDER_NOTE))
+        return prediction
 
     def read(
         self, source: Recordable | pd.DataFrame, allow_missing: bool = False
@@ -118,10 +126,17 @@ class Predictor:
     def _source(
         self, recording: str | PathLike[str] | pd.DataFrame | ArrayLike
     ) -> Recordable | pd.DataFrame:
+        layout = stored_layout(self.description.document)
         if isinstance(recording, pd.DataFrame):
+            names = {canonical_column(str(name))[0].casefold() for name in recording.columns}
+            if layout and not any(channel.casefold() in names for channel in self.channels):
+                raise UserError(
+                    "table: it has none of the channels: they are features, such as "
+                    f"{self.channels[0]!r}, that the layout of the train split computes from the "
+                    "files of a recording; pass its path"
+                )
             return recording
         if isinstance(recording, str | PathLike):
-            layout = stored_layout(self.description.document)
             try:
                 Path(recording).stat()
                 sources = recordings_of([Path(recording)], layout)

@@ -110,6 +110,30 @@ def test_an_unknown_logger_gets_a_layout_that_reads_it(
     ):  # fmt: skip
         assert line in draft, draft
     assert "would be read as square: 197 rows, one every 0.100 s, 17 lines from 3 to 19" in report
+    edited_layout = draft.replace("rate_hz: 10", "rate_hz: 20")
+    (tmp_path / "inspection/layout.yaml").write_text(edited_layout)
+    assert "CHECK: " + str(tmp_path / "inspection/layout.2.yaml") in inspect(
+        tmp_path / "files", capsys
+    )
+    assert (tmp_path / "inspection/layout.yaml").read_text() == edited_layout
+    assert (tmp_path / "inspection/layout.2.yaml").read_text() == draft
+
+
+@pytest.mark.parametrize("word", ["", " idle"])
+def test_an_unknown_log_is_shown_with_a_layout_to_complete(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, output = tmp_path / "files", tmp_path / "inspection"
+    folder.mkdir()
+    log = [f"2024-03-05 10:11:{s:02d}.5 job{word * (s % 3)} line={s} at {s}\n" for s in range(60)]
+    (folder / "cube_001.log").write_text("".join(log))
+    assert main([str(folder), "--output", str(output)]) == 1
+    error = capsys.readouterr().err
+    assert log[0] in error
+    (tmp_path / "stub.yaml").write_text(error[error.index("sources:") :])
+    flags = ["--layout", str(tmp_path / "stub.yaml"), "--output", str(output)]
+    assert main([str(folder), *flags]) == 0
+    assert "60 rows, 1.0 Hz, 59.0 s; lines 0 to 59" in capsys.readouterr().out
 
 
 def test_json_lines_without_a_number_in_their_names_are_read_beside_a_table(

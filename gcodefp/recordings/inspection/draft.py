@@ -222,12 +222,35 @@ def _log_source(kind: Kind) -> dict[str, Any]:
         # The time that the host writes in front of the reports.
         report = "".join(source["regex"].partition("<(")[1:])
         line = next(x for x in kind.sketches[0].lines if re.search(LOGS[GRBL], x))
-        times = [t for t in HOST_TIMES if re.search(t[0], line.partition("<")[0])]
-        source |= {"regex": report, "clock": {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}}
-        for pattern, clock in times[:1]:
-            source["regex"] = f"(?P<time>{pattern})[^<]*{report}"
-            source["clock"] = clock | {"column": "time"}
+        time, source["clock"] = _host_time(line.partition("<")[0])
+        source["regex"] = f"{time}[^<]*{report}" if time else report
     return source
+
+
+def _host_time(text: str) -> tuple[str, dict[str, Any]]:
+    """The group of a regex that reads the time in a text, empty without one, and the clock."""
+    for pattern, clock in HOST_TIMES:
+        if re.search(pattern, text):
+            return f"(?P<time>{pattern})", clock | {"column": "time"}
+    return "", {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
+
+
+def lines_stub(kind: Kind) -> str:
+    """A layout for a text log that is not understood, whose regex a person completes."""
+    time, clock = _host_time(first_line(kind))
+    source = {
+        "files": kind.pattern,
+        "format": "lines",
+        "regex": rf"{time}.*?line=(?P<line>\d+)",
+        "clock": clock,
+        "columns": {"line": "line"},
+    }
+    return _dump({"sources": {"log": source}}, default_flow_style=False)
+
+
+def first_line(kind: Kind) -> str:
+    """The first line with text; empty for a file that is none."""
+    return next((line.strip() for line in kind.sketches[0].lines if line.strip()), "")
 
 
 def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:

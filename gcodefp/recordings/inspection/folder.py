@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, shown
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording, load_recording
 from gcodefp.recordings.inspection.draft import (
     Kind,
     draft_layout,
     file_kinds,
+    first_line,
     fitting_layout,
     is_default_format,
+    lines_stub,
 )
 from gcodefp.recordings.inspection.findings import (
     Finding,
@@ -168,10 +170,22 @@ def _choose(
         try:
             text = draft_layout(kinds)
         except ValueError as error:
-            raise UserError(
-                f"{folder}: {error}; write a layout yourself (docs/recordings.md)"
-            ) from None
+            raise UserError(f"{folder}: {error}; {_way_out(kinds)}") from None
     return parse_layout(yaml.safe_load(text), "the guessed layout"), choice, text
+
+
+def _way_out(kinds: Sequence[Kind]) -> str:
+    """What to do about a folder without a file that is understood."""
+    for kind in kinds:
+        sketch, line = kind.sketches[0], first_line(kind)
+        # Words of a log, as many in each line, look like a table.
+        is_log = kind.format == "unknown" or sketch.keys.get("separator") == "whitespace"
+        if is_log and line:
+            return (
+                f"write a layout yourself (docs/files.md#layouts). {sketch.path.name} begins with\n"
+                f"{shown(line, str)}\nComplete the regex and the columns:\n{lines_stub(kind)}"
+            ).rstrip()
+    return "write a layout yourself (docs/recordings.md)"
 
 
 def _inspect(
@@ -256,6 +270,8 @@ def _describe_kind(kind: Kind) -> str:
             text = f"program: {error}"
     elif text in TABLES:
         text = _describe_table(sketch)
+    elif text == "unknown" and (line := first_line(kind)):
+        text = f"unknown, its first line is {shown(line)}"
     return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"
 
 

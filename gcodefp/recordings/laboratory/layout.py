@@ -47,7 +47,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
-        raise ValueError(f"{name!r} is no time zone, such as Europe/Paris") from None
+        raise ValueError(f"{name!r} is no time zone") from None
     return name
 
 
@@ -103,7 +103,7 @@ class Clock(Section):
         "into the program's order by line and position; without, each is decoded by itself.",
     )
     timezone: Annotated[Text, AfterValidator(_zone)] = Field(
-        "UTC", description="Of times without an offset, such as Europe/Paris."
+        "UTC", description="The time zone of times without an offset, such as Europe/Paris."
     )
     offset_seconds: float = Field(0.0, description="Added to every time.")
 

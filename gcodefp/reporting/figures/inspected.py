@@ -57,8 +57,10 @@ def draw_inspected(name: str, facts: Mapping[str, SourceFacts], problems: Sequen
         axes.set_ylabel(label)
         axes.legend(loc="upper right", ncols=4, fontsize=6)
     all_axes[-1].set_xlabel("seconds since the first row of any file")
-    left = f"; {len(panels) - len(shown)} more panels are not shown" * (len(panels) > len(shown))
-    paper.add_head(fig, name, f"gaps in red{left}", problems)
+    notes = ["gaps in red"] * any(source.gaps() for source, *_ in shown)
+    if len(panels) > len(shown):
+        notes.append(f"{len(panels) - len(shown)} more panels are not shown")
+    paper.add_head(fig, name, "; ".join(notes), problems)
     return fig
 
 

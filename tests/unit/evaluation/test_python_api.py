@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 
 import gcodefp
 from gcodefp import Predictor, UserError
+from gcodefp.recordings.laboratory.layout import describe_layout, read_layout
 
 NOTEBOOK = Path(__file__).parents[3] / "docs/predict.ipynb"
 
@@ -46,6 +48,31 @@ def test_file_table_and_array_have_the_same_prediction(model: Predictor, tmp_pat
         prediction = model.predict(recording)
         np.testing.assert_array_equal(prediction.confidence, expected.confidence)
         assert (prediction.programs, prediction.warnings) == (expected.programs, [])
+
+
+def test_array_that_fits_no_program_is_asked_for_the_order_of_its_columns(
+    model: Predictor,
+) -> None:
+    table = new_recording("pocket_008")[list(model.channels)]
+    doubtful = model.predict(table.to_numpy()[::-1, ::-1])
+    assert "order of `channels`" in doubtful.warnings[0], doubtful
+    named = model.predict(table.iloc[::-1, ::-1].set_axis(list(model.channels), axis=1))
+    assert named.warnings == doubtful.warnings[1:]
+    text = repr(doubtful)
+    assert text.startswith(f"RecordingPrediction({doubtful.name!r}: program ")
+    assert len(text) < 150
+
+
+def test_table_for_a_checkpoint_with_a_layout_is_asked_for_its_path(model: Predictor) -> None:
+    description = model.description
+    content = describe_layout(read_layout("klipper"))
+    laid_out = replace(description, document={**description.document, "layout": content})
+    inner = model.decoder.checkpoint._replace(description=laid_out)
+    checkpoint = replace(model, decoder=model.decoder._replace(checkpoint=inner))
+    with pytest.raises(UserError, match=r"the layout of the train split computes .* pass its path"):
+        checkpoint.predict(pd.DataFrame({"accel_x": np.zeros(99)}))
+    table = new_recording("pocket_008")
+    assert checkpoint.predict(table).program == model.predict(table).program
 
 
 def test_clock_of_a_table_tells_its_rate(model: Predictor) -> None:

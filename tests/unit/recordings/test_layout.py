@@ -51,7 +51,10 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "missing": (lambda c: controller(c).pop("clock"), "controller: 'clock' is missing; add it"),
     "type": (lambda c: controller(c).update(columns=3), "columns: 3 is not a mapping"),
     "choice": (lambda c: controller(c)["clock"].update(format="uni"), "'uni' is none of .*'unix'"),
-    "zone": (lambda c: controller(c)["clock"].update(timezone="Mars"), "'Mars' is no time zone"),
+    "zone": (
+        lambda c: controller(c)["clock"].update(timezone="Mars"),
+        "'Mars' is no time zone. The time zone of times",
+    ),
     "rate": (lambda c: controller(c).update(clock={"format": "sample"}), "sample needs rate_hz"),
     "quantity": (lambda c: add(c, "a.Aq [g]"), "'Aq' is no quantity; known are: Ax"),
     "no unit": (lambda c: add(c, "a.Ax"), r"columns.new: 'a.Ax' needs its unit .* \[g\]"),
