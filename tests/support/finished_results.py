@@ -58,7 +58,7 @@ def publish(results: Path) -> None:
     assert explain.main(asked) == 0
     splits = [part for part in _dataset(results, "train", "val", "test") if part != "cpu"]
     splits.remove("--device")
-    where = ["--recordings", str(results.parent / "recordings")]
+    where = [*checkpoint, "--recordings", str(results.parent / "recordings")]
     assert fit_detector.main([*splits, *where, "--output", str(results / "detection")]) == 0
     files = ["--dataset", results / "dataset/dataset.json", "--best", results / "best"]
     files += ["--detection", results / "detection/detection.json"]
