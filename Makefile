@@ -19,7 +19,8 @@ run: setup
 	@$(ONE_AT_A_TIME) sh -c '\
 	    if ls .snakemake/locks/* >/dev/null 2>&1; then $(SNAKEMAKE) --unlock $(SETTINGS); fi; \
 	    exec $(SNAKEMAKE) --cores all --quiet rules host progress $(SETTINGS)' || { code=$$?; \
-	    [ $$code -ne 75 ] || echo "make run: another one is active in this folder" >&2; exit $$code; }
+	    [ $$code -ne 75 ] || echo "make run: another one is active in this folder; wait until it ends, or work in" \
+	    "a folder of your own: $(BIN)/gcodefp run -s $(CURDIR)/Snakefile --directory FOLDER" >&2; exit $$code; }
 
 # Many tests wait for other processes: three test processes keep two cores busy.
 test: setup

@@ -10,7 +10,9 @@ import __future__
 
 import argparse
 import ast
+import fcntl
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -32,6 +34,12 @@ SIZED = {"-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e
 """Snakemake's flags that say how many jobs there are at a time."""
 VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "--printshellcmds"}
 """Those that say what is written."""
+WITHOUT_LOCK = {"-n", "--dry-run", "--dryrun", "--unlock", "--nolock", "--list", "--help", "-h"}
+"""Those with which Snakemake locks nothing."""
+ACTIVE = (
+    "another one is active in this folder; wait until it ends, or work in a folder of your own: "
+    "gcodefp run --directory FOLDER"
+)
 EXIT_CODES = """\
 Exit codes: 0 done; 1 an error, which the last line explains; 2 a wrong command line;
 130 interrupted. `gcodefp run` has those of Snakemake."""
@@ -132,9 +140,35 @@ def _run(words: Sequence[str]) -> NoReturn:
     names = {flag.partition("=")[0].rstrip("0123456789") for flag in flags}
     size = [] if names & SIZED else ["--cores", "all"]
     quiet = [] if names & VERBOSE else ["--quiet", "rules", "host", "progress"]
-    command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *quiet, *targets]
+    snakemake = [sys.executable, "-m", "snakemake", *where, "--rerun-incomplete", *flags, *size]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    os.execve(sys.executable, command, os.environ | {"PATH": path})
+    environment = os.environ | {"PATH": path}
+    if not names & WITHOUT_LOCK:
+        _hold_alone(_directory(flags), [*snakemake, "--unlock"], environment)
+    os.execve(sys.executable, [*snakemake, *quiet, *targets], environment)
+
+
+def _directory(flags: Sequence[str]) -> Path:
+    """Where Snakemake works."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-d", "--directory", type=Path, default=Path())
+    directory: Path = parser.parse_known_args(flags)[0].directory
+    return directory
+
+
+def _hold_alone(folder: Path, unlock: Sequence[str], environment: dict[str, str]) -> None:
+    """Holds the lock of `make run` until Snakemake ends, and removes locks that a kill has left."""
+    folder = folder / ".snakemake"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / "make-run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"gcodefp run: {ACTIVE}", file=sys.stderr)
+        sys.exit(1)
+    os.set_inheritable(lock, True)  # Snakemake holds it, and none of its jobs.
+    if any(folder.glob("locks/*")):
+        subprocess.run(unlock, env=environment, check=False)
 
 
 # A command line is checked before its step is imported, which may take seconds.

@@ -121,6 +121,8 @@ def run_step(
     for handler in handlers:
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    if arguments.log:  # A stage of the pipeline, which Snakemake does not name with --quiet rules.
+        logger.info("starts")
     try:
         _fill_in(parser, arguments)
         body(arguments)

@@ -7,16 +7,17 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import RESULTS, run_step, step_parser
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
 from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
-from gcodefp.reporting.results import Results, results_from_flags
+from gcodefp.reporting.results import PROTOCOLS_REBUILD, Results, results_from_flags
 from gcodefp.reporting.results_flags import add_results_flags
 from gcodefp.reporting.sweep_results import SweepResults, read_program_evaluation
 from gcodefp.reporting.wording import interval
@@ -29,24 +30,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("report", __doc__)
     add_results_flags(parser)
     add = parser.add_argument
-    add("--figures", type=Path, required=True, help="folder of figures")
-    add("--protocols", type=Path, help="protocols.json, shown if it exists")
+    beside = "(default: that beside the figures), shown if it exists"
+    add(
+        "--figures",
+        type=Path,
+        default=RESULTS / "figures",
+        help="folder of figures (default: %(default)s)",
+    )
+    add("--protocols", type=Path, help=f"protocols/protocols.json {beside}")
+    add(
+        "--protocols-command",
+        default=PROTOCOLS_REBUILD,
+        metavar="TEXT",
+        help="how the protocols are made with this configuration (default: %(default)s)",
+    )
     add("--program-evaluation", type=Path, help="JSON of evaluate_program, if there is one")
-    add("--benchmarks", type=Path, help="folder of Snakemake's benchmark files, shown if it exists")
+    add("--benchmarks", type=Path, help=f"folder of Snakemake's benchmark files {beside}")
     add("--output", type=Path, required=True, help="the HTML file")
     return run_step(parser, _report, argv)
 
 
 def _report(arguments: argparse.Namespace) -> None:
     results = results_from_flags(arguments)
+    if isinstance(results, Results):
+        results = replace(results, protocols_command=arguments.protocols_command)
     path, evaluation = arguments.program_evaluation, None
     if path is not None:
         evaluation = results.redact_paths(read_program_evaluation(path))
-    figures, protocols, benchmarks = (
-        arguments.figures,
-        arguments.protocols,
-        arguments.benchmarks,
-    )
+    figures = arguments.figures
+    protocols = arguments.protocols or figures.parent / "protocols/protocols.json"
+    benchmarks = arguments.benchmarks or figures.parent / "benchmarks"
     write_text(arguments.output, render(results, figures, protocols, benchmarks, evaluation))
     for warning in results.warnings:
         logger.warning(warning)

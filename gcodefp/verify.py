@@ -9,10 +9,12 @@ checks pass.
 """
 
 import argparse
+import html
 import importlib
 import io
 import json
 import logging
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -293,6 +295,9 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     elif step == "report":
         page = ["--figures", path / "figures", "--protocols", table]
         page += ["--benchmarks", path / "benchmarks"]
+        text = (path / "report.html").read_text(encoding="utf-8", errors="replace")
+        if shown_command := re.search(r'id="protocols" data-command="(.*?)"', text):
+            page += ["--protocols-command", html.unescape(shown_command[1])]
         if folder.is_external and (path / PROGRAM_EVALUATION).exists():
             page += ["--program-evaluation", path / PROGRAM_EVALUATION]
         yield [*shown, *page, "--output", output / "report.html"]

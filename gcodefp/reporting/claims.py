@@ -33,12 +33,9 @@ from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text, percentage
 
-PROTOCOLS_REBUILD = "snakemake --cores all protocols"
 PIPELINE_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
 """Predictor of PIPELINE -> what it decodes."""
-NO_VERDICT = (
-    f"One split earns no verdict: {PROTOCOLS_REBUILD} repeats split and training, and gives one."
-)
+NO_VERDICT = "One split earns no verdict: {} repeats split and training, and gives one."
 DECODED = {
     NETWORK_ALONE: "The network alone decodes: templates of the programs did not help on val.",
     TEMPLATES_ALONE: "Templates of the programs alone decode: no gain from the network on val.",
@@ -82,7 +79,8 @@ def one_split(results: Results) -> OneSplit:
     evidence = " ".join([*sentences, DECODED[results.evaluation["decoder"]["emissions"]]])
     warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
     tested_on = _tested_on(results.evaluation)
-    return OneSplit(_answers(results), warning + NO_VERDICT, evidence, tested_on)
+    conclusion = warning + NO_VERDICT.format(results.protocols_command)
+    return OneSplit(_answers(results), conclusion, evidence, tested_on)
 
 
 def _answers(results: Results) -> dict[str, str]:

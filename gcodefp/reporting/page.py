@@ -3,6 +3,7 @@
 import base64
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ def render(
 
 def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any]:
     """What the page has of the dataset and of the evaluation of the best checkpoint."""
+    command = results.redact_paths(results.protocols_command)
+    results = replace(results, protocols_command=command)
     evaluation, dataset = results.evaluation, results.dataset
     models = evaluation["models"]
     section = protocol_section(results, protocols)

@@ -13,7 +13,6 @@ import pandas as pd
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
-from gcodefp.reporting.claims import PROTOCOLS_REBUILD
 from gcodefp.reporting.protocols_table import (
     NOTE,
     columns,
@@ -269,7 +268,8 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     `verdicts` are empty unless they are about the winner of these results.
     """
     section: dict[str, Any] = {
-        "state": "none", "rebuild": PROTOCOLS_REBUILD, "provenance": None, "verdicts": [],
+        "state": "none", "rebuild": results.protocols_command, "provenance": None,
+        "verdicts": [],
     }  # fmt: skip
     if path is None or not path.is_file():
         return section

@@ -32,8 +32,8 @@ from gcodefp.evaluation.names import (
 from gcodefp.evaluation.verdicts import (
     FoldScores,
 )
-from gcodefp.reporting.claims import PIPELINE_TITLES, PROTOCOLS_REBUILD, verdict
-from gcodefp.reporting.results import read_predictions, read_result
+from gcodefp.reporting.claims import PIPELINE_TITLES, verdict
+from gcodefp.reporting.results import PROTOCOLS_REBUILD, read_predictions, read_result
 from gcodefp.reporting.wording import (
     INTERVAL,
     METRIC_TITLES,

@@ -30,7 +30,7 @@ from gcodefp.evaluation.names import (
     WITH_CONFIDENCE,
 )
 from gcodefp.files import read_arrays, read_json
-from gcodefp.reporting.results_flags import RESULTS_FLAGS
+from gcodefp.reporting.results_flags import DETECTION, RESULTS_FLAGS
 from gcodefp.reporting.sweep_results import (
     JsonContent,
     SweepDocument,
@@ -40,6 +40,7 @@ from gcodefp.reporting.sweep_results import (
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 
+PROTOCOLS_REBUILD = "snakemake --cores all protocols"
 CONTROL_NOTE = "LEAK: negative control ({}) beats its reference baseline without sensing the motion"
 
 # predictions.npz and explanation.npz
@@ -216,6 +217,7 @@ class Results(SweepResults):
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
         detection: detection/detection.json; None without one.
+        protocols_command: makes the protocols with the configuration of these results.
     """
 
     dataset: JsonContent
@@ -223,6 +225,7 @@ class Results(SweepResults):
     predictions: Predictions
     explanation: StoredExplanation
     detection: JsonContent | None = None
+    protocols_command: str = PROTOCOLS_REBUILD
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -336,16 +339,14 @@ def _check_origins(results: Results, evaluation: Path, explanation: Path) -> Non
 def results_from_flags(arguments: argparse.Namespace) -> SweepResults:
     """Reads the files and folders of RESULTS_FLAGS; `Results`, unless another program trained.
 
-    Raises UserError: as `read_results`, or a flag is missing.
+    Raises UserError: as `read_results`.
     """
-    paths = {name: getattr(arguments, name) for name in RESULTS_FLAGS}
-    missing = [name for name, path in paths.items() if path is None]
-    if not missing:
-        return read_results(**paths, show_paths=arguments.show_paths, detection=arguments.detection)
     results = read_sweep_results(arguments.sweep, arguments.best)
-    if not results.is_external:
-        raise UserError(
-            f"--{missing[0]}: is missing; {arguments.sweep} is a sweep of gcodefp's own trainer, "
-            "whose best checkpoint is evaluated"
-        )
-    return results if arguments.show_paths else results.redacted()
+    if results.is_external:
+        return results if arguments.show_paths else results.redacted()
+    detection = arguments.detection
+    if detection is None:
+        beside = arguments.dataset.parent.parent / DETECTION
+        detection = beside if beside.is_file() else None
+    paths = {name: getattr(arguments, name) for name in RESULTS_FLAGS}
+    return read_results(**paths, show_paths=arguments.show_paths, detection=detection)

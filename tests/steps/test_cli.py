@@ -1,5 +1,6 @@
 """The console script `gcodefp`."""
 
+import fcntl
 import importlib
 import os
 import subprocess
@@ -152,6 +153,24 @@ def test_sweep_is_named_by_its_id_and_results_by_their_folder(
     (tmp_path / "mine.yaml").write_text("- results\n", encoding="utf-8")
     assert main(["status", "--configfile", "mine.yaml"]) == 1
     assert "mine.yaml: is no configuration with results" in capsys.readouterr().err
+
+
+def test_run_removes_the_locks_of_a_killed_one_and_waits_for_no_active_one(tmp_path: Path) -> None:
+    own = OwnProgram(tmp_path, "print()")
+    (tmp_path / "Snakefile").write_text("rule all:\n    output: 'x'\n    shell: 'touch x'\n")
+    for name in ("input", "output"):
+        lock = tmp_path / f".snakemake/locks/0.{name}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(f"{tmp_path / 'x'}\n")
+    with (tmp_path / ".snakemake/make-run.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = own.run("run")
+        assert done.returncode == 1
+        assert "another one is active in this folder; wait" in done.stderr
+    assert not (tmp_path / "x").exists()
+    done = own.run("run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "x").exists()
 
 
 def test_run_is_snakemake_in_any_folder_with_a_configuration_of_yours(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The step that draws all figures of small files, as the steps before would write them."""
 
+import argparse
 import json
 import re
 import subprocess
@@ -10,9 +11,12 @@ import pytest
 from result_files import spoilt, write_results
 
 from gcodefp import figures
+from gcodefp.command_line import run_step, step_parser
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.reporting.figures import CATEGORIES, FIGURES
 from gcodefp.reporting.figures.paper import SUFFIXES
+from gcodefp.reporting.results import results_from_flags
+from gcodefp.reporting.results_flags import add_results_flags
 
 SHOWN = [stem for stem in FIGURES if stem != "pareto"]
 """Without two objectives."""
@@ -55,6 +59,29 @@ def test_titles_are_left_out_and_warnings_are_not(tmp_path: Path) -> None:
         words = ("Within 1 s: gcodefp", "test split: ", LEAKY_NOTE, "simulated recordings; ")
         shown.append([text in svg for text in words])
     assert shown == [[True, True, True, False], [True] * 4, [False, False, True, False]]
+
+
+def test_a_results_folder_has_all_inputs_also_the_optional_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_results(folder, spoilt(0.3), spoilt(0.7, seed=1))
+    for name in ("dataset", "sweep", "detection"):
+        (folder / name).mkdir(exist_ok=True)
+    for name in ("dataset", "sweep"):
+        (folder / f"{name}.json").rename(folder / name / f"{name}.json")
+    (folder / "detection/detection.json").write_text("{}")
+    parser = step_parser("figures", None)
+    add_results_flags(parser)
+    shown = []
+
+    def read(arguments: argparse.Namespace) -> None:
+        shown.append(results_from_flags(arguments))
+
+    assert run_step(parser, read, ["--results", str(folder)]) == 1  # It is read.
+    (folder / "detection/detection.json").unlink()
+    parser = step_parser("figures", None)
+    add_results_flags(parser)
+    assert run_step(parser, read, ["--results", str(folder)]) == 0
+    assert len(shown) == 1
 
 
 def test_the_register_needs_no_matplotlib() -> None:

@@ -311,7 +311,7 @@ def claims(page: str) -> list[tuple[str, str]]:
 
 def section(page: str) -> str:
     """The part of the page between its headings."""
-    return re.findall(r'<h2 id="protocols">.*?(?=<h2)', page, re.DOTALL)[0]
+    return re.findall(r'<h2 id="protocols".*?(?=<h2)', page, re.DOTALL)[0]
 
 
 def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(

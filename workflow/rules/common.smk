@@ -101,6 +101,18 @@ def layout_flags(output):
     return shlex.join(part for pair in pairs.items() if pair[1] for part in pair)
 
 
+def command_again(target):
+    """The command for another target with the configuration of this one."""
+    here = any(Path(path).is_file() for path in ("Snakefile", "workflow/Snakefile"))
+    program = ["snakemake", "--cores", "all"] if here else ["gcodefp", "run"]
+    cwd = Path.cwd()  # Snakemake makes the files' paths absolute.
+    files = [f.relative_to(cwd) if f.is_relative_to(cwd) else f for f in command_line_files]
+    values = workflow.config_settings.config_args if workflow.config_settings.config else []
+    flags = ["--configfile", *map(str, files)] if files else []
+    flags += ["--config", *values] if values else []
+    return shlex.join([*program, *flags, *(["--"] if flags else []), target])
+
+
 def script():
     """The file of the program, as an input: an edited script makes a new sweep."""
     return [PROGRAM.path] if PROGRAM and PROGRAM.path else []

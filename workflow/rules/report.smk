@@ -77,6 +77,7 @@ rule report_page:
         explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parent,
         protocols=PROTOCOLS,
+        protocols_command=command_again("protocols"),
         benchmarks=f"{RESULTS}/benchmarks",
         protocols_digest=file_digest(PROTOCOLS),
         code=code_digest("gcodefp.report"),
@@ -91,6 +92,7 @@ rule report_page:
             --detection {input.detection:q} \
             --figures {params.figures:q} \
             --protocols {params.protocols:q} \
+            --protocols-command {params.protocols_command:q} \
             --benchmarks {params.benchmarks:q} \
             --output {output:q} \
             --log {log:q}

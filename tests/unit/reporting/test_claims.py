@@ -40,6 +40,8 @@ def test_one_split_has_numbers_and_earns_no_verdict(
     result = one_split(evaluated(results, recordings=MIN_RECORDINGS))
     assert result.conclusion.startswith("One split earns no verdict")
     assert "snakemake --cores all protocols" in result.conclusion
+    own = "snakemake --cores all --configfile config.yaml my.yaml -- protocols"
+    assert f": {own} repeats" in one_split(replace(results, protocols_command=own)).conclusion
     assert "beat" not in str(result)
     scores, gain = results.evaluation["models"], results.evaluation["differences"][MODEL]
     for part in (
