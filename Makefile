@@ -1,26 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
 # The rules call python; this selects the one of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# The kernel releases this lock when its holder is killed. macOS has no flock.
-ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
-    echo flock --nonblock --conflict-exit-code 75 --close .snakemake/make-run.lock)
-
 SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 
 .PHONY: run test docs bench-sweep bench-train bench-gpu bench-wandb setup lock clean
 
 # The whole pipeline, up to results/report.html. `make run CONFIG=mine.yaml` overrides values of
-# config.yaml. A killed Snakemake leaves its lock files; the holder of our lock removes them, because no
-# other `make run` is active then.
+# config.yaml.
 run: setup
-	@mkdir -p .snakemake
-	@$(ONE_AT_A_TIME) sh -c '\
-	    if ls .snakemake/locks/* >/dev/null 2>&1; then $(SNAKEMAKE) --unlock $(SETTINGS); fi; \
-	    exec $(SNAKEMAKE) --cores all --quiet rules host progress $(SETTINGS)' || { code=$$?; \
-	    [ $$code -ne 75 ] || echo "make run: another one is active in this folder; wait until it ends, or work in" \
-	    "a folder of your own: $(BIN)/gcodefp run -s $(CURDIR)/Snakefile --directory FOLDER" >&2; exit $$code; }
+	@$(BIN)/gcodefp run --workflow-profile workflow/profiles/local --cores all $(SETTINGS)
 
 # Many tests wait for other processes: three test processes keep two cores busy.
 test: setup

@@ -157,7 +157,10 @@ def _directory(flags: Sequence[str]) -> Path:
 
 
 def _hold_alone(folder: Path, unlock: Sequence[str], environment: dict[str, str]) -> None:
-    """Holds the lock of `make run` until Snakemake ends, and removes locks that a kill has left."""
+    """Holds the lock of a folder until Snakemake ends, and removes locks that a kill has left.
+
+    The kernel releases ours when its holder is killed.
+    """
     folder = folder / ".snakemake"
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "make-run.lock", os.O_RDWR | os.O_CREAT, 0o644)

@@ -47,7 +47,7 @@ class Scaler:
         signals = _to_double(table, self.centered or self.zscored).to_numpy(np.float64)
         scaled = np.clip((signals - np.array(self.mean)) / np.array(self.std), -CLIP, CLIP)
         if self.zscored:
-            scaled = _zscore(scaled)
+            scaled = zscore(scaled)
         return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
 
     def valid(self, recording: Recording) -> NDArray[np.bool_]:
@@ -106,7 +106,7 @@ def fit_scaler(
     )
 
 
-def _zscore(signals: NDArray[np.float64]) -> NDArray[np.float64]:
+def zscore(signals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Samples (N, C) of a recording, minus their mean, over their standard deviation."""
     valid = np.isfinite(signals)
     count = np.maximum(valid.sum(0), 1)

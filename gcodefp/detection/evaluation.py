@@ -154,14 +154,14 @@ def decoder_doubts(
     """How unsure `predict` is of a recording, and of its program: less is better."""
     import torch
 
-    from gcodefp.dataset.channels import _zscore
+    from gcodefp.dataset.channels import zscore
     from gcodefp.evaluation.prediction import agreement
 
     if len(recording.signals) < decoder.description.window:
         return {"confidence": 0.0, "agreement": 0.0}
     signals = np.where(recording.valid, recording.signals, np.nan).astype(np.float64)
     if decoder.description.scaler.zscored:
-        signals = _zscore(signals)
+        signals = zscore(signals)
     tensor = torch.as_tensor(np.nan_to_num(signals), dtype=torch.float32)
     decoded = decoder.decode_recording(tensor)
     states = decoded.emission_state, decoded.state

@@ -7,7 +7,7 @@ its sign, and a spike no more than a high sample. Linear discriminant analysis (
 compared with how recordings differ in one state. The log-likelihood of a state falls with the
 logarithm of the distance to the state's mean, as for a Cauchy distribution: outliers cost little.
 
-Nothing is trained by gradients: a second is enough, and a program needs one recording.
+Nothing is trained by gradients: seconds are enough, and a program needs one recording.
 
 Shapes: N rows, C channels, H thresholds, F features, D discriminants, P states, B windows of T
 rows.
@@ -99,7 +99,7 @@ class Templates(NamedTuple):
     def compare(self, projected: Tensor) -> Tensor:
         """Discriminants (..., D) to log-likelihoods of all states (..., P)."""
         total = projected.new_zeros(*projected.shape[:-1], len(self.mean))
-        # One by one: a table of all differences would be twenty times as large.
+        # One by one: a table of all differences would be as many times as large.
         for index, weight in enumerate(self.weight.tolist()):
             difference = projected[..., index, None] - self.mean[:, index]
             total -= difference.square_().log1p_().mul_(weight)
