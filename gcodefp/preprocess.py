@@ -241,7 +241,7 @@ def _log_channels(
     ]
     if lacking:
         shown = "; ".join(lacking[:MAX_LACKING])
-        text = "%d recordings lack channels (missing_channels in dataset.json), such as %s"
+        text = "recordings that lack channels (missing_channels in dataset.json): %d, such as %s"
         logger.warning(text, len(lacking), shown)
 
 

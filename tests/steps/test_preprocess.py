@@ -245,7 +245,7 @@ def test_channels_rates_and_clocks_that_differ_are_understood_or_listed(
     error = capsys.readouterr().err
     for text in (
         "face_001: taken as the same channels: {'Spindle2.Ax': 'spindle2.Ax'",
-        "1 recordings lack channels (missing_channels in dataset.json), such as face_002: "
+        "recordings that lack channels (missing_channels in dataset.json): 1, such as face_002: "
         "frame_r2.* (3), spindle2.Ax",
         "face_003: a row every 1.000 s, in the other recordings every 0.250 s",
         "pocket_001: the clock has 10 times for 40 rows",

@@ -129,7 +129,8 @@ def test_wrong_labels_raise_the_temperature(fitted: Fitted) -> None:
     assert decoder.temperature in TEMPERATURES[1:]
     data = to_tensors(VAL, decoder.description, CPU)
     cold, warm = (decode_windows(d, data) for d in (decoder._replace(temperature=1.0), decoder))
-    assert (warm.confidence <= cold.confidence + 1e-6).all()
+    # Posteriors are float32, and only those with a temperature are normalised again.
+    assert (warm.confidence <= cold.confidence + 1.2e-7).all()
     assert warm.confidence.mean() < cold.confidence.mean()
     assert warm.blocks.tolist() == cold.blocks.tolist()
     # Whole recordings, in evaluation and in predict.
