@@ -38,7 +38,7 @@ PROGRAMS: Mapping[str, ArraySpec] = {
     "position_mm": ArraySpec("f", ("P", 3), nan=True),
     "mm_per_unit": ArraySpec("f", ("P",), 1e-6, 1e6),
     "template": ArraySpec("f", ("P", "C"), nan=True),
-    "weight": ArraySpec("f", ("K", "C"), nan=True),
+    "noise": ArraySpec("f", ("C", "C"), -1e6, 1e6),
     "lag_seconds": ArraySpec("f", ("L",), nan=True),
     "lag_program": ArraySpec("i", ("L",), 0, "K"),
     "executed_line": ArraySpec("i", ("E",)),
@@ -47,6 +47,9 @@ PROGRAMS: Mapping[str, ArraySpec] = {
     "step_seconds": ArraySpec("f", (), 1e-9, 1e9),
 }
 """Arrays of a checkpoint's `programs`: K programs, P states, C channels, as in Programs."""
+MIN_PRECISION = 1e-3
+CHANNEL_WEIGHT = {"weight": ArraySpec("f", ("K", "C"), 0, 1e6)}
+"""What earlier versions had in place of `noise`: the root of the signal-to-noise ratio."""
 
 
 class _CheckpointDocument(Document):
@@ -144,6 +147,10 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     check_document(content, _CheckpointDocument, path, REBUILD)
     hyperparameters = parse_hyperparameters(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
+    if "weight" in programs and "noise" not in programs:
+        check_arrays(programs, CHANNEL_WEIGHT, path, REBUILD)
+        precision = np.square(programs.pop("weight")).mean(0)
+        programs["noise"] = np.diag(1 / np.maximum(precision, MIN_PRECISION))
     if programs.keys() != PROGRAMS.keys():
         raise UserError(f"{path}: programs has not the keys {', '.join(PROGRAMS)}; {REBUILD}")
     channels = len(content["dataset"]["channels"])

@@ -3,9 +3,10 @@
 Recordings of one program repeat the same motions, so their signals, over the program's time as the
 controller reports it, differ by the lag alone. The lags maximise the sum of the cross-correlations
 of all pairs of recordings, by coordinate ascent. Slow drifts, which follow the time since the
-recording's start and not the motion, are subtracted first. Channels with a high signal-to-noise
-ratio have more weight. A lag that all recordings of a program share is not observable: lags are
-relative to their median.
+recording's start and not the motion, are subtracted first. The channels are whitened: a matched
+filter in coloured noise (Turin 1960), whose noise is what differs between recordings in one state
+of a program. A lag that all recordings of a program share is not observable: lags are relative to
+their median.
 
 Groups of sensors are a check on each other: where the lag by one group alone differs, as by a pass
 of a program that repeats its motions, the lag is doubtful.
@@ -38,6 +39,10 @@ as the other sensors."""
 REWEIGHTINGS = 2
 STD_OFFSET = 0.3
 """Added to a channel's standard deviation: a nearly constant channel has little information."""
+SHRINKAGE = 0.3
+"""Share of the diagonal in the covariance of the noise (Friedman 1989)."""
+RIDGE = 1e-3
+"""Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
 MAX_REFERENCES = 24
 """Of up to this many recordings all pairs are compared; others with these reference recordings."""
 MAX_ROUNDS = 30
@@ -100,42 +105,45 @@ def log_doubtful(lags: Mapping[str, Lag], groups: Collection[str]) -> list[str]:
 
 
 class JointLags(NamedTuple):
-    """Lags and channel weights, estimated jointly from recordings of one program.
+    """Lags of recordings of several programs, estimated jointly with the noise of the channels.
 
     Attributes:
-        seconds: (R,) relative lag of each recording; their median is 0.
-        weight: (C,) of each channel: the root of its signal-to-noise ratio.
+        seconds: of each program, (R,) relative lag of each recording; their median is 0.
+        noise: (C, C) covariance of recordings in one state.
     """
 
-    seconds: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    seconds: list[NDArray[np.float64]]
+    noise: NDArray[np.float64]
 
 
 def estimate_joint_lags(
-    signals: Sequence[Signals], step_seconds: float, max_lag_seconds: float = MAX_LAG_SECONDS
+    programs: Sequence[Sequence[Signals]],
+    step_seconds: float,
+    max_lag_seconds: float = MAX_LAG_SECONDS,
 ) -> JointLags:
-    """Lags of recordings of one program, and the weights of the channels.
+    """Lags of the recordings of each program, and the noise of the channels in all of them.
 
     Args:
-        signals: of each recording (T, C), on the program's clock, one row each step_seconds.
+        programs: the signals of each recording of each program, (T, C), on the program's clock, one
+            row each step_seconds.
         max_lag_seconds: of the search; 0: the clocks are synchronised, and no recording lags.
     """
-    weight = np.ones(signals[0].shape[1])
-    if len(signals) == 1:
-        return JointLags(np.zeros(1), weight)
-    detrended = [_detrend(samples, step_seconds) for samples in signals]
-    max_lag = _max_lag(max_lag_seconds, step_seconds, len(signals[0]))
-    steps = _best_lags(detrended, weight, max_lag)
-    for _ in range(REWEIGHTINGS):
-        weight = _channel_weights(detrended, steps)
-        steps = _best_lags(detrended, weight, max_lag)
-    return JointLags(steps * step_seconds, weight)
+    detrended = [[_detrend(samples, step_seconds) for samples in program] for program in programs]
+    noise = np.eye(detrended[0][0].shape[1])
+    for _ in range(1 + REWEIGHTINGS):
+        whitening = _whitening(noise)
+        steps = [
+            _best_lags(program, whitening, _max_lag(max_lag_seconds, step_seconds, len(program[0])))
+            for program in detrended
+        ]
+        noise = _noise(detrended, steps)
+    return JointLags([lags * step_seconds for lags in steps], noise)
 
 
 def estimate_lag(
     signals: Signals,
     template: Signals,
-    weight: NDArray[np.floating],
+    noise: NDArray[np.floating],
     step_seconds: float,
     groups: Mapping[str, NDArray[np.bool_]],
     max_lag_seconds: float = MAX_LAG_SECONDS,
@@ -143,15 +151,15 @@ def estimate_lag(
     """Lag of one recording relative to the template; both (T, C), as above.
 
     Args:
+        noise: (C, C) covariance of recordings in one state.
         groups: group -> (C,) whether a channel belongs to it.
     """
     max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
-    expected, measured = (
-        _detrend(samples, step_seconds) * weight for samples in (template, signals)
-    )
+    both = [_detrend(samples, step_seconds) for samples in (template, signals)]
 
-    def lag_by(channels: slice | NDArray[np.bool_]) -> float | None:
-        spectra = (_spectrum(samples[:, channels]) for samples in (expected, measured))
+    def lag_by(channels: NDArray[np.bool_]) -> float | None:
+        whitening = _whitening(noise[channels][:, channels])
+        spectra = (_spectrum(samples[:, channels] @ whitening) for samples in both)
         curve = _correlation(next(spectra), next(spectra)[None], max_lag)[0]
         if not curve.any():
             return None
@@ -159,7 +167,7 @@ def estimate_lag(
 
     by_group = {name: lag_by(mask) for name, mask in groups.items()}
     with_signals = {name: lag for name, lag in by_group.items() if lag is not None}
-    return Lag(lag_by(slice(None)) or 0.0, with_signals)
+    return Lag(lag_by(np.ones(len(noise), bool)) or 0.0, with_signals)
 
 
 def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -171,10 +179,10 @@ def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np
 
 
 def _best_lags(
-    detrended: Sequence[Signals], weight: NDArray[np.floating], max_lag: int
+    detrended: Sequence[Signals], whitening: NDArray[np.floating], max_lag: int
 ) -> NDArray[np.float64]:
     """Lags, in steps, of the highest total correlation, (R,); their median is 0."""
-    spectra = np.stack([_spectrum(samples * weight) for samples in detrended])
+    spectra = np.stack([_spectrum(samples @ whitening) for samples in detrended])
     references = np.unique(np.linspace(0, len(detrended) - 1, MAX_REFERENCES).astype(int))
     correlations = np.stack([_correlation(spectra[r], spectra, max_lag) for r in references])
     pairs = _ReferenceCorrelations(correlations, references, max_lag)
@@ -231,19 +239,31 @@ class _ReferenceCorrelations(NamedTuple):
         return float(sum(self.curve(lags, r)[index[r]] for r in range(len(lags))))
 
 
-def _channel_weights(
-    detrended: Sequence[Signals], steps: NDArray[np.floating]
+def _noise(
+    programs: Sequence[Sequence[Signals]], steps: Sequence[NDArray[np.floating]]
 ) -> NDArray[np.float64]:
-    """Root of each channel's signal-to-noise ratio over recordings without their lags, (C,)."""
-    last = len(detrended[0]) - 1
-    # Rows beyond an end repeat the last row.
-    rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in steps]
-    aligned = np.stack([interpolate_rows(s, row) for s, row in zip(detrended, rows, strict=True)])
-    common = aligned.mean(0)
-    aligned -= common
-    noise = np.square(aligned, out=aligned).mean((0, 1)) * len(aligned) / (len(aligned) - 1)
-    signal = np.maximum((common**2).mean(0) - noise / len(aligned), 0.0)
-    return np.sqrt(signal / np.maximum(noise, 1e-9))
+    """Covariance of recordings without their lags about their program's mean, (C, C)."""
+    channels = programs[0][0].shape[1]
+    total, freedom = np.zeros((channels, channels)), 0
+    for program, lags in zip(programs, steps, strict=True):
+        last = len(program[0]) - 1
+        # Rows beyond an end repeat the last row.
+        rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in lags]
+        aligned = np.stack([interpolate_rows(s, row) for s, row in zip(program, rows, strict=True)])
+        aligned -= aligned.mean(0)
+        for deviation in aligned:
+            total += deviation.T @ deviation
+        freedom += (len(program) - 1) * (last + 1)
+    return total / freedom if freedom else np.eye(channels)
+
+
+def _whitening(noise: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Makes the noise of channels (N, C) @ whitening (C, C) independent, of variance 1."""
+    variance = np.diag(noise)
+    shrunk = (1 - SHRINKAGE) * noise + np.diag(SHRINKAGE * variance + RIDGE)
+    eigenvalues, vectors = np.linalg.eigh(shrunk)
+    whitening: NDArray[np.float64] = vectors / np.sqrt(np.maximum(eigenvalues, RIDGE))
+    return whitening
 
 
 def _max_lag(max_lag_seconds: float, step_seconds: float, length: int) -> int:

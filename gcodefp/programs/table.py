@@ -27,7 +27,6 @@ from gcodefp.programs.identification import (
 )
 from gcodefp.programs.lag import (
     MAX_LAG_SECONDS,
-    JointLags,
     Lag,
     Signals,
     estimate_joint_lags,
@@ -55,7 +54,7 @@ class Programs:
         position_mm: (P, 3) mean of the reported tool positions; NaN where unknown.
         mm_per_unit: (P,) millimetres per length unit of the block.
         template: (P, C) scaled signals, the mean of the train recordings.
-        weight: (K, C) weight of each channel in the estimate of a recording's lag.
+        noise: (C, C) covariance of recordings in one state, for the estimate of their lags.
         lag_seconds: (L,) lag of each train recording, relative to its program's median.
         lag_program: (L,) program of each train recording.
         executed_line, executed_block, executed_program: (E,) all lines that a train recording
@@ -70,7 +69,7 @@ class Programs:
     position_mm: NDArray[np.float32]
     mm_per_unit: NDArray[np.float32]
     template: NDArray[np.float32]
-    weight: NDArray[np.float32]
+    noise: NDArray[np.float32]
     lag_seconds: NDArray[np.float64]
     lag_program: NDArray[np.int16]
     executed_line: NDArray[np.int64]
@@ -127,10 +126,9 @@ def fit_programs(
             f"{step:g} s; at most {MAX_STATES:,} can be decoded: resample the recordings to fewer "
             "rows a second, or exclude some with recordings.exclude"
         )
-    fits = [
-        _fit(program, [signals[r.name] for r in program.recordings], step, max_lag_seconds)
-        for program in programs
-    ]
+    clocked = [_on_its_clock(program, signals, step) for program in programs]
+    lags = estimate_joint_lags([each.resampled() for each in clocked], step, max_lag_seconds)
+    fits = [_fit(each, seconds, step) for each, seconds in zip(clocked, lags.seconds, strict=True)]
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
 
@@ -145,9 +143,9 @@ def fit_programs(
         position_mm=concatenate("position_mm"),
         mm_per_unit=concatenate("mm_per_unit"),
         template=concatenate("template"),
-        weight=np.stack([fit.lags.weight for fit in fits]).astype(np.float32),
-        lag_seconds=np.concatenate([fit.lags.seconds for fit in fits]),
-        lag_program=_repeat_indices([len(fit.lags.seconds) for fit in fits]),
+        noise=lags.noise.astype(np.float32),
+        lag_seconds=np.concatenate(lags.seconds),
+        lag_program=_repeat_indices([len(seconds) for seconds in lags.seconds]),
         executed_line=np.array([number for number, _ in lines]),
         executed_block=np.array([block for _, block in lines]),
         executed_program=_repeat_indices([len(program) for program in executed]),
@@ -160,10 +158,35 @@ def _repeat_indices(counts: Sequence[int]) -> NDArray[np.int16]:
     return np.repeat(np.arange(len(counts), dtype=np.int16), counts)
 
 
-class _Fit(NamedTuple):
-    """One program of M states; names as in Programs."""
+def _length(program: Program, step: float) -> int:
+    """Number of a program's states."""
+    return int(program.reference.seconds[-1] / step) + 1
 
-    lags: JointLags
+
+class _Clocked(NamedTuple):
+    """The recordings of a program of M states."""
+
+    recordings: Sequence[Recording]
+    signals: Sequence[Signals]  # (N, C) of each recording
+    clocks: Sequence[NDArray[np.float64]]  # (N,) time in the program, as its controller reports it
+    times: NDArray[np.float64]  # (M,) of the states
+
+    def resampled(self) -> list[Signals]:
+        """The signals of each recording at the times of the states, (M, C)."""
+        pairs = zip(self.signals, self.clocks, strict=True)
+        return [_resample(samples, clock, self.times) for samples, clock in pairs]
+
+
+def _on_its_clock(program: Program, signals: Mapping[str, Signals], step: float) -> _Clocked:
+    recordings, reference = program.recordings, program.reference
+    clocks = [program_seconds(r, reference.lines, reference.seconds) for r in recordings]
+    times = np.arange(_length(program, step), dtype=np.float64) * step
+    return _Clocked(recordings, [signals[r.name] for r in recordings], clocks, times)
+
+
+class _Fit(NamedTuple):
+    """Template and reports of a program; names as in Programs."""
+
     template: NDArray[np.float32]
     line: NDArray[np.int64]
     block: NDArray[np.str_]
@@ -171,27 +194,17 @@ class _Fit(NamedTuple):
     mm_per_unit: NDArray[np.float32]
 
 
-def _length(program: Program, step: float) -> int:
-    """Number of a program's states."""
-    return int(program.reference.seconds[-1] / step) + 1
-
-
-def _fit(program: Program, signals: Sequence[Signals], step: float, max_lag_seconds: float) -> _Fit:
-    """Lags, template and reports of a program; signals (N, C) of each of its recordings."""
-    reference = program.reference
-    times = np.arange(_length(program, step), dtype=np.float64) * step
-    clocks = [program_seconds(r, reference.lines, reference.seconds) for r in program.recordings]
-    pairs = list(zip(signals, clocks, strict=True))
-    resampled = [_resample(samples, clock, times) for samples, clock in pairs]
-    lags = estimate_joint_lags(resampled, step, max_lag_seconds)
+def _fit(program: _Clocked, lag_seconds: NDArray[np.float64], step: float) -> _Fit:
+    """Template and reports of a program, with the lag of each recording."""
+    recordings, signals, clocks, times = program
     total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
-    for (samples, clock), lag in zip(pairs, lags.seconds, strict=True):
+    for samples, clock, lag in zip(signals, clocks, lag_seconds, strict=True):
         in_recording = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
         total[in_recording] += _resample(samples, clock - lag, times)[in_recording]
         count[in_recording] += 1
     template = (total / np.maximum(count, 1)).astype(np.float32)
     # Half a step later: a line starts at the state nearest to its start, without bias.
-    return _Fit(lags, template, *_reports(program.recordings, clocks, times + step / 2))
+    return _Fit(template, *_reports(recordings, clocks, times + step / 2))
 
 
 def _reports(
@@ -267,8 +280,8 @@ def align_recording(
     template = programs.template[states]
     times = np.arange(len(template)) * step
     clock = program_seconds(recording, programs.line[states], times)
-    resampled, weight = _resample(signals, clock, times), programs.weight[index]
-    lag = estimate_lag(resampled, template, weight, step, groups, max_lag_seconds)
+    resampled, noise = _resample(signals, clock, times), programs.noise
+    lag = estimate_lag(resampled, template, noise, step, groups, max_lag_seconds)
     sensed = clock - lag.seconds
     state = np.clip(sensed / step, 0, len(template) - 1)
     return Alignment(

@@ -109,7 +109,7 @@ def tiny_programs(train: Split) -> Programs:
         position_mm=train.position_mm[rows],
         mm_per_unit=train.mm_per_unit[rows],
         template=train.signals[rows],
-        weight=np.ones((count, CHANNELS), np.float32),
+        noise=np.eye(CHANNELS, dtype=np.float32),
         lag_seconds=np.zeros(len(train.recordings)),
         lag_program=np.array([_operation_of(name) for name in train.recordings]),
         executed_line=line,

@@ -40,7 +40,7 @@ class Files(NamedTuple):
         torch.save(content, path)
         read = read_checkpoint(path, CPU)
         programs = read.description.programs
-        assert len(programs.template @ programs.weight.T) == len(programs.program_of_state())
+        assert len(programs.template @ programs.noise) == len(programs.program_of_state())
         assert (programs.position_mm * programs.mm_per_unit[:, None]).shape == (len(programs), 3)
         for of_program in (programs.lag_program, programs.executed_program):
             assert set(programs.names[of_program]) <= set(programs.names)

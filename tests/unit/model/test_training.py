@@ -107,8 +107,12 @@ def test_checkpoints_of_earlier_versions_are_loaded(data: TrainingData, tmp_path
         weight = content["weights"].pop(name)
         content["weights"][earlier.get(first, first) + dot + rest] = weight
     assert {"place_head.bias", "writer.norm.bias"} <= content["weights"].keys()
+    channels = len(content["programs"].pop("noise"))
+    content["programs"]["weight"] = torch.full((len(content["programs"]["names"]), channels), 2.0)
     write_torch(path, content)
-    assert same_weights(weights(read_checkpoint(path, CPU)), weights(checkpoint))
+    read = read_checkpoint(path, CPU)
+    assert same_weights(weights(read), weights(checkpoint))
+    np.testing.assert_allclose(read.description.programs.noise, np.eye(channels) / 4)
 
 
 def test_a_report_stops_the_run(data: TrainingData, tmp_path: Path) -> None:

@@ -54,46 +54,46 @@ def test_lags_are_estimated_in_noise_stronger_than_the_motion(
     count: int, noise: float, seed: int
 ) -> None:
     true = true_lags(count, seed)
-    estimated = estimate_joint_lags(recordings(true, noise, seed), STEP).seconds
+    (estimated,) = estimate_joint_lags([recordings(true, noise, seed)], STEP).seconds
     assert np.median(estimated) == pytest.approx(0.0, abs=1e-12)
     error = estimated - (true - np.median(true))
     assert np.sqrt(np.mean(error**2)) < STEP / 3
     assert np.abs(error).max() < STEP / 2
 
 
-def test_a_drift_is_no_motion_and_channels_in_agreement_have_more_weight() -> None:
+def test_a_drift_is_no_motion_and_the_noise_of_channels_is_found() -> None:
     true = true_lags(8, 1)
     drift = np.linspace(-3, 3, ROWS)[:, None]
     signals = [samples + drift for samples in recordings(true, seed=1)]
-    estimated = estimate_joint_lags(signals, STEP).seconds
+    (estimated,) = estimate_joint_lags([signals], STEP).seconds
     np.testing.assert_allclose(estimated, true - np.median(true), atol=STEP / 3)
     random = np.random.default_rng(3)
     for samples in signals:
         samples[:, ::2] = 5 * random.normal(size=(ROWS, CHANNELS // 2))
-    weight = estimate_joint_lags(signals, STEP).weight
-    assert weight.shape == (CHANNELS,)
-    assert weight[1::2].min() > 2 * weight[::2].max() >= 0
+    noise = estimate_joint_lags([signals], STEP).noise
+    assert noise.shape == (CHANNELS, CHANNELS)
+    assert 2 * np.diag(noise)[1::2].max() < np.diag(noise)[::2].min()
 
 
 @pytest.mark.parametrize("lag", [-6.0, 0.0, 0.375, 11.0, MAX_LAG_SECONDS - 1])
 def test_a_recording_is_compared_with_a_template(lag: float) -> None:
     (signals,) = recordings(np.array([lag]), 2.0)
-    estimated = estimate_lag(signals, motion(0.0), np.ones(CHANNELS), STEP, {}).seconds
+    estimated = estimate_lag(signals, motion(0.0), np.eye(CHANNELS), STEP, {}).seconds
     assert estimated == pytest.approx(lag, abs=STEP / 3)
 
 
-def test_channels_without_weight_do_not_count() -> None:
+def test_noisy_channels_hardly_count() -> None:
     signals, other = recordings(np.array([1.0, 5.0]))
-    weight = np.arange(CHANNELS) % 2.0
-    mixed = np.where(weight > 0, signals, other)
-    for own, seconds in ((weight, 1.0), (1 - weight, 5.0)):
-        lag = estimate_lag(mixed, motion(0.0), own, STEP, {})
+    is_near = np.arange(CHANNELS) % 2 > 0
+    mixed = np.where(is_near, signals, other)
+    for is_noisy, seconds in ((~is_near, 1.0), (is_near, 5.0)):
+        lag = estimate_lag(mixed, motion(0.0), np.diag(np.where(is_noisy, 1e6, 1.0)), STEP, {})
         assert lag.seconds == pytest.approx(seconds, abs=STEP / 3)
-    masks = {"near": weight > 0, "far": weight == 0}
-    lag = estimate_lag(mixed, motion(0.0), np.ones(CHANNELS), STEP, masks)
+    masks = {"near": is_near, "far": ~is_near}
+    lag = estimate_lag(mixed, motion(0.0), np.eye(CHANNELS), STEP, masks)
     assert lag.by_group == pytest.approx({"near": 1.0, "far": 5.0}, abs=STEP / 3)
     # A recording that lacks all nodes of a group has no lag by it.
-    lag = estimate_lag(mixed * weight, motion(0.0), np.ones(CHANNELS), STEP, masks)
+    lag = estimate_lag(mixed * is_near, motion(0.0), np.eye(CHANNELS), STEP, masks)
     assert lag.by_group == pytest.approx({"near": 1.0}, abs=STEP / 3)
     assert lag.uncertainty_seconds(["near", "far"]) is None
     others = [Lag(1.0, {"near": 1.0, "far": 1.0})] * 3
@@ -117,10 +117,27 @@ def test_groups_that_find_the_lags_of_val_recordings_are_a_check() -> None:
 @pytest.mark.parametrize("rows", [1, 2, 5, ROWS])
 def test_constant_signals_have_no_lag(rows: int) -> None:
     constant = [np.full((rows, 3), level) for level in (0.0, 0.0, 2.0)]
-    lags = estimate_joint_lags(constant, STEP)
-    assert lags.seconds.tolist() == [0.0] * 3
-    assert np.isfinite(lags.weight).all()
-    assert estimate_lag(constant[0], constant[1], lags.weight, STEP, {}).seconds == 0.0
+    lags = estimate_joint_lags([constant, constant[:1]], STEP)
+    assert [seconds.tolist() for seconds in lags.seconds] == [[0.0] * 3, [0.0]]
+    assert np.isfinite(lags.noise).all()
+    assert estimate_lag(constant[0], constant[1], lags.noise, STEP, {}).seconds == 0.0
+
+
+def test_noise_that_channels_share_is_no_motion() -> None:
+    """One channel measures the motion, and a loud noise like a later motion, as others do."""
+    random = np.random.default_rng(0)
+    template = np.hstack([motion(0.0)[:, :1], np.zeros((ROWS, 8))])
+
+    def recording(lag_rows: int, noise_rows: int) -> Signals:
+        noise = 3 * np.roll(template[:, :1], noise_rows, axis=0)
+        noise = noise + 0.05 * random.normal(size=template.shape)
+        return np.roll(template, lag_rows, axis=0) + noise
+
+    recordings = [recording(0, noise_rows) for noise_rows in (40, 80, 120)]
+    noise = np.cov(np.concatenate([signals - template for signals in recordings]).T)
+    for used, seconds in ((noise, 0.5), (np.diag(np.diag(noise)), 10.0)):
+        lag = estimate_lag(recording(2, 40), template, used, STEP, {})
+        assert lag.seconds == pytest.approx(seconds, abs=STEP)
 
 
 def test_the_lags_of_simulated_recordings_are_those_that_were_drawn(
