@@ -39,7 +39,7 @@ as the other sensors."""
 REWEIGHTINGS = 2
 STD_OFFSET = 0.3
 """Added to a channel's standard deviation: a nearly constant channel has little information."""
-SHRINKAGE = 0.3
+SHRINKAGE = 0.03
 """Share of the diagonal in the covariance of the noise (Friedman 1989)."""
 RIDGE = 1e-3
 """Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
