@@ -86,7 +86,8 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
     """Fits templates to the train split, and chooses the weights on the val split.
 
     The score is the mean logarithm of the probability within NEAR_SECONDS of the true state, at the
-    centre rows of val windows: it rewards right answers and calibrated probabilities alike.
+    centre rows of val windows: it rewards right answers and calibrated probabilities alike. The
+    weights are the `least_certain` of those that score about as well as the best.
 
     If no val recording runs a program of the train split, the network alone decodes, as without a
     decoder.
@@ -101,15 +102,45 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
         if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
             signals = torch.as_tensor(val.signals[rows], device=device)
             near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
-    if not sum(probabilities.shape[2] for probabilities in near):
+    near = [probabilities for probabilities in near if probabilities.size]
+    if not near:
         return decoder
-    probability, hits = np.concatenate(near, axis=2)
-    scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
-    tried = np.column_stack([np.array(pairs), scores, hits.mean(1)]).astype(np.float32)
-    network_weight, template_weight = pairs[int(scores.argmax())]
+    scores = [np.log(np.maximum(probability, MIN_PROBABILITY)) for probability, _ in near]
+    hits = np.concatenate([hit for _, hit in near], axis=1).mean(1)
+    mean = np.concatenate(scores, axis=1).mean(1)
+    tried = np.column_stack([np.array(pairs), mean, hits]).astype(np.float32)
+    network_weight, template_weight = pairs[least_certain(pairs, scores)]
     return decoder._replace(
         network_weight=network_weight, template_weight=template_weight, tried=tried
     )
+
+
+def least_certain(
+    pairs: Sequence[tuple[float, float]], scores: Sequence[NDArray[np.floating]]
+) -> int:
+    """The pair of lowest weights that is within a standard error of the best one.
+
+    The one-standard-error rule (Breiman et al. 1984): val recordings are of the sessions of the
+    train split, and what is more certain than they call for is wrong in another session. A pair
+    uses the network, or the templates, if the best one does.
+
+    Args:
+        pairs: W weights of network and templates.
+        scores: (W, M) of the M windows of each recording.
+    """
+    count = np.array([each.shape[1] for each in scores])
+    total = np.stack([each.sum(1) for each in scores])
+    best = int(total.sum(0).argmax())
+    deficit = total[:, best, None] - total
+    mean = deficit.sum(0) / count.sum()
+    spread = np.square(deficit - mean * count[:, None]).sum(0)
+    error = np.sqrt(spread * len(count) / max(1, len(count) - 1)) / count.sum()
+    as_good = [
+        index
+        for index in np.flatnonzero(mean <= error).tolist()
+        if [weight > 0 for weight in pairs[index]] == [weight > 0 for weight in pairs[best]]
+    ]
+    return min(as_good, key=lambda index: sum(pairs[index]))
 
 
 @torch.no_grad()

@@ -130,8 +130,9 @@ class Decoder(NamedTuple):
 
     def describe(self) -> dict[str, str | float | None]:
         """The key `decoder` of metrics.json; `val_…` are None where nothing was tried."""
-        best = self.tried[np.argsort(-self.tried[:, 2], kind="stable")[:1], 2:].round(4)
-        score, within = best[0].tolist() if len(best) else (None, None)
+        weights = np.array([self.network_weight, self.template_weight], np.float32)
+        chosen = self.tried[(self.tried[:, :2] == weights).all(1), 2:].round(4)
+        score, within = chosen[0].tolist() if len(chosen) else (None, None)
         return {
             "emissions": self.summary,
             "network_weight": self.network_weight,

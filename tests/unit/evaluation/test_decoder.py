@@ -20,6 +20,7 @@ from learning_data import (
     tiny_split,
     untrained,
 )
+from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.evaluation.calibration import (
@@ -28,6 +29,7 @@ from gcodefp.evaluation.calibration import (
     STRIDE_ROWS,
     TEMPLATE_WEIGHTS,
     fit_decoder,
+    least_certain,
 )
 from gcodefp.evaluation.decoder import (
     DECODER_FILE,
@@ -83,14 +85,35 @@ def test_useless_templates_are_left_out(fitted: Fitted) -> None:
     assert decoder.template_weight == 0 < decoder.network_weight
 
 
-def test_the_pair_with_the_best_log_score_is_chosen(fitted: Fitted) -> None:
+def test_of_pairs_within_a_standard_error_the_lowest_weights_are_chosen() -> None:
+    pairs = [(0.0, 0.05), (0.0, 0.1), (0.0, 0.2), (0.03, 0.0)]
+    deficit = np.array([[0.02, 0.0, 0.3, 0.01]] * 6).T
+    spread = np.zeros_like(deficit)
+    spread[0] = spread[3] = [0.1, -0.1, 0.1, -0.1, 0.1, -0.1]
+
+    def chosen(differences: NDArray[np.float64]) -> tuple[float, float]:
+        scores = [np.full((8, 4), -column).T for column in differences.T]
+        return pairs[least_certain(pairs, scores)]
+
+    assert chosen(deficit + spread) == (0.0, 0.05), "0.02 with an error of 0.045"
+    assert chosen(deficit + spread / 10) == (0.0, 0.1)
+    assert chosen((deficit + spread)[:, :1]) == (0.0, 0.1), "one recording has no error"
+
+
+def test_the_log_scores_of_all_pairs_decide(fitted: Fitted) -> None:
     decoder = fit_decoder(fitted.decoder.checkpoint, TRAIN, VAL, CPU)
     assert (decoder.network_weight, decoder.template_weight) == (
         fitted.decoder.network_weight, fitted.decoder.template_weight,
     )  # fmt: skip
     np.testing.assert_allclose(decoder.tried[:, :2], PAIRS, rtol=1e-6)
     best = PAIRS[int(decoder.tried[:, 2].argmax())]
-    assert (decoder.network_weight, decoder.template_weight) == best
+    for weight, of_best in zip(
+        (decoder.network_weight, decoder.template_weight), best, strict=True
+    ):
+        assert (weight > 0) == (of_best > 0)
+    assert decoder.network_weight + decoder.template_weight <= sum(best)
+    index = PAIRS.index((decoder.network_weight, decoder.template_weight))
+    assert decoder.describe()["val_log_score"] == pytest.approx(decoder.tried[index, 2], abs=1e-4)
     # Word for word, for some pairs.
     for index in (0, 4, len(PAIRS) - 1):
         tried = decoder._replace(network_weight=PAIRS[index][0], template_weight=PAIRS[index][1])
