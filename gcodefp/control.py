@@ -1,8 +1,9 @@
 """Scores a negative control on the test split: a network without access to the motion.
 
-No predictor may have a higher exact-line accuracy than the reference baseline, which has the
-information that the control keeps. If one has (the 95 % interval of the paired difference is above
-0), something other than motion predicts the lines: a leak, which this step and `evaluate` report.
+No predictor may have more exact lines, or more often the right program, than the reference
+baseline, which has the information that the control keeps. If one has (the 95 % interval of the
+paired difference is above 0), something other than motion predicts them: a leak, which this step
+and `evaluate` report.
 """
 
 import argparse
@@ -17,7 +18,12 @@ from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.evaluation.baselines.lookups import majority, majority_of_operation
 from gcodefp.evaluation.baselines.task import Task
-from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, leak_warnings
+from gcodefp.evaluation.controls import (
+    CONTROL_FORMAT,
+    assess_control,
+    every_answer,
+    leak_warnings,
+)
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_json
@@ -67,13 +73,13 @@ def _score(arguments: argparse.Namespace) -> None:
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
-        "fails": all(answer["fails"] for answer in answers.values()),
-        "answers": answers,
+        "fails": all(answer["fails"] for *_, answer in every_answer(answers)),
+        **answers,
     }
     write_json(arguments.output, CONTROL_FORMAT, content)
-    for predictor, answer in answers.items():
+    for what, predictor, answer in every_answer(answers):
         scores = (answer["score"]["value"], answer["limit"], answer["limit_score"]["value"])
-        logger.info("exact line: %s %.3f, %s %.3f", predictor, *scores)
+        logger.info("%s: %s %.3f, %s %.3f", what, predictor, *scores)
     for warning in leak_warnings(content):
         logger.error(warning)
 

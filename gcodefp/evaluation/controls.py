@@ -25,6 +25,8 @@ LIMITS: Mapping[str, str] = {
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
 """Control -> the baseline that it must not beat: what is predictable without the motion."""
+PROGRAM_LIMITS: Mapping[str, str] = {LABELS_SHUFFLED: MAJORITY, PRESENCE_ONLY: MAJORITY}
+"""The same for the program; permuted sensors keep the operation, and with it the program."""
 SENSOR_PREDICTORS = tuple(
     name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
 )
@@ -37,26 +39,44 @@ def assess_control(
     test: Split,
     rows: NDArray[np.integer],
 ) -> dict[str, dict[str, Any]]:
-    """Compares the exact lines of SENSOR_PREDICTORS with those of the baseline.
+    """Compares SENSOR_PREDICTORS with a baseline: their exact lines, and their programs.
 
     Args:
         predictions: of these rows, by name, the baselines' too.
         rows: (N,) of the test split, whose labels are the true ones.
 
     Returns:
-        `answers` of control.json; `fails` says that the predictor is not significantly better.
+        `answers` and `program_answers` of control.json; `fails` says that the predictor is not
+        significantly better.
     """
-    true_blocks, recording = test.blocks[test.block[rows]], test.recording[rows]
-    ones, limit = np.ones(len(rows)), LIMITS[control]
-    limit_correct = (predictions[limit].blocks == true_blocks).astype(int)
-    answers = {}
+    blocks = test.blocks[test.block[rows]]
+    lines = {name: predicted.blocks == blocks for name, predicted in predictions.items()}
+    programs = {
+        name: predicted.program == test.program[rows]
+        for name, predicted in predictions.items()
+        if predicted.program is not None
+    }
+    recording = test.recording[rows]
+    answers = {"answers": _compare(lines, LIMITS[control], recording)}
+    if limit := PROGRAM_LIMITS.get(control):
+        answers["program_answers"] = _compare(programs, limit, recording)
+    return answers
+
+
+def _compare(
+    correct: Mapping[str, NDArray[np.bool_]], limit: str, recording: NDArray[np.integer]
+) -> dict[str, Any]:
+    """Compares SENSOR_PREDICTORS with the predictor `limit`, by their correct rows (N,)."""
+    count = {name: rows.astype(int) for name, rows in correct.items()}
+    ones, answers = np.ones(len(recording)), {}
     for name in SENSOR_PREDICTORS:
-        correct = (predictions[name].blocks == true_blocks).astype(int)
-        difference = estimate(correct - limit_correct, ones, recording)
+        if name not in count:
+            continue
+        difference = estimate(count[name] - count[limit], ones, recording)
         answers[name] = {
             "limit": limit,
-            "score": estimate(correct, ones, recording)._asdict(),
-            "limit_score": estimate(limit_correct, ones, recording)._asdict(),
+            "score": estimate(count[name], ones, recording)._asdict(),
+            "limit_score": estimate(count[limit], ones, recording)._asdict(),
             "difference": difference._asdict(),
             "fails": side_of_zero(difference.low, difference.high) <= 0,
         }
@@ -77,7 +97,7 @@ def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
 def leak_warnings(control: Mapping[str, Any]) -> list[str]:
     """A warning for each predictor that beats its limit, from the content of control.json."""
     warnings = []
-    for name, verdict in control["answers"].items():
+    for what, name, verdict in every_answer(control):
         if verdict["fails"]:
             continue
         score, limit, gain = (
@@ -88,8 +108,14 @@ def leak_warnings(control: Mapping[str, Any]) -> list[str]:
         )
         warnings.append(
             f"LEAK: negative control {control['control']} ({control['what']}) beats its reference "
-            f"baseline: {name} predicts "
-            f"{score} % of the lines exactly, '{verdict['limit']}' {limit} %, difference {gain}: "
+            f"baseline: of {name} the {what} is right in {score} % of the rows, of "
+            f"'{verdict['limit']}' in {limit} %, difference {gain}: "
             "that much of its score does not come from sensing the motion"
         )
     return warnings
+
+
+def every_answer(control: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """What was compared, the predictor, and the verdict, from the content of control.json."""
+    kinds = ("exact line", "answers"), ("program", "program_answers")
+    return [(what, *answer) for what, key in kinds for answer in control.get(key, {}).items()]

@@ -80,6 +80,7 @@ class ControlContent(Document):
     what: str
     fails: bool
     answers: dict[str, ControlVerdict] = Field(min_length=1)
+    program_answers: dict[str, ControlVerdict] = Field(default_factory=dict)
 
 
 class ControlDocument(ControlContent):

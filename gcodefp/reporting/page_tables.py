@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import leak_warnings
+from gcodefp.evaluation.controls import every_answer, leak_warnings
 from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
 from gcodefp.reporting.protocols_table import (
     NOTE,
@@ -117,12 +117,20 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
     if not controls:
         return None
     rows = [
-        [control["what"], name, interval(score["score"]), score["limit"],
+        [control["what"], name, what, interval(score["score"]), score["limit"],
          interval(score["limit_score"]), "passes" if score["fails"] else "LEAK"]
         for control in controls
-        for name, score in control["answers"].items()
+        for what, name, score in every_answer(control)
     ]  # fmt: skip
-    head = ["control", "predictor", "exact line", "reference baseline", "exact line", ""]
+    head = [
+        "control",
+        "predictor",
+        "compared",
+        "share of rows",
+        "reference baseline",
+        "its share",
+        "",
+    ]
     return {
         "names": [control["what"] for control in controls],
         "leaks": [sentence for control in controls for sentence in leak_warnings(control)],

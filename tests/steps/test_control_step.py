@@ -24,8 +24,9 @@ from gcodefp.dataset.controls import CONTROLS, LABELS_SHUFFLED, PRESENCE_ONLY, S
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluate import main as evaluate_step
-from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.names import GREEDY, MAJORITY_PRIVILEGED, MODEL, WHOLE
+from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, every_answer
+from gcodefp.evaluation.metrics import RowPredictions
+from gcodefp.evaluation.names import GREEDY, MAJORITY, MAJORITY_PRIVILEGED, MODEL, WHOLE
 from gcodefp.train import main as train_step
 
 LEAK = "LEAK: negative control"
@@ -92,7 +93,9 @@ def test_controls_pass_on_honest_data(
     assert (document["recordings"], document["fails"]) == (len(FIRST_ROWS), True)
     assert LEAK not in capsys.readouterr().err
     assert set(document["answers"]) == {MODEL, WHOLE, GREEDY}
-    for judgement in document["answers"].values():
+    keeps_program = control == SENSORS_PERMUTED
+    assert set(document.get("program_answers", {})) == (set() if keeps_program else {MODEL, WHOLE})
+    for _, _, judgement in every_answer(document):
         gain = judgement["score"]["value"] - judgement["limit_score"]["value"]
         assert judgement["difference"]["value"] == pytest.approx(gain)
     inputs = {Path(path).name for path in document["provenance"]["inputs"]}
@@ -116,11 +119,27 @@ def test_a_control_that_leaks_is_reported(
     capsys.readouterr()
     assert evaluate_step([*flags, "--controls", str(output), "--output", str(tmp_path)]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if LEAK in line]
-    assert any(f": {MODEL} predicts {start}" in line for line in lines for start in ("9", "100"))
+    assert any(f": of {MODEL} the exact line is right in 9" in line for line in lines)
     assert all(PRESENCE_ONLY in line and MAJORITY_PRIVILEGED in line for line in lines)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert [control["answers"] for control in metrics["controls"]] == [document["answers"]]
     assert str(output) in metrics["provenance"]["inputs"]
+
+
+def test_a_control_that_knows_the_program_leaks() -> None:
+    names = [f"{'face' if i % 3 else 'pocket'}_{i:03}" for i in range(12)]
+    test = tiny_split(names)
+    rows = np.arange(len(test.block))
+    blocks, operation = np.full(len(rows), "G0 X0"), np.zeros(len(rows), np.int64)
+    nothing = RowPredictions(blocks, operation, np.full(len(rows), test.program[0], np.int64))
+    knows = nothing._replace(program=test.program.astype(np.int64))
+    predictions = {MODEL: knows, WHOLE: nothing, GREEDY: nothing._replace(program=None)}
+    predictions |= {MAJORITY: nothing, MAJORITY_PRIVILEGED: nothing}
+    answers = assess_control(PRESENCE_ONLY, predictions, test, rows)
+    fails = {(what, name): each["fails"] for what, name, each in every_answer(answers)}
+    assert [key for key, fail in fails.items() if not fail] == [("program", MODEL)]
+    assert len(fails) == 5
+    assert "program_answers" not in assess_control(SENSORS_PERMUTED, predictions, test, rows)
 
 
 def test_checkpoints_of_another_control_or_dataset_are_refused(

@@ -10,11 +10,14 @@ from gcodefp.evaluation.names import ELAPSED, MAJORITY, MAJORITY_PRIVILEGED
 
 
 def majority(task: Task) -> Predictions:
-    """The most common block and operation of the train split, for every row."""
+    """The most common block, operation and program of the train split, for every row."""
     train, count = task.train, len(task.rows)
-    operation = np.full(count, most_common(train.operation), np.int64)
+    operation, program = (
+        np.full(count, most_common(labels[labels >= 0]), np.int64)
+        for labels in (train.operation, train.program)
+    )
     block = train.blocks[most_common(train.block)]
-    return {MAJORITY: RowPredictions(np.full(count, block), operation)}
+    return {MAJORITY: RowPredictions(np.full(count, block), operation, program)}
 
 
 def majority_of_operation(task: Task) -> Predictions:
