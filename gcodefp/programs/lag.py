@@ -16,7 +16,7 @@ recordings, F frequencies; correlations are over lags of -max_lag to max_lag, L 
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -117,7 +117,7 @@ class JointLags(NamedTuple):
 
 
 def estimate_joint_lags(
-    programs: Sequence[Sequence[Signals]],
+    programs: Iterable[Sequence[Signals]],
     step_seconds: float,
     max_lag_seconds: float = MAX_LAG_SECONDS,
 ) -> JointLags:

@@ -127,7 +127,7 @@ def fit_programs(
             "rows a second, or exclude some with recordings.exclude"
         )
     clocked = [_on_its_clock(program, signals, step) for program in programs]
-    lags = estimate_joint_lags([each.resampled() for each in clocked], step, max_lag_seconds)
+    lags = estimate_joint_lags((each.resampled() for each in clocked), step, max_lag_seconds)
     fits = [_fit(each, seconds, step) for each, seconds in zip(clocked, lags.seconds, strict=True)]
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
