@@ -39,8 +39,10 @@ as the other sensors."""
 REWEIGHTINGS = 2
 STD_OFFSET = 0.3
 """Added to a channel's standard deviation: a nearly constant channel has little information."""
-SHRINKAGE = 0.03
-"""Share of the diagonal in the covariance of the noise (Friedman 1989)."""
+MIN_SHRINKAGE = 0.03
+"""Least share of the diagonal in the covariance of the noise (Friedman 1989). With fewer rows
+than 1 / 0.03 for each channel it is the channels' share of them: a covariance that follows single
+rows confirms the lags that it was measured with."""
 RIDGE = 1e-3
 """Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
 MAX_REFERENCES = 24
@@ -109,7 +111,7 @@ class JointLags(NamedTuple):
 
     Attributes:
         seconds: of each program, (R,) relative lag of each recording; their median is 0.
-        noise: (C, C) covariance of recordings in one state.
+        noise: (C, C) shrunk covariance of recordings in one state.
     """
 
     seconds: list[NDArray[np.float64]]
@@ -131,7 +133,7 @@ def estimate_joint_lags(
     detrended = [[_detrend(samples, step_seconds) for samples in program] for program in programs]
     noise = np.eye(detrended[0][0].shape[1])
     for _ in range(1 + REWEIGHTINGS):
-        whitening = _whitening(noise)
+        whitening = np.linalg.cholesky(np.linalg.inv(noise))
         steps = [
             _best_lags(program, whitening, _max_lag(max_lag_seconds, step_seconds, len(program[0])))
             for program in detrended
@@ -151,16 +153,16 @@ def estimate_lag(
     """Lag of one recording relative to the template; both (T, C), as above.
 
     Args:
-        noise: (C, C) covariance of recordings in one state.
+        noise: (C, C) shrunk covariance of recordings in one state.
         groups: group -> (C,) whether a channel belongs to it.
     """
     max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
-    both = [_detrend(samples, step_seconds) for samples in (template, signals)]
+    expected, measured = (_detrend(samples, step_seconds) for samples in (template, signals))
 
     def lag_by(channels: NDArray[np.bool_]) -> float | None:
-        whitening = _whitening(noise[channels][:, channels])
-        spectra = (_spectrum(samples[:, channels] @ whitening) for samples in both)
-        curve = _correlation(next(spectra), next(spectra)[None], max_lag)[0]
+        matched = np.linalg.solve(noise[channels][:, channels], expected[:, channels].T).T
+        spectrum = _spectrum(measured[:, channels])
+        curve = _correlation(_spectrum(matched), spectrum[None], max_lag)[0]
         if not curve.any():
             return None
         return float((_peak(curve, int(curve.argmax())) - max_lag) * step_seconds)
@@ -254,16 +256,11 @@ def _noise(
         for deviation in aligned:
             total += deviation.T @ deviation
         freedom += (len(program) - 1) * (last + 1)
-    return total / freedom if freedom else np.eye(channels)
-
-
-def _whitening(noise: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Makes the noise of channels (N, C) @ whitening (C, C) independent, of variance 1."""
-    variance = np.diag(noise)
-    shrunk = (1 - SHRINKAGE) * noise + np.diag(SHRINKAGE * variance + RIDGE)
-    eigenvalues, vectors = np.linalg.eigh(shrunk)
-    whitening: NDArray[np.float64] = vectors / np.sqrt(np.maximum(eigenvalues, RIDGE))
-    return whitening
+    if not freedom:
+        return np.eye(channels)
+    covariance, shrinkage = total / freedom, min(1.0, max(MIN_SHRINKAGE, channels / freedom))
+    diagonal = shrinkage * np.diag(covariance) + RIDGE
+    return np.asarray((1 - shrinkage) * covariance + np.diag(diagonal))
 
 
 def _max_lag(max_lag_seconds: float, step_seconds: float, length: int) -> int:

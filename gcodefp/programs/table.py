@@ -54,7 +54,7 @@ class Programs:
         position_mm: (P, 3) mean of the reported tool positions; NaN where unknown.
         mm_per_unit: (P,) millimetres per length unit of the block.
         template: (P, C) scaled signals, the mean of the train recordings.
-        noise: (C, C) covariance of recordings in one state, for the estimate of their lags.
+        noise: (C, C) shrunk covariance of recordings in one state, for the estimate of lags.
         lag_seconds: (L,) lag of each train recording, relative to its program's median.
         lag_program: (L,) program of each train recording.
         executed_line, executed_block, executed_program: (E,) all lines that a train recording
