@@ -1,4 +1,4 @@
-"""Finds the files of a folder, and reads a CSV or Parquet file into a table of canonical columns.
+"""Reads a CSV or Parquet file into a table of canonical columns.
 
 Parquet files are what a layout has made of a laboratory's files: a row per row of the recording, a
 column per canonical column, whose unit is in the field's metadata; operation, session and machine
@@ -7,24 +7,20 @@ are in the attributes that pandas stores.
 
 import csv
 import io
-import logging
 import lzma
 import re
-import warnings
 import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.recordings import columns
 from gcodefp.recordings.laboratory.quantities import RUNNING
 from gcodefp.recordings.laboratory.sources import opened
-
-logger = logging.getLogger("gcodefp.recordings")
 
 FIX = "repair the file, or name it under recordings.exclude in the configuration"
 MAX_TEXT_BYTES = 64_000_000
@@ -34,65 +30,13 @@ MAX_ROWS = 200_000
 MAX_HEADER_CHARACTERS = 100_000
 MAX_LINES_BEFORE_HEADER, MIN_HEADER_NAMES = 20, 2
 SEPARATORS = (",", ";", "\t", "|")
-SIMULATION_MARK = ".simulated"
-"""A hidden file beside recordings that were simulated."""
-_CSV = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
+MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
+           "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
+"""Texts of a cell without a sample."""
 
 
 class RecordingRejected(Exception):
     """A rule excludes the recording; the message names the rule."""
-
-
-def recording_name(path: Path) -> str:
-    """The file's name without `.csv`, `.gz` (or `.bz2`, `.xz`), `.parquet` and `_aligned`."""
-    name = _CSV.sub("", path.name).removesuffix(".parquet")
-    return name.removesuffix("_aligned") or path.name
-
-
-def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
-    """All recordings of a folder, sorted, without those whose name is excluded.
-
-    They are CSV files, compressed or not; in a folder without any, Parquet files that `canonical`
-    wrote.
-
-    Hidden files, such as macOS's `._x.csv`, are not recordings.
-
-    Raises:
-        UserError: the folder is missing or without recordings, two files have one name, a name
-            cannot be printed, or an exclusion matches no file.
-    """
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; set recordings.folder to where the CSV files are"
-        )
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = [path for path in visible if _CSV.search(path.name)]
-    paths = paths or [path for path in visible if path.suffix == ".parquet"]
-    for path in visible:
-        if path not in paths and ".csv" in path.name.lower():
-            logger.warning("excluded %s: its name ends in none of .csv .gz .bz2 .xz", path.name)
-    names = [recording_name(path) for path in paths]
-    if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(
-            f"{folder}: two files for the recording {duplicates[0]!r}; keep one of them"
-        )
-    if unprintable := [name for name in names if not name.isprintable()]:
-        raise UserError(f"{folder}: {unprintable[0]!r} cannot be printed; rename this file")
-    if unknown := sorted(set(exclude) - set(names)):
-        raise UserError(
-            f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
-            f"{did_you_mean(unknown[0], names)}"
-        )
-    included = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
-    if not paths:
-        raise UserError(
-            f"{folder}: no .csv or .csv.gz file in this folder; docs/files.md has the schema"
-        )
-    if not included:
-        raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
-    if broken := [path for path in included if not path.is_file()]:
-        raise UserError(f"{broken[0]}: is not a regular file; remove it, or {FIX}")
-    return included
 
 
 def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
@@ -154,20 +98,18 @@ def read_columns(
     """
     try:
         separator, headers, body = _split_header(_read_text(path))
-        _check_fields(body, separator, headers)
+        rows = _rows(body, separator, headers)
         names = _positions(headers, is_read)
-        table = _parse(body, separator, names, ".")
-        invalid = _first_invalid(table, is_optional)
+        texts = {
+            name: pd.Series([row[i] for row in rows], dtype=object) for i, name in names.items()
+        }
+        table, invalid = _numbers(texts, is_optional)
         if invalid is not None:
-            with_commas = _parse(body, separator, names, ",")
-            doubt = _first_invalid(with_commas, is_optional, ",")
-            if doubt is not None or _may_be_thousands(table):
+            table, doubt = _numbers(texts, is_optional, decimal=",")
+            if doubt is not None or _may_be_thousands(texts):
                 raise ValueError(invalid)
-            table = with_commas
     except (OSError, EOFError, ValueError, csv.Error, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read as CSV: {error}; {fix}") from None
-    for column in _not_numbers(table):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
     return table
 
 
@@ -218,8 +160,11 @@ def _split_header(text: str) -> tuple[str, list[str], str]:
     return separator, names, text[end:]
 
 
-def _check_fields(body: str, separator: str, headers: list[str]) -> None:
-    """Raises ValueError if a row has more or fewer fields than the header, or is one column off."""
+def _rows(body: str, separator: str, headers: list[str]) -> list[list[str]]:
+    """The fields of each row that is not blank.
+
+    Raises ValueError: a row has more or fewer fields than the header, or is one column off.
+    """
     if body.count("\n") > MAX_ROWS:
         raise ValueError(f"it has over {MAX_ROWS:,} rows")
     lines = io.StringIO(body, newline="")
@@ -245,11 +190,7 @@ def _check_fields(body: str, separator: str, headers: list[str]) -> None:
             "its first column has no name and its last one is empty: are all fields one column "
             "off? Remove the separators at the ends of the rows, or the empty column"
         )
-
-
-def _not_numbers(table: pd.DataFrame) -> list[str]:
-    kinds = {str(column): dtype.kind for column, dtype in table.dtypes.items()}
-    return [c for c, kind in kinds.items() if kind not in "fiu" and c not in columns.TEXTS]
+    return rows
 
 
 def _positions(headers: list[str], is_read: Callable[[str], bool]) -> dict[int, str]:
@@ -271,53 +212,34 @@ def _positions(headers: list[str], is_read: Callable[[str], bool]) -> dict[int, 
     return names
 
 
-def _parse(body: str, separator: str, names: dict[int, str], decimal: str) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        # A column of numbers and texts; _first_invalid finds the texts.
-        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        try:
-            table = pd.read_csv(
-                io.StringIO(body),
-                sep=separator,
-                header=None,
-                usecols=list(names),
-                dtype={index: str for index, name in names.items() if name in columns.TEXTS},
-                decimal=decimal,
-                skipinitialspace=True,
-            )
-        except pd.errors.EmptyDataError:
-            table = pd.DataFrame(columns=list(names), dtype=float)
-    return table.rename(columns=names)
+def _numbers(
+    texts: Mapping[str, pd.Series], is_optional: Callable[[str], bool], decimal: str = "."
+) -> tuple[pd.DataFrame, str | None]:
+    """The table, and where its first text is that is not a number, if there is one."""
+    table, invalid = dict[str, pd.Series](), None
+    for column, samples in texts.items():
+        if column in columns.TEXTS:
+            table[column] = samples.mask(samples.isin(MISSING)).astype("str")
+            continue
+        written = samples
+        if decimal == ",":
+            written = samples.mask(samples.str.contains(".", regex=False)).str.replace(",", ".")
+        table[column] = pd.to_numeric(written, errors="coerce")
+        rows = table[column].isna()
+        if invalid is None and rows.any() and not is_optional(column):
+            rows &= ~samples.isin(MISSING)
+            if rows.any():
+                row = int(rows.to_numpy().argmax())
+                text = samples.iloc[row]
+                invalid = f"column {column!r}, data row {row + 1}: {text!r} is not a number"
+    return pd.DataFrame(table), invalid
 
 
-def _may_be_thousands(table: pd.DataFrame) -> bool:
+def _may_be_thousands(texts: Mapping[str, pd.Series]) -> bool:
     """Whether all numbers with a comma are such as `1,185`, which may be 1185 or 1.185."""
-    texts = pd.concat([table[c] for c in _not_numbers(table)]).dropna().astype(str)
-    with_comma = texts[texts.str.contains(",")]
+    samples = pd.concat([texts[name] for name in texts if name not in columns.TEXTS])
+    with_comma = samples[samples.str.contains(",")]
     return bool(with_comma.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}").all())
-
-
-def _first_invalid(
-    table: pd.DataFrame, is_optional: Callable[[str], bool], decimal: str = "."
-) -> str | None:
-    """Where the first text is that is not a number, if there is one."""
-    for column in _not_numbers(table):
-        if not is_optional(column):
-            samples = table[column].astype(object)
-            numbers = pd.to_numeric(
-                samples.map(lambda sample: "" if isinstance(sample, bool) else sample),
-                errors="coerce",
-            )
-            invalid = (numbers.isna() & samples.notna()).to_numpy()
-            if decimal == ",":
-                invalid = invalid | samples.map(lambda s: isinstance(s, str) and "." in s).to_numpy(
-                    bool
-                )
-            if invalid.any():
-                row = int(invalid.argmax())
-                text = str(samples.iloc[row])
-                return f"column {column!r}, data row {row + 1}: {text!r} is not a number"
-    return None
 
 
 FORMAT = b"gcodefp-recording-1"

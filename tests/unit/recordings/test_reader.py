@@ -14,7 +14,8 @@ from recording_files import recording_table, write_recording
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.laboratory import reader
-from gcodefp.recordings.laboratory.reader import find_recordings, read_table, recording_name
+from gcodefp.recordings.laboratory.lab_files import list_recordings, name_of, paths_of
+from gcodefp.recordings.laboratory.reader import read_table
 
 GROUPS = ("imu", "mag", "mic", "motor")
 MICRO = "spindle2.Mx [\N{MICRO SIGN}T]"
@@ -150,7 +151,7 @@ def test_a_file_that_never_ends_is_not_read(
     with pytest.raises(UserError, match="not a regular file"):
         read_table(fifo, GROUPS)
     with pytest.raises(UserError, match=r"fifo\.csv: is not a regular file"):
-        find_recordings(tmp_path)
+        list_recordings(tmp_path)
     monkeypatch.setattr(reader, "MAX_TEXT_BYTES", 10_000_000)
     bomb = tmp_path / "bomb.csv.gz"
     stream = io.BytesIO()
@@ -168,13 +169,13 @@ def test_every_csv_file_of_a_folder_is_read_or_listed(
     names = ["A_001.CSV", "b_001.csv.GZ", "c_001.csv.bz2", "d_001_aligned.csv.xz", "e $1_001.csv"]
     for name in (*names, "._a_001.csv", ".a.csv.swp", "f_001.csv.zip", "g.csv~", "notes.txt"):
         (tmp_path / name).write_text(text())
-    paths = find_recordings(tmp_path)
+    paths = paths_of(list_recordings(tmp_path))
     assert [path.name for path in paths] == names
     expected = ["A_001", "b_001", "c_001", "d_001", "e $1_001"]
-    assert [recording_name(path) for path in paths] == expected
+    assert [name_of(path) for path in paths] == expected
     for name in ("f_001.csv.zip", "g.csv~"):
         assert f"excluded {name}: its name ends in none of" in caplog.text
     assert "notes" not in caplog.text
     (tmp_path / "x\n_001.csv").write_text(text())
     with pytest.raises(UserError, match="cannot be printed"):
-        find_recordings(tmp_path)
+        list_recordings(tmp_path)
