@@ -12,9 +12,13 @@ import re
 import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Collection, Mapping
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
@@ -30,6 +34,7 @@ MAX_ROWS = 200_000
 MAX_HEADER_CHARACTERS = 100_000
 MAX_LINES_BEFORE_HEADER, MIN_HEADER_NAMES = 20, 2
 SEPARATORS = (",", ";", "\t", "|")
+Texts = NDArray[np.object_]
 MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
            "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
 """Texts of a cell without a sample."""
@@ -99,10 +104,9 @@ def read_columns(
     try:
         separator, headers, body = _split_header(_read_text(path))
         rows = _rows(body, separator, headers)
+        fields = list(zip(*rows, strict=True)) or [()] * len(headers)
         names = _positions(headers, is_read)
-        texts = {
-            name: pd.Series([row[i] for row in rows], dtype=object) for i, name in names.items()
-        }
+        texts = {name: np.array(fields[index], object) for index, name in names.items()}
         table, invalid = _numbers(texts, is_optional)
         if invalid is not None:
             table, doubt = _numbers(texts, is_optional, decimal=",")
@@ -213,33 +217,33 @@ def _positions(headers: list[str], is_read: Callable[[str], bool]) -> dict[int, 
 
 
 def _numbers(
-    texts: Mapping[str, pd.Series], is_optional: Callable[[str], bool], decimal: str = "."
+    texts: Mapping[str, Texts], is_optional: Callable[[str], bool], decimal: str = "."
 ) -> tuple[pd.DataFrame, str | None]:
     """The table, and where its first text is that is not a number, if there is one."""
-    table, invalid = dict[str, pd.Series](), None
+    table, invalid = dict[str, Any](), None
     for column, samples in texts.items():
         if column in columns.TEXTS:
-            table[column] = samples.mask(samples.isin(MISSING)).astype("str")
+            cells = pd.Series(samples)
+            table[column] = cells.mask(cells.isin(MISSING)).astype("str")
             continue
         written = samples
         if decimal == ",":
-            written = samples.mask(samples.str.contains(".", regex=False)).str.replace(",", ".")
+            written = np.array(["" if "." in s else s.replace(",", ".") for s in samples], object)
         table[column] = pd.to_numeric(written, errors="coerce")
-        rows = table[column].isna()
-        if invalid is None and rows.any() and not is_optional(column):
-            rows &= ~samples.isin(MISSING)
-            if rows.any():
-                row = int(rows.to_numpy().argmax())
-                text = samples.iloc[row]
-                invalid = f"column {column!r}, data row {row + 1}: {text!r} is not a number"
+        missing = np.isnan(table[column])
+        if invalid is None and missing.any() and not is_optional(column):
+            rows = np.flatnonzero(missing & ~np.isin(samples, MISSING))
+            if len(rows):
+                text = samples[rows[0]]
+                invalid = f"column {column!r}, data row {rows[0] + 1}: {text!r} is not a number"
     return pd.DataFrame(table), invalid
 
 
-def _may_be_thousands(texts: Mapping[str, pd.Series]) -> bool:
+def _may_be_thousands(texts: Mapping[str, Texts]) -> bool:
     """Whether all numbers with a comma are such as `1,185`, which may be 1185 or 1.185."""
-    samples = pd.concat([texts[name] for name in texts if name not in columns.TEXTS])
-    with_comma = samples[samples.str.contains(",")]
-    return bool(with_comma.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}").all())
+    pattern = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+    samples = chain.from_iterable(texts[name] for name in texts if name not in columns.TEXTS)
+    return all(pattern.fullmatch(sample) for sample in samples if "," in sample)
 
 
 FORMAT = b"gcodefp-recording-1"
