@@ -25,7 +25,7 @@ from gcodefp.model.hyperparameters import (
     usual_goal,
 )
 from gcodefp.schema import field_at
-from gcodefp.sweeps.check import Path, entries
+from gcodefp.sweeps.check import Keys, entries
 from gcodefp.sweeps.parameters import Fixable, number_text
 from gcodefp.sweeps.program.command import is_external
 from gcodefp.sweeps.specification import CAP_NAMES, Sweep
@@ -46,7 +46,7 @@ class Fix:
         is_needed: whether the sweep does not run without it.
     """
 
-    path: Path
+    path: Keys
     old: Any
     new: Any
     reason: str
@@ -121,7 +121,7 @@ def _schema_fix(detail: ErrorDetails) -> Iterator[Fix]:
                 yield Fix(path, value, error.new, error.reason)
 
 
-def _trainer_fixes(parameters: Mapping[Path, Any]) -> Iterator[Fix]:
+def _trainer_fixes(parameters: Mapping[Keys, Any]) -> Iterator[Fix]:
     """Names of hyperparameters, and the optimizers' spelling."""
     for path, entry in parameters.items():
         meant = None if path[-1] in HYPERPARAMETERS else hyperparameter_meant(str(path[-1]))

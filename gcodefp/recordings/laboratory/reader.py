@@ -24,7 +24,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.recordings import columns
 from gcodefp.recordings.laboratory.quantities import RUNNING
-from gcodefp.recordings.laboratory.sources import opened
+from gcodefp.recordings.laboratory.sources import MISSING, opened
 
 FIX = "repair the file, or name it under recordings.exclude in the configuration"
 MAX_TEXT_BYTES = 64_000_000
@@ -35,9 +35,6 @@ MAX_HEADER_CHARACTERS = 100_000
 MAX_LINES_BEFORE_HEADER, MIN_HEADER_NAMES = 20, 2
 SEPARATORS = (",", ";", "\t", "|")
 Texts = NDArray[np.object_]
-MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
-           "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
-"""Texts of a cell without a sample."""
 
 
 class RecordingRejected(Exception):
@@ -58,19 +55,14 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     """
     if path.suffix == ".parquet":
         return select_groups(read_canonical(path), groups)
-    label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
-
-    def is_needed(column: str) -> bool:
-        return column in label_columns or columns.channel_group(column) in groups
-
-    def is_optional(column: str) -> bool:
-        # Only a baseline uses it: it may be missing or invalid.
-        return not is_needed(column) and columns.channel_group(column) == "environment"
-
-    def is_read(column: str) -> bool:
-        return is_needed(column) or is_optional(column)
-
-    table = read_columns(path, is_read, FIX, is_optional)
+    labels = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
+    read = {*groups, "environment"}  # Only a baseline uses it: it may be missing or invalid.
+    table = read_columns(
+        path,
+        lambda column: column in labels or columns.channel_group(column) in read,
+        FIX,
+        lambda column: columns.channel_group(column) in read - set(groups),
+    )
     for column in columns.REQUIRED:
         if column not in table:
             raise UserError(f"{path}: column {column!r} is missing; {FIX}")

@@ -33,7 +33,9 @@ ROW_BYTES = 64
 """Of a CSV file, about."""
 MAX_LINE_CHARACTERS = 1_000_000
 WHITESPACE = "whitespace"
-MISSING = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
+MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
+           "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
+"""Texts of a cell without a sample."""
 
 UNREADABLE = (OSError, ValueError, EOFError, LookupError, csv.Error, zlib.error, lzma.LZMAError)
 
@@ -122,7 +124,7 @@ def _read_csv(
             arrow_csv.ConvertOptions(
                 column_types={n: "string" if texts(n) else "float64" for n in used},
                 include_columns=used,
-                null_values=MISSING,
+                null_values=list(MISSING),
                 decimal_point=source.decimal,
             ),
         )
