@@ -87,8 +87,8 @@ def list_recordings(
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; set recordings.folder to where the files are")
     if layout is None:
-        return _included(folder, _files_by_name(folder), exclude, "no .csv or .csv.gz file in this "
-                         "folder; docs/files.md has the schema")  # fmt: skip
+        reason = "no .csv or .csv.gz file in this folder; docs/files.md has the schema"
+        return _included(folder, _files_by_name(folder), exclude, reason)
     patterns = ", ".join(source.files for source in layout.sources.values())
     reason = f"no file matches sources.*.files of the layout: {patterns}"
     all_recordings = _match_files(folder, layout)
