@@ -55,9 +55,8 @@ from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import GROUPS, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.gcode import Word, parse_block
-from gcodefp.recordings.laboratory.lab_files import list_recordings, paths_of
+from gcodefp.recordings.laboratory.lab_files import SIMULATION_MARK, list_recordings, paths_of
 from gcodefp.recordings.laboratory.layout import Layout, describe_layout, read_optional_layout
-from gcodefp.recordings.laboratory.reader import SIMULATION_MARK
 from gcodefp.recordings.loading import Excluded, load_recordings
 
 logger = logging.getLogger("gcodefp.preprocess")

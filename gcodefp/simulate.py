@@ -14,7 +14,7 @@ from pathlib import Path
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
-from gcodefp.recordings.laboratory.reader import SIMULATION_MARK
+from gcodefp.recordings.laboratory.lab_files import SIMULATION_MARK
 from gcodefp.simulation.attacks import ATTACKS
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.simulation.recording import simulate_recordings

@@ -19,7 +19,6 @@ from gcodefp.errors import UserError
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 from gcodefp.recordings.clock import (
-    coarse_clock_note,
     elapsed_seconds,
     median_period,
     rows_in,
@@ -288,15 +287,14 @@ def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np
         raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
     if len(seconds) > 1 and seconds[0] == seconds[-1]:
         raise RecordingRejected("the clock does not advance")
-    spread = spread_coarse_clock(seconds)
-    if spread is not seconds:
-        notes.append(coarse_clock_note(seconds))
+    spread, note = spread_coarse_clock(seconds)
+    notes += note
     return spread
 
 
 def _row_period(seconds: NDArray[np.float64]) -> float:
     """Seconds from one row to the next; infinite where the clock, which is rejected, stands."""
-    period = median_period(spread_coarse_clock(seconds))
+    period = median_period(spread_coarse_clock(seconds)[0])
     return period if period > 0 else np.inf
 
 

@@ -104,31 +104,30 @@ def median_period(seconds: NDArray[np.float64]) -> float:
     return float(np.median(advancing)) if advancing.size else np.nan
 
 
-def spread_coarse_clock(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+def spread_coarse_clock(seconds: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[str]]:
     """Spreads the rows of each time evenly up to the next time, if the clock is coarse.
 
     A clock of whole seconds at four rows a second has four rows of each time.
 
     Args:
         seconds: (N,); returned as they are where they decrease.
+
+    Returns:
+        (N,) and a note for the user, if they were spread.
     """
     steps = np.diff(seconds)
     if not 0 < (steps == 0).sum() < len(steps) or (steps == 0).mean() < COARSE_SHARE:
-        return seconds
+        return seconds, []
     if (steps < 0).any():
-        return seconds
+        return seconds, []
     times, first, count = np.unique(seconds, return_index=True, return_counts=True)
     # The last time lasts as long as one usually does.
     lengths = np.append(np.diff(times), np.median(np.diff(times)))
     rank = np.arange(len(seconds)) - np.repeat(first, count)
     # A gap is no reason to spread rows into it.
     step = np.minimum(lengths, np.median(lengths)) / count
-    return np.repeat(times, count) + rank * np.repeat(step, count)
-
-
-def coarse_clock_note(seconds: NDArray[np.float64]) -> str:
-    """What a user has to know of a clock that was spread, by its times (N,) before."""
-    return (
-        f"the clock has {len(np.unique(seconds))} times for {len(seconds)} rows: the rows of a "
-        "time are taken as evenly spaced"
+    note = (
+        f"the clock has {len(times)} times for {len(seconds)} rows: the rows of a time are taken "
+        "as evenly spaced"
     )
+    return np.repeat(times, count) + rank * np.repeat(step, count), [note]

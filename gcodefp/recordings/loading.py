@@ -226,7 +226,7 @@ def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: 
         notes.append(
             f"DOUBTFUL: the clock runs backwards {backward_steps} times; are the rows in order?"
         )
-    seconds = spread_coarse_clock(seconds)
+    seconds, _ = spread_coarse_clock(seconds)
     period = median_period(seconds)
     # Reports are rarer while a machine stands still, which may be most of the time.
     shortest = np.quantile([p for p in np.diff(seconds) if p > 0] or [step_seconds], 0.1)

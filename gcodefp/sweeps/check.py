@@ -27,7 +27,7 @@ DECADES = 2
 """How many a range spans that is seldom meant to be linear."""
 SAMPLES = 5
 MAX_LISTED = 8
-Path = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
 """Keys and list indices from the root of a document."""
 
 
@@ -231,7 +231,7 @@ def problems(document: Any, where: str, combined: Mapping[str, str] | None = Non
     return [*messages, *parameter_problems(parameters, where)]
 
 
-def entries(block: Any, path: Path = ("parameters",)) -> Iterator[tuple[Path, Any]]:
+def entries(block: Any, path: Keys = ("parameters",)) -> Iterator[tuple[Keys, Any]]:
     """Every parameter of a document with its keys, those of groups in place of the group."""
     if not isinstance(block, Mapping):
         return

@@ -6,8 +6,10 @@ key or value in the file, so comments, order and layout stay.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import yaml
@@ -23,14 +25,14 @@ from gcodefp.model.hyperparameters import (
     usual_goal,
 )
 from gcodefp.schema import field_at
-from gcodefp.sweeps.check import Path, entries
+from gcodefp.sweeps.check import Keys, entries
 from gcodefp.sweeps.parameters import Fixable, number_text
 from gcodefp.sweeps.program.command import is_external
 from gcodefp.sweeps.specification import CAP_NAMES, Sweep
 from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
 from gcodefp.yaml_input import LOADER, load_yaml
 
-MAX_FIXES, MAX_SHOWN = 1000, 20
+MAX_FIXES, MAX_SHOWN = 200, 20
 BOM = "\ufeff"
 
 
@@ -44,7 +46,7 @@ class Fix:
         is_needed: whether the sweep does not run without it.
     """
 
-    path: Path
+    path: Keys
     old: Any
     new: Any
     reason: str
@@ -119,7 +121,7 @@ def _schema_fix(detail: ErrorDetails) -> Iterator[Fix]:
                 yield Fix(path, value, error.new, error.reason)
 
 
-def _trainer_fixes(parameters: Mapping[Path, Any]) -> Iterator[Fix]:
+def _trainer_fixes(parameters: Mapping[Keys, Any]) -> Iterator[Fix]:
     """Names of hyperparameters, and the optimizers' spelling."""
     for path, entry in parameters.items():
         meant = None if path[-1] in HYPERPARAMETERS else hyperparameter_meant(str(path[-1]))
@@ -143,42 +145,38 @@ def apply_fixes(text: str, where: str) -> tuple[str, Any, list[Fix]]:
     # The parser counts no byte order mark.
     text, mark = text.removeprefix(BOM), BOM if text.startswith(BOM) else ""
     document, fixes = load_yaml(text, where), list[Fix]()
-    while more := _without_conflicts(proposed_fixes(document), document):
-        fixes += more
-        changes = "; ".join(fix.describe() for fix in fixes[:MAX_SHOWN])
+    while (fix := next(_without_conflicts(document), None)) is not None:
+        fixes.append(fix)
+        changes = "; ".join(fix.describe() for fix in fixes[-MAX_SHOWN:])
         if len(fixes) > MAX_FIXES:
             raise UserError(f"{where}: over {MAX_FIXES} fixes, such as {changes}; rewrite the file")
-        for fix in more:
-            block = _at(document, fix.path[:-1])
-            block[fix.new if fix.is_key else fix.path[-1]] = (
-                block.pop(fix.path[-1]) if fix.is_key else fix.new
-            )
+        block = _block(document, fix)
+        block[fix.new if fix.is_key else fix.path[-1]] = (
+            block.pop(fix.path[-1]) if fix.is_key else fix.new
+        )
         try:
-            text = _changed(text, more)
-            is_right = _canonical(load_yaml(text, where)) == _canonical(document)
+            text = _changed(text, fix)
+            changed = load_yaml(text, where)
         except (LookupError, UserError):
-            is_right = False
-        if not is_right:
+            changed = None
+        if _canonical(changed) != _canonical(document):
             raise UserError(f"{where}: an anchor serves several values; change manually: {changes}")
+        document = changed
     return mark + text, document, fixes
 
 
-def _at(document: Any, path: Path) -> Any:
-    for part in path:
-        document = document[part]
-    return document
+def _block(document: Any, fix: Fix) -> Any:
+    """The mapping or list that a fix changes."""
+    return reduce(getitem, fix.path[:-1], document)
 
 
-def _without_conflicts(fixes: Iterable[Fix], document: Any) -> list[Fix]:
-    """The fixes without keys that are there already; keys last, since they move paths."""
-    first: dict[Path, Fix] = {}
+def _without_conflicts(document: Any) -> Iterator[Fix]:
+    """The proposed fixes without keys that are there already."""
     parameters = document.get("parameters") if isinstance(document, Mapping) else None
     names = {path[-1] for path, _ in entries(parameters)}.intersection(HYPERPARAMETERS)
-    for fix in fixes:
-        if fix.is_key and (fix.new in _at(document, fix.path[:-1]) or fix.new in names):
-            continue
-        first.setdefault((fix.new,) if fix.is_key else fix.path, fix)
-    return sorted(first.values(), key=lambda fix: (fix.is_key, -len(fix.path)))
+    for fix in proposed_fixes(document):
+        if not (fix.is_key and (fix.new in _block(document, fix) or fix.new in names)):
+            yield fix
 
 
 def _canonical(value: Any) -> str:
@@ -188,26 +186,19 @@ def _canonical(value: Any) -> str:
     return str([*map(_canonical, value)]) if isinstance(value, list) else repr(value)
 
 
-def _changed(text: str, fixes: list[Fix]) -> str:
-    """The text with these fixes; all other characters stay.
+def _changed(text: str, fix: Fix) -> str:
+    """The text with this fix; all other characters stay.
 
     Raises LookupError: a key is not in the text at its path, but merged from an anchor.
     """
     root: Any = yaml.compose(text, Loader=LOADER)
-    edits: dict[tuple[int, int], str] = {}
-    for fix in fixes:
-        if isinstance(fix.new, dict):  # A key of the sweep itself: it becomes the first one.
-            at = root.value[0][0].start_mark.index
-            line_end = "\r\n" if "\r\n" in text else "\n"
-            new = f"{fix.path[0]}: {_flow(fix.new)}{', ' if root.flow_style else line_end}"
-            span = at, at
-        else:
-            span, new = _replacement(text, _node_at(root, fix), fix.new)
-        if edits.setdefault(span, new) != new:
-            raise LookupError(fix.path)
-    for (start, end), new in sorted(edits.items(), reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+    if isinstance(fix.new, dict):  # A key of the sweep itself: it becomes the first one.
+        start = end = root.value[0][0].start_mark.index
+        line_end = "\r\n" if "\r\n" in text else "\n"
+        new = f"{fix.path[0]}: {_flow(fix.new)}{', ' if root.flow_style else line_end}"
+    else:
+        (start, end), new = _replacement(text, _node_at(root, fix), fix.new)
+    return text[:start] + new + text[end:]
 
 
 def _flow(new: Mapping[str, Any]) -> str:

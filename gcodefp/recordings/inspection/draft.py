@@ -5,7 +5,7 @@ with CHECK.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -207,9 +207,14 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def flow(content: Mapping[str, Any]) -> str:
+    """A mapping as a line of YAML, in braces."""
+    return _dump(dict(content), default_flow_style=True).strip()
+
+
 def line_of(key: str, value: Any) -> str:
     """A key and its value as a line of YAML."""
-    return _dump({key: value}, default_flow_style=True).strip()[1:-1]
+    return flow({key: value})[1:-1]
 
 
 def _log_source(kind: Kind) -> dict[str, Any]:

@@ -6,16 +6,15 @@ Files are read as pre-processing reads them, but nothing is resampled, repaired 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.draft import line_of
+from gcodefp.recordings.inspection.draft import flow, line_of
 from gcodefp.recordings.inspection.guessing import guess_targets
 from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity, usual_step
 from gcodefp.recordings.laboratory.lab_files import LabRecording
@@ -165,19 +164,14 @@ def _columns(
         fix += line_of("ignore", first)
         own = sketch.clock
         if own and clock.format == "sample" != own.keys["format"] and own.column in facts.unmapped:
-            fix = f"clock: {_flow(own.keys)}, or {fix}"
+            fix = f"clock: {flow(own.keys)}, or {fix}"
         yield Finding(name, f"columns that are not read: {', '.join(first)}{more}", fix)
-
-
-def _flow(keys: Mapping[str, Any]) -> str:
-    text = yaml.safe_dump(dict(keys), default_flow_style=True, sort_keys=False, width=1000)
-    return str(text).strip()
 
 
 def _clock_fix(recording: LabRecording, name: str, **changes: object) -> str:
     """The source's clock in the layout with some keys changed."""
     clock = recording.layout.sources[name].clock.model_dump(exclude_defaults=True)
-    return f"clock: {_flow(clock | changes)}"
+    return f"clock: {flow(clock | changes)}"
 
 
 def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator[Finding]:
@@ -266,7 +260,7 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
     share = shares.get(program.numbering, 1.0)
     best = max(shares, key=lambda n: shares[n], default=program.numbering)
     if share < MIN_LINES_SHARE and shares[best] > share:
-        fix = f"program: {_flow({'files': program.files, 'numbering': best})}"
+        fix = f"program: {flow({'files': program.files, 'numbering': best})}"
         yield Finding(name, f"{share:.0%} of its lines are in {recording.program.name}", fix)
 
 

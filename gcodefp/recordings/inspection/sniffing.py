@@ -5,7 +5,6 @@ Guesses go into a report and into a layout that a person edits; nothing is read 
 
 import csv
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gcodefp.errors import UserError
 from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.laboratory.sources import UNREADABLE, opened
+from gcodefp.recordings.laboratory.layout import Source
+from gcodefp.recordings.laboratory.sources import UNREADABLE, opened, read_chunks
 
 HEAD_BYTES = 1 << 18
 HEAD_LINES = 1000
@@ -95,7 +96,7 @@ class Sketch(NamedTuple):
 def sketch_file(path: Path) -> Sketch:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
     if path.suffix.lower() == ".parquet":
-        return _sketch_parquet(path)
+        return _sketch_columns(path, "parquet", [])
     if path.suffix.lower() in HDF5_SUFFIXES:
         return _sketch_hdf5(path)
     lines, encoding = _lines(path)
@@ -108,19 +109,20 @@ def sketch_file(path: Path) -> Sketch:
     if suffix in PROGRAM_SUFFIXES or block_share(lines) > MIN_PROGRAM_SHARE:
         return Sketch(path, "program", lines)
     if lines and lines[0].lstrip().startswith("{"):
-        return _sketch_json_lines(path, lines)
+        return _sketch_columns(path, "json_lines", lines)
     return _sketch_table(path, lines, encoding)
 
 
-def _sketch_parquet(path: Path) -> Sketch:
-    from pyarrow import ArrowException, parquet
-
+def _sketch_columns(path: Path, name: str, lines: list[str]) -> Sketch:
+    """A file whose format names its columns, without those that hold lists or mappings."""
+    source = Source.model_construct(format=name)
     try:
-        with parquet.ParquetFile(path) as file:
-            table = next(file.iter_batches(HEAD_LINES)).to_pandas()
-    except (ArrowException, OSError, StopIteration):
-        return Sketch(path, "unknown", [])
-    return Sketch(path, "parquet", [], {"format": "parquet"}, table=table, clock=guess_clock(table))
+        table = next(read_chunks(path, source, lambda _: True, lambda _: False, HEAD_LINES))
+    except (UserError, StopIteration):
+        return Sketch(path, "unknown", lines)
+    is_nested = table.map(lambda value: isinstance(value, list | dict)).any()
+    table = table.loc[:, ~is_nested]
+    return Sketch(path, name, lines, {"format": name}, table=table, clock=guess_clock(table))
 
 
 def _sketch_hdf5(path: Path) -> Sketch:
@@ -151,18 +153,6 @@ def _vectors(group: Mapping[str, Any]) -> pd.DataFrame:
     length = Counter(map(len, vectors.values())).most_common(1)[0][0] if vectors else 0
     table = pd.DataFrame({n: v[:HEAD_LINES] for n, v in vectors.items() if len(v) == length})
     return table.map(lambda value: value.decode() if isinstance(value, bytes) else value)
-
-
-def _sketch_json_lines(path: Path, lines: list[str]) -> Sketch:
-    try:
-        table = pd.json_normalize([json.loads(line) for line in lines if line.strip()])
-    except (ValueError, NotImplementedError, AttributeError):
-        return Sketch(path, "unknown", lines)
-    table = table[
-        [c for c in table if not table[c].map(lambda v: isinstance(v, list | dict)).any()]
-    ]
-    keys = {"format": "json_lines"}
-    return Sketch(path, "json_lines", lines, keys, table=table, clock=guess_clock(table))
 
 
 def _lines(path: Path) -> tuple[list[str], str]:

@@ -16,7 +16,6 @@ from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.clock import (
     DAY_SECONDS,
-    coarse_clock_note,
     median_period,
     spread_coarse_clock,
 )
@@ -153,10 +152,8 @@ def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -
 def _rows_of(file: SourceFile) -> pd.DataFrame:
     """The rows of a source as those of the recording; `attrs` has notes on its clock."""
     table = file.whole()
-    seconds = table[columns.CLOCK].to_numpy()
-    table[columns.CLOCK] = spread = spread_coarse_clock(seconds)
-    if spread is not seconds:
-        table.attrs["notes"] = [f"{file.name}: {coarse_clock_note(seconds)}"]
+    table[columns.CLOCK], notes = spread_coarse_clock(table[columns.CLOCK].to_numpy())
+    table.attrs["notes"] = [f"{file.name}: {note}" for note in notes]
     return table
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -15,11 +15,14 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 from gcodefp.recordings.laboratory.layout import NAME_FIELDS, Layout, describe_layout, with_groups
-from gcodefp.recordings.laboratory.reader import find_recordings, recording_name
+from gcodefp.recordings.laboratory.reader import FIX
 
 logger = logging.getLogger("gcodefp.recordings")
 
+SIMULATION_MARK = ".simulated"
+"""A hidden file beside recordings that were simulated."""
 _COMPRESSED = r"(?:\.(?:gz|bz2|xz))?"
+_CSV = re.compile(rf"\.csv{_COMPRESSED}$", re.IGNORECASE)
 MAX_SHOWN = 5
 
 
@@ -46,16 +49,15 @@ class LabRecording:
 
 Recordable = Path | LabRecording
 """A file by itself, or the files of a layout."""
+AnyRecordable = TypeVar("AnyRecordable", Path, LabRecording)
 
 
 def name_of(recording: Recordable) -> str:
-    """The recording's name."""
-    return recording.name if isinstance(recording, LabRecording) else recording_name(recording)
-
-
-def session_of(recording: Recordable) -> str:
-    """Its session; empty without one."""
-    return recording.session if isinstance(recording, LabRecording) else ""
+    """The recording's name; of a file by itself without its ending and `_aligned`."""
+    if isinstance(recording, LabRecording):
+        return recording.name
+    name = _CSV.sub("", recording.name).removesuffix(".parquet")
+    return name.removesuffix("_aligned") or recording.name
 
 
 def paths_of(recordings: Sequence[Recordable]) -> list[Path]:
@@ -75,34 +77,70 @@ def list_recordings(
 ) -> Sequence[Recordable]:
     """The recordings of a folder by name, without those that are excluded.
 
+    Without a layout they are its CSV files, compressed or not; in a folder without any, Parquet
+    files that `canonical` wrote. Hidden files, such as macOS's `._x.csv`, are no recordings.
+
     Raises:
         UserError: the folder is missing or without recordings, two recordings have one name, an
             exclusion matches none, or the layout's table has what it must not have.
     """
-    if layout is None:
-        return find_recordings(folder, exclude)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; set recordings.folder to where the files are")
-    recordings = _match_files(folder, layout)
+    if layout is None:
+        reason = "no .csv or .csv.gz file in this folder; docs/files.md has the schema"
+        return _included(folder, _files_by_name(folder), exclude, reason)
+    patterns = ", ".join(source.files for source in layout.sources.values())
+    reason = f"no file matches sources.*.files of the layout: {patterns}"
+    all_recordings = _match_files(folder, layout)
+    recordings = _included(folder, all_recordings, exclude, reason)
+    if layout.table is not None:
+        recordings = _with_table(folder / layout.table, recordings)
+    if layout.program is not None:
+        depth = layout.program.files.count("/")
+        names = {_uncompressed(folder, path): path for path in _files_below(folder, depth)}
+        recordings = [_with_program(folder, names, recording) for recording in recordings]
+    _log_others(folder, [*all_recordings.values(), *recordings], layout)
+    return recordings
+
+
+def _included(
+    folder: Path, recordings: Mapping[str, AnyRecordable], exclude: Collection[str], reason: str
+) -> list[AnyRecordable]:
+    """The recordings without those that are excluded; `reason`: why there may be none."""
     if not recordings:
-        patterns = ", ".join(source.files for source in layout.sources.values())
-        raise UserError(f"{folder}: no file matches sources.*.files of the layout: {patterns}")
+        raise UserError(f"{folder}: {reason}")
     if unknown := sorted(set(exclude) - set(recordings)):
         raise UserError(
             f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
             f"{did_you_mean(unknown[0], recordings)}"
         )
-    included = {name: r for name, r in recordings.items() if name not in exclude}
+    included = [recording for name, recording in recordings.items() if name not in exclude]
     if not included:
         raise UserError(f"recordings.exclude: leaves none of the recordings of {folder}")
-    if layout.table is not None:
-        included = _with_table(folder / layout.table, included)
-    if layout.program is not None:
-        depth = layout.program.files.count("/")
-        names = {_uncompressed(folder, path): path for path in _files_below(folder, depth)}
-        included = {name: _with_program(folder, names, r) for name, r in included.items()}
-    _log_others(folder, [*recordings.values(), *included.values()], layout)
-    return list(included.values())
+    if broken := [path for path in paths_of(included) if not path.is_file()]:
+        raise UserError(f"{broken[0]}: is not a regular file; remove it, or {FIX}")
+    return included
+
+
+def _files_by_name(folder: Path) -> dict[str, Path]:
+    """Recordings of one file each, without a layout."""
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [path for path in visible if _CSV.search(path.name)]
+    paths = paths or [path for path in visible if path.suffix == ".parquet"]
+    recordings: dict[str, Path] = {}
+    for path in visible:
+        name = name_of(path)
+        if path not in paths:
+            if ".csv" in path.name.lower():
+                text = "excluded %s: its name ends in none of .csv .gz .bz2 .xz"
+                logger.warning(text, path.name)
+        elif not name.isprintable():
+            raise UserError(f"{folder}: {name!r} cannot be printed; rename this file")
+        elif name in recordings:
+            raise UserError(f"{folder}: two files for the recording {name!r}; keep one of them")
+        else:
+            recordings[name] = path
+    return recordings
 
 
 def _log_others(folder: Path, recordings: Sequence[LabRecording], layout: Layout) -> None:
@@ -119,7 +157,7 @@ def recordings_digest(
 ) -> str:
     """A digest that changes when a file of a recording, or the layout, is changed."""
     if layout is None:
-        stats = [(path.name, path.stat()) for path in find_recordings(folder)]
+        stats = [(path.name, path.stat()) for path in paths_of(list_recordings(folder))]
         return digest([(name, s.st_size, s.st_mtime_ns) for name, s in stats])[:12]
     paths = paths_of(list_recordings(folder, exclude, layout))
     if layout.table is not None:
@@ -206,7 +244,7 @@ def _named(recording: LabRecording, fields: Mapping[str, str]) -> LabRecording:
     return replace(recording, **(groups | dict(fields)))
 
 
-def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str, LabRecording]:
+def _with_table(path: Path, recordings: Sequence[LabRecording]) -> list[LabRecording]:
     """Recordings with what the layout's table says of them; each one needs a row.
 
     Other columns of the table are notes, unless their names are like those that mean something.
@@ -215,7 +253,7 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
         table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as the layout's table: {error}") from None
-    layout = next(iter(recordings.values())).layout
+    layout = recordings[0].layout
     offsets = {f"offset_seconds.{source}": source for source in layout.sources}
     allowed = ("recording", *NAME_FIELDS[1:], "offset_seconds", *offsets)
     for column in table.columns.difference(list(allowed)):
@@ -230,8 +268,9 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
             f"{path}: line {line + 2}: recording {names[line]!r} is empty or listed twice"
         )
     entries: dict[Any, dict[Any, Any]] = table.set_index("recording").to_dict("index")
-    result = {}
-    for name, recording in recordings.items():
+    result = []
+    for recording in recordings:
+        name = recording.name
         if name not in entries:
             raise UserError(f"{path}: recording {name!r} is not listed; add it, or exclude it")
         entry = entries[name]
@@ -239,11 +278,9 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
             key: _number(path, f"recording {name!r}: {key}", entry[key] or "0")
             for key in ("offset_seconds", *offsets)
         }
-        result[name] = replace(
-            recording,
-            offsets={s: seconds["offset_seconds"] + seconds[key] for key, s in offsets.items()},
-            **{key: entry[key] or getattr(recording, key) for key in NAME_FIELDS[1:]},
-        )
+        shifts = {s: seconds["offset_seconds"] + seconds[key] for key, s in offsets.items()}
+        fields = {key: entry[key] or getattr(recording, key) for key in NAME_FIELDS[1:]}
+        result.append(replace(recording, offsets=shifts, **fields))
     return result
 
 
@@ -283,23 +320,20 @@ def recordings_of(paths: Sequence[Path], layout: Layout | None) -> list[Recordab
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such recording")
-        recordings |= _recordings_at(path.absolute(), layout.model_copy(update={"program": None}))
+        own = _recordings_at(path.absolute(), layout.model_copy(update={"program": None}))
+        recordings |= {recording.name: recording for recording in own}
     return list(recordings.values())
 
 
-def _recordings_at(path: Path, layout: Layout) -> dict[str, LabRecording]:
+def _recordings_at(path: Path, layout: Layout) -> list[LabRecording]:
     """All recordings of a folder, or the one that a file belongs to."""
-    if path.is_dir():
-        folders = [path]
-    else:
-        depths = {source.files.count("/") for source in layout.sources.values()}
-        folders = [path.parents[depth] for depth in sorted(depths)]
-    for folder in folders:
-        recordings = {
-            name: recording
-            for name, recording in _match_files(folder, layout).items()
+    depths = sorted({source.files.count("/") for source in layout.sources.values()})
+    for folder in [path] if path.is_dir() else [path.parents[depth] for depth in depths]:
+        recordings = [
+            recording
+            for recording in _match_files(folder, layout).values()
             if path.is_dir() or path in recording.files.values()
-        }
+        ]
         if recordings and layout.table is not None:
             if (folder / layout.table).is_file():
                 return _with_table(folder / layout.table, recordings)

@@ -1,4 +1,4 @@
-"""Finds the files of a folder, and reads a CSV or Parquet file into a table of canonical columns.
+"""Reads a CSV or Parquet file into a table of canonical columns.
 
 Parquet files are what a layout has made of a laboratory's files: a row per row of the recording, a
 column per canonical column, whose unit is in the field's metadata; operation, session and machine
@@ -7,24 +7,24 @@ are in the attributes that pandas stores.
 
 import csv
 import io
-import logging
 import lzma
 import re
-import warnings
 import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.recordings import columns
 from gcodefp.recordings.laboratory.quantities import RUNNING
-from gcodefp.recordings.laboratory.sources import opened
-
-logger = logging.getLogger("gcodefp.recordings")
+from gcodefp.recordings.laboratory.sources import MISSING, opened
 
 FIX = "repair the file, or name it under recordings.exclude in the configuration"
 MAX_TEXT_BYTES = 64_000_000
@@ -34,65 +34,11 @@ MAX_ROWS = 200_000
 MAX_HEADER_CHARACTERS = 100_000
 MAX_LINES_BEFORE_HEADER, MIN_HEADER_NAMES = 20, 2
 SEPARATORS = (",", ";", "\t", "|")
-SIMULATION_MARK = ".simulated"
-"""A hidden file beside recordings that were simulated."""
-_CSV = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
+Texts = NDArray[np.object_]
 
 
 class RecordingRejected(Exception):
     """A rule excludes the recording; the message names the rule."""
-
-
-def recording_name(path: Path) -> str:
-    """The file's name without `.csv`, `.gz` (or `.bz2`, `.xz`), `.parquet` and `_aligned`."""
-    name = _CSV.sub("", path.name).removesuffix(".parquet")
-    return name.removesuffix("_aligned") or path.name
-
-
-def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
-    """All recordings of a folder, sorted, without those whose name is excluded.
-
-    They are CSV files, compressed or not; in a folder without any, Parquet files that `canonical`
-    wrote.
-
-    Hidden files, such as macOS's `._x.csv`, are not recordings.
-
-    Raises:
-        UserError: the folder is missing or without recordings, two files have one name, a name
-            cannot be printed, or an exclusion matches no file.
-    """
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; set recordings.folder to where the CSV files are"
-        )
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = [path for path in visible if _CSV.search(path.name)]
-    paths = paths or [path for path in visible if path.suffix == ".parquet"]
-    for path in visible:
-        if path not in paths and ".csv" in path.name.lower():
-            logger.warning("excluded %s: its name ends in none of .csv .gz .bz2 .xz", path.name)
-    names = [recording_name(path) for path in paths]
-    if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(
-            f"{folder}: two files for the recording {duplicates[0]!r}; keep one of them"
-        )
-    if unprintable := [name for name in names if not name.isprintable()]:
-        raise UserError(f"{folder}: {unprintable[0]!r} cannot be printed; rename this file")
-    if unknown := sorted(set(exclude) - set(names)):
-        raise UserError(
-            f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
-            f"{did_you_mean(unknown[0], names)}"
-        )
-    included = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
-    if not paths:
-        raise UserError(
-            f"{folder}: no .csv or .csv.gz file in this folder; docs/files.md has the schema"
-        )
-    if not included:
-        raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
-    if broken := [path for path in included if not path.is_file()]:
-        raise UserError(f"{broken[0]}: is not a regular file; remove it, or {FIX}")
-    return included
 
 
 def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
@@ -109,19 +55,14 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     """
     if path.suffix == ".parquet":
         return select_groups(read_canonical(path), groups)
-    label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
-
-    def is_needed(column: str) -> bool:
-        return column in label_columns or columns.channel_group(column) in groups
-
-    def is_optional(column: str) -> bool:
-        # Only a baseline uses it: it may be missing or invalid.
-        return not is_needed(column) and columns.channel_group(column) == "environment"
-
-    def is_read(column: str) -> bool:
-        return is_needed(column) or is_optional(column)
-
-    table = read_columns(path, is_read, FIX, is_optional)
+    labels = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
+    read = {*groups, "environment"}  # Only a baseline uses it: it may be missing or invalid.
+    table = read_columns(
+        path,
+        lambda column: column in labels or columns.channel_group(column) in read,
+        FIX,
+        lambda column: columns.channel_group(column) in read - set(groups),
+    )
     for column in columns.REQUIRED:
         if column not in table:
             raise UserError(f"{path}: column {column!r} is missing; {FIX}")
@@ -154,20 +95,17 @@ def read_columns(
     """
     try:
         separator, headers, body = _split_header(_read_text(path))
-        _check_fields(body, separator, headers)
+        rows = _rows(body, separator, headers)
+        fields = list(zip(*rows, strict=True)) or [()] * len(headers)
         names = _positions(headers, is_read)
-        table = _parse(body, separator, names, ".")
-        invalid = _first_invalid(table, is_optional)
+        texts = {name: np.array(fields[index], object) for index, name in names.items()}
+        table, invalid = _numbers(texts, is_optional)
         if invalid is not None:
-            with_commas = _parse(body, separator, names, ",")
-            doubt = _first_invalid(with_commas, is_optional, ",")
-            if doubt is not None or _may_be_thousands(table):
+            table, doubt = _numbers(texts, is_optional, decimal=",")
+            if doubt is not None or _may_be_thousands(texts):
                 raise ValueError(invalid)
-            table = with_commas
     except (OSError, EOFError, ValueError, csv.Error, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read as CSV: {error}; {fix}") from None
-    for column in _not_numbers(table):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
     return table
 
 
@@ -218,8 +156,11 @@ def _split_header(text: str) -> tuple[str, list[str], str]:
     return separator, names, text[end:]
 
 
-def _check_fields(body: str, separator: str, headers: list[str]) -> None:
-    """Raises ValueError if a row has more or fewer fields than the header, or is one column off."""
+def _rows(body: str, separator: str, headers: list[str]) -> list[list[str]]:
+    """The fields of each row that is not blank.
+
+    Raises ValueError: a row has more or fewer fields than the header, or is one column off.
+    """
     if body.count("\n") > MAX_ROWS:
         raise ValueError(f"it has over {MAX_ROWS:,} rows")
     lines = io.StringIO(body, newline="")
@@ -245,11 +186,7 @@ def _check_fields(body: str, separator: str, headers: list[str]) -> None:
             "its first column has no name and its last one is empty: are all fields one column "
             "off? Remove the separators at the ends of the rows, or the empty column"
         )
-
-
-def _not_numbers(table: pd.DataFrame) -> list[str]:
-    kinds = {str(column): dtype.kind for column, dtype in table.dtypes.items()}
-    return [c for c, kind in kinds.items() if kind not in "fiu" and c not in columns.TEXTS]
+    return rows
 
 
 def _positions(headers: list[str], is_read: Callable[[str], bool]) -> dict[int, str]:
@@ -271,53 +208,34 @@ def _positions(headers: list[str], is_read: Callable[[str], bool]) -> dict[int, 
     return names
 
 
-def _parse(body: str, separator: str, names: dict[int, str], decimal: str) -> pd.DataFrame:
-    with warnings.catch_warnings():
-        # A column of numbers and texts; _first_invalid finds the texts.
-        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-        try:
-            table = pd.read_csv(
-                io.StringIO(body),
-                sep=separator,
-                header=None,
-                usecols=list(names),
-                dtype={index: str for index, name in names.items() if name in columns.TEXTS},
-                decimal=decimal,
-                skipinitialspace=True,
-            )
-        except pd.errors.EmptyDataError:
-            table = pd.DataFrame(columns=list(names), dtype=float)
-    return table.rename(columns=names)
+def _numbers(
+    texts: Mapping[str, Texts], is_optional: Callable[[str], bool], decimal: str = "."
+) -> tuple[pd.DataFrame, str | None]:
+    """The table, and where its first text is that is not a number, if there is one."""
+    table, invalid = dict[str, Any](), None
+    for column, samples in texts.items():
+        if column in columns.TEXTS:
+            cells = pd.Series(samples)
+            table[column] = cells.mask(cells.isin(MISSING)).astype("str")
+            continue
+        written = samples
+        if decimal == ",":
+            written = np.array(["" if "." in s else s.replace(",", ".") for s in samples], object)
+        table[column] = pd.to_numeric(written, errors="coerce")
+        missing = np.isnan(table[column])
+        if invalid is None and missing.any() and not is_optional(column):
+            rows = np.flatnonzero(missing & ~np.isin(samples, MISSING))
+            if len(rows):
+                text = samples[rows[0]]
+                invalid = f"column {column!r}, data row {rows[0] + 1}: {text!r} is not a number"
+    return pd.DataFrame(table), invalid
 
 
-def _may_be_thousands(table: pd.DataFrame) -> bool:
+def _may_be_thousands(texts: Mapping[str, Texts]) -> bool:
     """Whether all numbers with a comma are such as `1,185`, which may be 1185 or 1.185."""
-    texts = pd.concat([table[c] for c in _not_numbers(table)]).dropna().astype(str)
-    with_comma = texts[texts.str.contains(",")]
-    return bool(with_comma.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}").all())
-
-
-def _first_invalid(
-    table: pd.DataFrame, is_optional: Callable[[str], bool], decimal: str = "."
-) -> str | None:
-    """Where the first text is that is not a number, if there is one."""
-    for column in _not_numbers(table):
-        if not is_optional(column):
-            samples = table[column].astype(object)
-            numbers = pd.to_numeric(
-                samples.map(lambda sample: "" if isinstance(sample, bool) else sample),
-                errors="coerce",
-            )
-            invalid = (numbers.isna() & samples.notna()).to_numpy()
-            if decimal == ",":
-                invalid = invalid | samples.map(lambda s: isinstance(s, str) and "." in s).to_numpy(
-                    bool
-                )
-            if invalid.any():
-                row = int(invalid.argmax())
-                text = str(samples.iloc[row])
-                return f"column {column!r}, data row {row + 1}: {text!r} is not a number"
-    return None
+    pattern = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+    samples = chain.from_iterable(texts[name] for name in texts if name not in columns.TEXTS)
+    return all(pattern.fullmatch(sample) for sample in samples if "," in sample)
 
 
 FORMAT = b"gcodefp-recording-1"

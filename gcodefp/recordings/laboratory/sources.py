@@ -8,10 +8,12 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
@@ -31,7 +33,9 @@ ROW_BYTES = 64
 """Of a CSV file, about."""
 MAX_LINE_CHARACTERS = 1_000_000
 WHITESPACE = "whitespace"
-MISSING = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
+MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
+           "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
+"""Texts of a cell without a sample."""
 
 UNREADABLE = (OSError, ValueError, EOFError, LookupError, csv.Error, zlib.error, lzma.LZMAError)
 
@@ -57,7 +61,7 @@ def read_chunks(
     """
     try:
         count = 0
-        for chunk in _READERS[source.format](path, source, is_read, texts, chunk_rows):
+        for chunk in _READERS[source.format](path, source, cache(is_read), texts, chunk_rows):
             chunk.index = pd.RangeIndex(count, count + len(chunk))
             count += len(chunk)
             yield chunk
@@ -120,7 +124,7 @@ def _read_csv(
             arrow_csv.ConvertOptions(
                 column_types={n: "string" if texts(n) else "float64" for n in used},
                 include_columns=used,
-                null_values=MISSING,
+                null_values=list(MISSING),
                 decimal_point=source.decimal,
             ),
         )
@@ -148,35 +152,16 @@ def _opened_csv(path: Path, source: Source) -> Iterator[tuple[str, str, Any]]:
             lines = ("\t".join(line.split()) for line in lines)
         header_line = next(lines, "") if source.header is None else ""
         separator = "\t" if source.separator == WHITESPACE else source.separator
-        yield header_line, separator, _Bytes(lines)
+        with TemporaryFile() as stream:
+            stream.writelines(f"{line}\n".encode() for line in lines)
+            stream.seek(0)
+            yield header_line, separator, stream
 
 
 def _unquoted(line: str) -> str:
     line = line.strip()
     is_quoted = len(line) > 1 and line[0] == line[-1] == '"'
     return line[1:-1].replace('""', '"') if is_quoted else line
-
-
-class _Bytes(io.RawIOBase):
-    """Lines as a stream of UTF-8."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines, self._rest = lines, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        pieces, length = [self._rest], len(self._rest)
-        for line in self._lines if length < size or size < 0 else ():
-            pieces.append(line.encode() + b"\n")
-            length += len(pieces[-1])
-            if 0 <= size <= length:
-                break
-        content = b"".join(pieces)
-        end = length if size < 0 else size
-        self._rest = content[end:]
-        return content[:end]
 
 
 def _read_lines(
@@ -186,22 +171,19 @@ def _read_lines(
     names = [name for name in pattern.groupindex if is_read(name)]
     with _opened_lines(path, source) as lines:
         matches = (match for line in lines if (match := pattern.search(line)))
-        yield from _tables(([m[name] for name in names] for m in matches), names, chunk_rows)
+        while rows := [[m[name] for name in names] for m in islice(matches, chunk_rows)]:
+            yield pd.DataFrame(rows, columns=names, dtype=object)
 
 
 def _read_json_lines(
     path: Path, source: Source, is_read: IsRead, texts: Callable[[str], bool], chunk_rows: int
 ) -> Iterator[pd.DataFrame]:
-    asked: dict[str, bool] = {}
     with _opened_lines(path, source) as lines:
         while batch := [json.loads(line) for line in islice(lines, chunk_rows)]:
             if not all(isinstance(row, dict) for row in batch):
                 raise ValueError("a line is no object in braces")
             table = pd.json_normalize(batch)
-            for name in table.columns:
-                if name not in asked:
-                    asked[name] = is_read(name)
-            yield table[[name for name in table.columns if asked[name]]]
+            yield table[[name for name in table.columns if is_read(name)]]
 
 
 def _read_parquet(
@@ -244,13 +226,6 @@ def _read_hdf5(
             arrays = cut(start, start + chunk_rows)
             table = pd.DataFrame(dict(zip(names, map(np.asarray, arrays), strict=True)))
             yield table.map(lambda v: v.decode() if isinstance(v, bytes) else v)
-
-
-def _tables(
-    rows: Iterator[Sequence[Any]], names: Sequence[str], chunk_rows: int
-) -> Iterator[pd.DataFrame]:
-    while batch := list(islice(rows, chunk_rows)):
-        yield pd.DataFrame(batch, columns=list(names), dtype=object)
 
 
 _READERS = {

@@ -12,25 +12,18 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gcodefp.cluster.job import Deadline, open_deadline
+from gcodefp.cluster.job import open_deadline
 from gcodefp.command_line import RUNS, created_sweep, log_handlers
 from gcodefp.errors import UserError
 from gcodefp.sweeps.local_engine import LeasedRun, train_runs
 from gcodefp.sweeps.program.command import check_unchanged
-from gcodefp.sweeps.program.process import environment
-from gcodefp.sweeps.program.run import (
-    OUT_OF_MEMORY,
-    TAIL_LETTERS,
-    Follower,
-    failure,
-    killed_too_often,
-    run_program,
-)
-from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
-from gcodefp.sweeps.system_metrics import system_metrics
+from gcodefp.sweeps.program.process import OUT_OF_MEMORY, TAIL_LETTERS, Attempt
+from gcodefp.sweeps.program.run import run_attempt, run_program
+from gcodefp.sweeps.sweep_file import read_sweep
 
 MARGIN_SECONDS = 120
 AT_WORK = threading.Lock()
@@ -42,20 +35,16 @@ class RunStopped(KeyboardInterrupt):
 
 
 class FunctionAttempt:
-    """A function at work in a thread.
-
-    Attributes:
-        error: with which it has ended.
-    """
+    """A function at work in a thread of this process."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
-        self.error: BaseException | None = None
+        self.pid = os.getpid()
+        self._error: BaseException | None = None
         self._function = function
         self._thread = threading.Thread(target=self._call, name="run of a sweep", daemon=True)
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, at the latest after so long."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -68,16 +57,23 @@ class FunctionAttempt:
     def kill(self) -> None:
         """A thread cannot be killed; its end is waited for."""
 
+    def problem(self) -> tuple[str, str] | None:
+        if self._error is None:
+            return None
+        text = "".join(traceback.format_exception(self._error))
+        kind = "out_of_memory" if OUT_OF_MEMORY.search(text) else "error"
+        return kind, text.strip()[-TAIL_LETTERS:]
+
     def _call(self) -> None:
         try:
             self._function()
             _finish(0)
         except SystemExit as error:
-            self.error = error if error.code else None
+            self._error = error if error.code else None
             _finish(1 if error.code else 0)
         except BaseException as error:
             frames = error.__traceback__.tb_next if error.__traceback__ else None
-            self.error = error.with_traceback(frames)  # From the function on.
+            self._error = error.with_traceback(frames)  # From the function on.
             with suppress(BaseException):
                 _finish(1)
 
@@ -111,31 +107,17 @@ def _replace_environment(variables: Mapping[str, str]) -> None:
         del os.environ[name]
 
 
-def run_function(
-    run: LeasedRun, sweep: SweepFile, deadline: Deadline, function: Callable[[], Any]
-) -> dict[str, Any]:
-    """Calls the function with a run's hyperparameters in `wandb.config`; content of run.json.
-
-    Raises LeaseLost, OutOfTime, OSError: not the function's fault; the run stays unfinished.
-    """
-    if (content := killed_too_often(run)) is not None:
-        return content
-    follower = Follower(run, sweep, deadline)
-    variables = environment(run, sweep, {})
-    with _environment(variables), system_metrics(run.lease.files, os.getpid()):
+@contextmanager
+def _at_work(function: Callable[[], Any], variables: Mapping[str, str]) -> Iterator[Attempt]:
+    """The function at work with a run's environment; its end is waited for."""
+    with _environment(variables):
         attempt = FunctionAttempt(function)
         try:
-            follower.follow(attempt)
+            yield attempt
         finally:
             if not attempt.wait(0):
                 attempt.terminate()
                 attempt.wait(threading.TIMEOUT_MAX)
-    if attempt.error is None or follower.is_stopped:
-        return follower.outcome("the function returned")
-    follower.table.write()
-    text = "".join(traceback.format_exception(attempt.error))
-    kind = "out_of_memory" if OUT_OF_MEMORY.search(text) else "error"
-    return failure(kind, text.strip()[-TAIL_LETTERS:], run)
 
 
 def agent(
@@ -177,7 +159,8 @@ def agent(
     def train(run: LeasedRun) -> dict[str, Any]:
         if function is None:
             return run_program(run, sweep, deadline, {})
-        return run_function(run, sweep, deadline, function)
+        start = partial(_at_work, function)
+        return run_attempt(run, sweep, deadline, {}, start, "the function returned")
 
     with _alone(), _logged():
         train_runs(train, sweep, path.parent, deadline, [], count=count)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -18,6 +19,7 @@ from gcodefp.sweeps.lease import PROGRAM_FOLDER
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.program.command import ENVVAR_MACRO, WHOLE_MACRO, Program
 from gcodefp.sweeps.program.metrics import json_lines_files
+from gcodefp.sweeps.program.watchdog import NOT_STARTED
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.wandb_log import INHERITED, OFFLINE
 
@@ -91,8 +93,22 @@ def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> d
     }
 
 
+TAIL_LINES, TAIL_BYTES, TAIL_LETTERS = 20, 20_000, 2000
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|Cannot allocate memory|MemoryError|OutOfMemory|"
+    r"RESOURCE_EXHAUSTED|CUBLAS_STATUS_ALLOC_FAILED"
+)
+"""What torch, TensorFlow, JAX, Python and C say."""
+
+
 class Attempt(Protocol):
-    """A program at work."""
+    """A program at work.
+
+    Attributes:
+        pid: of the process that works on it; 0 if it was not started.
+    """
+
+    pid: int
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, at the latest after so long."""
@@ -103,17 +119,17 @@ class Attempt(Protocol):
     def kill(self) -> None:
         """Ends it now."""
 
+    def problem(self) -> tuple[str, str] | None:
+        """The class and the reason of its failure, once it has ended; None if it ended well."""
+
 
 class Script:
-    """A command at work, in a process group of its own that ends with this process.
-
-    Attributes:
-        pid: the command's own; 0 if it was not started.
-    """
+    """A command at work, in a process group of its own that ends with this process."""
 
     def __init__(self, command: Sequence[str], variables: Mapping[str, str], output: Path) -> None:
         watchdog = Path(__file__).with_name("watchdog.py")
-        self.returncode: int | None = None
+        self._output, self._memory_kills = output, _memory_kills()
+        self._returncode: int | None = None
         with output.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(watchdog), *command],
@@ -125,23 +141,27 @@ class Script:
         self.pid = int(self._answers.readline() or 0)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, at the latest after so long."""
-        if self.returncode is None and select.select([self._answers], [], [], seconds)[0]:
+        if self._returncode is None and select.select([self._answers], [], [], seconds)[0]:
             # Without an answer the watchdog was killed.
-            self.returncode = int(self._answers.readline() or -signal.SIGKILL)
-        return self.returncode is not None
+            self._returncode = int(self._answers.readline() or -signal.SIGKILL)
+        return self._returncode is not None
 
     def terminate(self) -> None:
-        """Sends SIGTERM to the group."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends all processes of the group."""
         self._signal(signal.SIGKILL)
+
+    def problem(self) -> tuple[str, str] | None:
+        code = self._returncode or 0
+        if code == 0:
+            return None
+        is_memory_full = code == -signal.SIGKILL and _memory_kills() > self._memory_kills
+        return _describe_exit(code, _tail(self._output), is_memory_full)
 
     def close(self) -> None:
         """Ends what is left of it."""
-        if self.returncode is None or self.returncode == -signal.SIGKILL:
+        if self._returncode is None or self._returncode == -signal.SIGKILL:
             self.kill()
         for stream in (self._process.stdin, self._answers):
             if stream is not None:
@@ -152,3 +172,35 @@ class Script:
         if self.pid:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
+
+
+def _describe_exit(code: int, tail: str, is_memory_full: bool) -> tuple[str, str]:
+    """The class and the reason of a failure with an exit code, or by a signal."""
+    kind, reason = "error", f"exit code {code}"
+    if code < 0:
+        is_named = -code in {number.value for number in signal.Signals}
+        kind, reason = "killed", f"killed by {signal.Signals(-code).name if is_named else -code}"
+        reason += ", as the host was out of memory" if is_memory_full else ""
+    elif code == NOT_STARTED:
+        reason = "could not be started"
+    if is_memory_full or OUT_OF_MEMORY.search(tail):
+        kind = "out_of_memory"
+    return kind, reason + (f"; its output ends: {tail}" if tail else "; it has no output")
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a program's output."""
+    with path.open("rb") as handle:
+        handle.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        lines = handle.read().decode("utf-8", errors="replace").splitlines()
+    kept = [line.rstrip() for line in lines if line.strip() and not line.startswith("wandb:")]
+    return "\n".join(kept[-TAIL_LINES:])[-TAIL_LETTERS:]
+
+
+def _memory_kills() -> int:
+    """Processes that the kernel has killed for lack of memory since the boot; 0 if not Linux."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

@@ -1,11 +1,9 @@
 """Runs a sweep's own program for one run of the local engine, as `wandb agent` does, offline."""
 
 import logging
-import re
-import signal
 import time
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from gcodefp.sweeps.parameters import dotted, flatten
 from gcodefp.sweeps.program.metrics import OWN_EPOCH, MetricsTable, Rows, Sources
 from gcodefp.sweeps.program.process import Attempt, Script, command_line, environment
 from gcodefp.sweeps.program.transaction_log import STEP
-from gcodefp.sweeps.program.watchdog import NOT_STARTED
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_metrics
 
@@ -29,12 +26,6 @@ POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 30.0
 """From SIGTERM to SIGKILL, as W&B's agent waits."""
 PROGRESS_SECONDS = 10.0
-TAIL_LINES, TAIL_BYTES, TAIL_LETTERS = 20, 20_000, 2000
-OUT_OF_MEMORY = re.compile(
-    r"out of memory|can't allocate memory|Cannot allocate memory|MemoryError|OutOfMemory|"
-    r"RESOURCE_EXHAUSTED|CUBLAS_STATUS_ALLOC_FAILED"
-)
-"""What torch, TensorFlow, JAX, Python and C say."""
 
 
 class Follower:
@@ -199,59 +190,37 @@ def run_program(
     """
     program, files = sweep.program, run.lease.files
     assert program is not None, "a sweep of another program"
-    if (content := killed_too_often(run)) is not None:
-        return content
+
+    def start(variables: Mapping[str, str]) -> AbstractContextManager[Script]:
+        command = command_line(program, run.hyperparameters, files / "config.json")
+        return closing(Script(command, variables, files / OUTPUT))
+
+    return run_attempt(run, sweep, deadline, data, start, "the program ended")
+
+
+def run_attempt(
+    run: LeasedRun,
+    sweep: SweepFile,
+    deadline: Deadline,
+    data: Mapping[str, Path],
+    start: Callable[[Mapping[str, str]], AbstractContextManager[Attempt]],
+    reason: str,
+) -> dict[str, Any]:
+    """Follows one attempt at a run; as `run_program`.
+
+    Args:
+        start: begins the attempt with the run's environment, and ends what is left of it.
+        reason: of the end of an attempt that ended well.
+    """
+    if (kills := run.lease.kills) >= KILLS_IN_A_ROW:  # It seems to kill its agents.
+        text = f"its agent was killed {kills} times since the last row of its metrics"
+        return failure("killed", text, run)
     variables = environment(run, sweep, data)
-    command = command_line(program, run.hyperparameters, files / "config.json")
-    follower, kills = Follower(run, sweep, deadline), _memory_kills()
-    with (
-        closing(Script(command, variables, files / OUTPUT)) as script,
-        system_metrics(files, script.pid),
-    ):
-        follower.follow(script)
-    code = script.returncode or 0
-    if code == 0 or follower.is_stopped:
-        return follower.outcome("the program ended")
+    follower = Follower(run, sweep, deadline)
+    with start(variables) as attempt, system_metrics(run.lease.files, attempt.pid):
+        follower.follow(attempt)
+    problem = None if follower.is_stopped else attempt.problem()
+    if problem is None:
+        return follower.outcome(reason)
     follower.table.write()
-    is_memory_full = code == -signal.SIGKILL and _memory_kills() > kills
-    return failure(*_describe_exit(code, _tail(files / OUTPUT), is_memory_full), run)
-
-
-def killed_too_often(run: LeasedRun) -> dict[str, Any] | None:
-    """The failure of a run that seems to kill its agents; None if it does not."""
-    if (kills := run.lease.kills) < KILLS_IN_A_ROW:
-        return None
-    text = f"its agent was killed {kills} times since the last row of its metrics"
-    return failure("killed", text, run)
-
-
-def _describe_exit(code: int, tail: str, is_memory_full: bool) -> tuple[str, str]:
-    """The class and the reason of a failure with an exit code, or by a signal."""
-    kind, reason = "error", f"exit code {code}"
-    if code < 0:
-        is_named = -code in {number.value for number in signal.Signals}
-        kind, reason = "killed", f"killed by {signal.Signals(-code).name if is_named else -code}"
-        reason += ", as the host was out of memory" if is_memory_full else ""
-    elif code == NOT_STARTED:
-        reason = "could not be started"
-    if is_memory_full or OUT_OF_MEMORY.search(tail):
-        kind = "out_of_memory"
-    return kind, reason + (f"; its output ends: {tail}" if tail else "; it has no output")
-
-
-def _tail(path: Path) -> str:
-    """The last lines of a program's output."""
-    with path.open("rb") as handle:
-        handle.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        lines = handle.read().decode("utf-8", errors="replace").splitlines()
-    kept = [line.rstrip() for line in lines if line.strip() and not line.startswith("wandb:")]
-    return "\n".join(kept[-TAIL_LINES:])[-TAIL_LETTERS:]
-
-
-def _memory_kills() -> int:
-    """Processes that the kernel has killed for lack of memory since the boot; 0 if not Linux."""
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    return failure(*problem, run)

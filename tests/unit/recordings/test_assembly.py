@@ -43,6 +43,12 @@ def first(folder: Path, **changes: Any) -> LabRecording:
     return recording
 
 
+def with_source(name: str, **changes: Any) -> dict[str, Any]:
+    sources = content()["sources"]
+    sources[name] |= changes
+    return {"sources": sources}
+
+
 def test_a_recording_across_midnight_from_two_clocks(folder: Path) -> None:
     table = read_recording(first(folder))
     np.testing.assert_allclose(np.diff(table["t_console"]), 1 / ROW_HZ, atol=1e-6)
@@ -131,9 +137,8 @@ def test_a_missing_file_excludes_the_recording_unless_it_is_optional(folder: Pat
     (folder / "pocket_001_accel.csv").unlink()
     with pytest.raises(RecordingRejected, match="no file of the source 'toolhead'"):
         read_recording(first(folder))
-    sources = content()["sources"]
-    sources["toolhead"]["optional"] = True
-    assert "toolhead.Ax_rms" not in read_recording(first(folder, sources=sources))
+    optional = with_source("toolhead", optional=True)
+    assert "toolhead.Ax_rms" not in read_recording(first(folder, **optional))
 
 
 def test_sensors_need_no_controller(folder: Path) -> None:
@@ -203,24 +208,18 @@ def test_a_slow_sensor_is_frozen_after_ten_of_its_own_samples(tmp_path: Path, me
         assert recording.signals.isna().to_numpy()[~before].all()
 
 
-def with_columns(source: str, columns: dict[str, Any]) -> dict[str, Any]:
-    sources = content()["sources"]
-    sources[source]["columns"] = columns
-    return {"sources": sources}
-
-
-def with_clock(source: str, clock: dict[str, Any]) -> dict[str, Any]:
-    sources = content()["sources"]
-    sources[source]["clock"] = clock
-    return {"sources": sources}
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (with_columns("controller", {"line": "line"}), "has no column 'line'; known are: n, x_in"),
-        (with_columns("controller", {"n": "block"}), "maps block but not line"),
-        (with_clock("toolhead", {"format": "sample", "rate_hz": 100}), "say when it started"),
+        (
+            with_source("controller", columns={"line": "line"}),
+            "has no column 'line'; known are: n, x_in",
+        ),
+        (with_source("controller", columns={"n": "block"}), "maps block but not line"),
+        (
+            with_source("toolhead", clock={"format": "sample", "rate_hz": 100}),
+            "say when it started",
+        ),
     ],
 )
 def test_a_layout_that_does_not_fit_the_files(
@@ -231,12 +230,11 @@ def test_a_layout_that_does_not_fit_the_files(
 
 
 def test_clocks_without_a_common_time(folder: Path) -> None:
-    in_paris = with_clock(
-        "controller", {"format": "time_of_day", "column": "time", "offset_seconds": 7200}
-    )
+    clock = {"format": "time_of_day", "column": "time", "offset_seconds": 7200}
+    in_paris = with_source("controller", clock=clock)
     with pytest.raises(RecordingRejected, match="are unit, time zone and offset of the clocks"):
         read_recording(first(folder, **in_paris))
-    both = with_columns("controller", {"n": "line", "x_in": "X.Current [A]"})
+    both = with_source("controller", columns={"n": "line", "x_in": "X.Current [A]"})
     moved = replace(first(folder, rows={"rate_hz": 4}, **both), offsets={"toolhead": 3600.0})
     with pytest.raises(UserError, match="no time at which all sources have samples"):
         read_sensors(moved, 0.25)
@@ -270,7 +268,7 @@ def test_times_of_day_in_two_time_zones_and_dates_in_no_calendar(folder: Path) -
             read_recording(first(folder))
     day = {"format": "time_of_day", "column": "t", "timezone": "Europe/Paris"}
     with pytest.raises(UserError, match="controller are in UTC, those of toolhead in Europe/Paris"):
-        read_recording(first(folder, **with_clock("toolhead", day)))
+        read_recording(first(folder, **with_source("toolhead", clock=day)))
 
 
 def test_other_parquet_files_are_no_recordings(tmp_path: Path) -> None:

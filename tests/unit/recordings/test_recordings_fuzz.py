@@ -13,7 +13,7 @@ from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.programs.table import align_recording, fit_programs
 from gcodefp.recordings import samples
-from gcodefp.recordings.laboratory.reader import find_recordings
+from gcodefp.recordings.laboratory.lab_files import list_recordings
 from gcodefp.recordings.loading import load_recordings, read_unlabelled
 
 GROUPS = ("imu", "mag", "mic", "motor", "environment", "controller")
@@ -66,7 +66,7 @@ class Reader:
 
     def labelled(self, content: bytes) -> None:
         self.path.write_bytes(content)
-        recordings, _ = load_recordings(find_recordings(self.path.parent), GROUPS, 4)
+        recordings, _ = load_recordings(list_recordings(self.path.parent), GROUPS, 4)
         recording = recordings["pocket_001"]
         vocabulary = build_vocabulary(recording.blocks.tolist(), ["pocket"])
         assert vocabulary.decode(vocabulary.encode(recording.blocks.tolist())) == (

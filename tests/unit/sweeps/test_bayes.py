@@ -45,6 +45,13 @@ def at(losses: Sequence[float | None], **latents: Sequence[float]) -> list[Obser
     return [Observation({}, row, loss) for row, loss in zip(rows, losses, strict=True)]
 
 
+@pytest.fixture(params=[150, 0], ids=["Gaussian process", "tree"])
+def model_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Up to how many runs the Gaussian process is the model."""
+    monkeypatch.setattr(bayes, "GAUSSIAN_PROCESS_RUNS", request.param)
+    return int(request.param)
+
+
 def bowl(x: float, y: float) -> float:
     return (x - 0.3) ** 2 + (y - 0.8) ** 2
 
@@ -73,11 +80,9 @@ def test_model_is_used_from_the_third_result_on() -> None:
     assert suggestion([0.1, 0.2, 0.3]) != suggestion([0.3, 0.2, 0.1])
 
 
-@pytest.mark.parametrize("gaussian_process_runs", [150, 0])
-def test_minimum_of_a_bowl(monkeypatch: pytest.MonkeyPatch, gaussian_process_runs: int) -> None:
-    monkeypatch.setattr(bayes, "GAUSSIAN_PROCESS_RUNS", gaussian_process_runs)
+def test_minimum_of_a_bowl(model_runs: int) -> None:
     losses = [run.loss or 0 for run in runs(PLANE, 0, 24, bowl)]
-    assert min(losses) < (0.002 if gaussian_process_runs else 0.02)
+    assert min(losses) < (0.002 if model_runs else 0.02)
     assert np.median(losses[-8:]) < np.median(losses[:8]) / 2
 
 
@@ -87,12 +92,9 @@ def test_suggestion_repeats_at_every_stage(count: int) -> None:
     assert suggest(MIXED, 7, earlier) == suggest(MIXED, 7, earlier)
 
 
-@pytest.mark.parametrize("gaussian_process_runs", [150, 0])
-def test_unordered_choices_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch, gaussian_process_runs: int
-) -> None:
+@pytest.mark.usefixtures("model_runs")
+def test_unordered_choices_are_told_apart() -> None:
     # Only c is good, and its neighbours in the list are the worst.
-    monkeypatch.setattr(bayes, "GAUSSIAN_PROCESS_RUNS", gaussian_process_runs)
     cost = {"a": 0.7, "b": 1.0, "c": 0.0, "d": 1.0}
 
     def loss(**latent: float) -> float:
@@ -151,14 +153,11 @@ def test_equal_losses_and_long_lists(choices: Any) -> None:
     assert len({run.latent["big"] for run in made}) == 10
 
 
-@pytest.mark.parametrize("gaussian_process_runs", [150, 0])
+@pytest.mark.usefixtures("model_runs")
 @pytest.mark.parametrize(
     "huge", [[1e308], [-1e308], [1e308, -1e308], [1e308] * 9, [1e308, math.inf], [5e-324, -1e308]]
 )
-def test_huge_losses_do_not_end_the_search(
-    monkeypatch: pytest.MonkeyPatch, gaussian_process_runs: int, huge: list[float]
-) -> None:
-    monkeypatch.setattr(bayes, "GAUSSIAN_PROCESS_RUNS", gaussian_process_runs)
+def test_huge_losses_do_not_end_the_search(huge: list[float]) -> None:
     x, y = np.random.default_rng(1).random((14, 2)).T.tolist()
     losses = [*huge, *(bowl(*point) for point in zip(x, y, strict=True))][:14]
     latent = suggest(PLANE, 0, at(losses, x=x, y=y))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sweep_documents import specification
@@ -29,43 +28,25 @@ ALL = range(len(RUNS))
 BAYES = specification(method="bayes")
 
 
-def losses(folder: Path, numbers: Sequence[int], visible: Sequence[int], **metric: Any) -> Any:
-    for number, (state, values) in enumerate(RUNS):
-        write_run(folder, number, state, values)
-    metric = {"name": METRIC, "goal": "maximize", **metric}
-    results = SweepResults(specification(method="bayes", metric=metric), folder)
-    return [results.observation(number, visible).loss for number in numbers]
-
-
-@pytest.mark.parametrize(
-    ("numbers", "metric", "expected"),
-    [
-        # Run 1 failed with values of its own; run 2 has none and is as bad as the worst.
-        ((1, 2), {"impute": "worst"}, [-0.1, -0.1]),
-        ((1, 2), {"impute": "best"}, [-0.3, -0.1]),
-        ((1, 2), {"impute": "latest"}, [-0.2, -0.1]),
-        ((1, 2), {"goal": "minimize"}, [0.6, 0.6]),
-        ((1, 3), {"goal": "minimize", "impute": "best"}, [0.1, None]),
-        # Runs 3 and 4 are open.
-        ((3, 4), {}, [None, None]),
-        ((3, 4), {"impute_while_running": "false"}, [None, None]),
-        ((3, 4), {"impute_while_running": "worst"}, [-0.1, -0.1]),
-        ((3, 4), {"impute_while_running": "best", "impute": "worst"}, [-0.45, -0.1]),
-        ((3, 4), {"impute_while_running": "latest", "impute": "best"}, [-0.4, -0.1]),
-        # Runs with a value count with their best one.
-        ((0, 5), {"impute": "latest", "impute_while_running": "worst"}, [-0.6, -0.35]),
-        ((0,), {"goal": "minimize"}, [0.6]),
-    ],
-)
-def test_losses_of_failed_and_open_runs_are_imputed(
-    tmp_path: Path, numbers: Sequence[int], metric: dict[str, str], expected: list[float | None]
-) -> None:
-    assert losses(tmp_path, numbers, ALL, **metric) == expected
-
-
 @pytest.mark.parametrize(
     ("numbers", "visible", "metric", "expected"),
     [
+        # Run 1 failed with values of its own; run 2 has none and is as bad as the worst.
+        ((1, 2), ALL, {"impute": "worst"}, [-0.1, -0.1]),
+        ((1, 2), ALL, {"impute": "best"}, [-0.3, -0.1]),
+        ((1, 2), ALL, {"impute": "latest"}, [-0.2, -0.1]),
+        ((1, 2), ALL, {"goal": "minimize"}, [0.6, 0.6]),
+        ((1, 3), ALL, {"goal": "minimize", "impute": "best"}, [0.1, None]),
+        # Runs 3 and 4 are open.
+        ((3, 4), ALL, {}, [None, None]),
+        ((3, 4), ALL, {"impute_while_running": "false"}, [None, None]),
+        ((3, 4), ALL, {"impute_while_running": "worst"}, [-0.1, -0.1]),
+        ((3, 4), ALL, {"impute_while_running": "best", "impute": "worst"}, [-0.45, -0.1]),
+        ((3, 4), ALL, {"impute_while_running": "latest", "impute": "best"}, [-0.4, -0.1]),
+        # Runs with a value count with their best one.
+        ((0, 5), ALL, {"impute": "latest", "impute_while_running": "worst"}, [-0.6, -0.35]),
+        ((0,), ALL, {"goal": "minimize"}, [0.6]),
+        # Only visible runs count.
         ((2,), (0, 2), {}, [-0.5]),
         ((2,), (2, 3), {}, [math.inf]),
         ((3,), (2, 3), {"impute_while_running": "worst"}, [None]),
@@ -73,14 +54,18 @@ def test_losses_of_failed_and_open_runs_are_imputed(
         ((0, 1), (2,), {"impute_while_running": "worst"}, [None, None]),
     ],
 )
-def test_only_visible_runs_count(
+def test_losses_of_failed_and_open_runs_are_imputed(
     tmp_path: Path,
     numbers: Sequence[int],
     visible: Sequence[int],
     metric: dict[str, str],
     expected: list[float | None],
 ) -> None:
-    assert losses(tmp_path, numbers, visible, **metric) == expected
+    for number, (state, values) in enumerate(RUNS):
+        write_run(tmp_path, number, state, values)
+    named = {"name": METRIC, "goal": "maximize", **metric}
+    results = SweepResults(specification(method="bayes", metric=named), tmp_path)
+    assert [results.observation(number, visible).loss for number in numbers] == expected
 
 
 def test_earlier_assignments_are_predicted_once(
