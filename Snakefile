@@ -74,4 +74,10 @@ onsuccess:
         atexit.register(print, *lines, sep="\n", file=sys.stderr)
 
 
+onerror:
+    # Also after SIGTERM and Ctrl-C.
+    text = "not finished, what is done is kept: the same command continues, once errors above are fixed"
+    atexit.register(print, text, file=sys.stderr)
+
+
 make_local(config["cluster"]["local_rules"])

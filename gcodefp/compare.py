@@ -21,7 +21,7 @@ from gcodefp.command_line import DEVICES, RUNS, positive, run_step, step_parser
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
-from gcodefp.evaluation.verdicts import significant_sign
+from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
@@ -170,7 +170,8 @@ def _print(content: Mapping[str, Any]) -> None:
         print(
             f"Scored on the {content['split']} split, lag unknown: {scored['recordings']} "
             f"recordings, {scored['n']} rows.\nIn brackets 95 % intervals over recordings; "
-            f"differences are to the first run, paired ({EXCLUDES_ZERO}: without 0)."
+            f"differences are to the first run, paired ({EXCLUDES_ZERO}: without 0, over "
+            f"{MIN_RECORDINGS} recordings or more; fewer may differ by chance)."
         )
         if content["split"] == "val":
             print(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
+from gcodefp.errors import UserError, did_you_mean
 from gcodefp.reporting.figures.paper import draw_figures, stems_of
 from gcodefp.reporting.results import results_from_flags
 from gcodefp.reporting.results_flags import add_results_flags
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("figures", __doc__)
     add_results_flags(parser)
     add = parser.add_argument
-    add("--no-titles", action="store_true", help="without titles and subtitles, as for a paper")
+    add("--no-titles", action="store_true", help="for a paper: they are in captions.md")
+    add("--only", nargs="+", metavar="NAME", default=[], help="of figures; default: all")
     add("--output", type=Path, required=True, help="folder for the figures")
     return run_step(parser, _draw, argv)
 
@@ -32,8 +34,12 @@ def _draw(arguments: argparse.Namespace) -> None:
     results = results_from_flags(arguments)
     for warning in results.warnings:
         logger.warning(warning)
-    draw_figures(results, arguments.output, has_titles=not arguments.no_titles)
-    logger.info("%d figures in %s", len(stems_of(results)), arguments.output)
+    stems = stems_of(results)
+    if unknown := [name for name in arguments.only if name not in stems]:
+        raise UserError(f"--only: no figure {unknown[0]!r}; {did_you_mean(unknown[0], stems)}")
+    stems = arguments.only or stems
+    draw_figures(results, arguments.output, not arguments.no_titles, stems)
+    logger.info("%d figures in %s", len(stems), arguments.output)
 
 
 if __name__ == "__main__":

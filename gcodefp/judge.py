@@ -33,6 +33,8 @@ logger = logging.getLogger("gcodefp.judge")
 JUDGEMENT_FORMAT = "gcodefp-judgement-1"
 MAX_LINES = 6
 """Lines of a segment that are named; all are in the JSON file."""
+MIN_GOOD_RECORDINGS = 19
+"""With fewer, over one good recording in 20 is said to deviate."""
 POLL_SECONDS = 2.0
 
 
@@ -85,6 +87,8 @@ def _judge(arguments: argparse.Namespace) -> None:
         except (UserError, OSError) as error:
             logger.error("%s", error)
             failed.append(str(paths_of([source])[0]))
+    if len(failed) < len(sources):
+        logger.info("segments and pictures: NAME.json and NAME.png in %s", arguments.output)
     if failed:
         raise UserError(f"not judged: {', '.join(failed)}; the reasons are above")
 
@@ -134,13 +138,20 @@ def _judge_recording(source: Recordable, task: _Task) -> None:
     _log(name, judged, content)
 
 
-def _notes(judged: Judged, description: Description, even: EvenRecording) -> list[str]:
+def _notes(judged: Judged, task: _Task, even: EvenRecording) -> list[str]:
     """Reasons to doubt the verdict."""
+    detector, description = task.detector, task.description
     notes, level = list(even.notes), -judged.statistics.level
     if not judged.judgement.deviates and level < MIN_LEVEL:
         notes.append(
             f"DOUBTFUL: its fit is {level:.2f} of a good recording's, so its signals say little; "
             "was it made with the sensors, and in the session, of the good ones?"
+        )
+    good = int(detector.calibration.comparable(judged.program).sum())
+    if judged.judgement.deviates and good < MIN_GOOD_RECORDINGS:
+        notes.append(
+            f"DOUBTFUL: compared with {good} good recordings alone, one in {good + 1} that is good "
+            f"is said to deviate; record at least {MIN_GOOD_RECORDINGS}"
         )
     if original := copy_of(even, description):
         notes.append(
@@ -167,7 +178,7 @@ def _document(judged: Judged, task: _Task, even: EvenRecording) -> dict[str, Any
         "statistics": judged.statistics._asdict(),
         "fit_to_programs": {name: level for name, level in levels if np.isfinite(level)},
         "seconds": len(judged.aligned.fit) * judged.aligned.step_seconds,
-        "notes": _notes(judged, description, even),
+        "notes": _notes(judged, task, even),
         "segments": [_segment(s, judged, description, even) for s in judged.segments],
     }
 
@@ -212,10 +223,12 @@ def _log(name: str, judged: Judged, content: dict[str, Any]) -> None:
     for segment in content["segments"]:
         lines = [f"{entry['line']} {entry['block']}" for entry in segment["lines"]]
         more = f" and {len(lines) - MAX_LINES} more" if len(lines) > MAX_LINES else ""
+        start, end = segment["start_seconds"], segment["end_seconds"]
+        where = f"{start:7.1f} s to {end:7.1f} s" if end > start else f"at {start:7.1f} s"
         logger.warning(
-            "%s: %7.1f s to %7.1f s: %s, %.1f s; lines %s%s",
-            *(name, segment["start_seconds"], segment["end_seconds"], segment["kind"]),
-            *(segment["deviation_seconds"], "; ".join(lines[:MAX_LINES]), more),
+            "%s: %s: %s, %.1f s; lines %s%s",
+            *(name, where, segment["kind"], segment["deviation_seconds"]),
+            *("; ".join(lines[:MAX_LINES]), more),
         )
 
 

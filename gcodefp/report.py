@@ -69,7 +69,9 @@ def _report(arguments: argparse.Namespace) -> None:
         verdicts = protocol_section(results, protocols)["verdicts"]
         for conclusion in [v["conclusion"] for v in verdicts] or [one_split(results).conclusion]:
             logger.info("verdict: %s", conclusion)
-        logger.info("next: recordings of your own, docs/tutorial.md; a prediction, docs/python.md")
+        own = "recordings of your own, docs/tutorial.md"
+        more = own if results.is_simulated else "verdicts on new recordings, docs/verdict.md"
+        logger.info("next: %s; a prediction, docs/python.md", more)
     logger.info("report: %s", arguments.output)
 
 

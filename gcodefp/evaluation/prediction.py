@@ -59,30 +59,45 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordingPrediction:
-    """The prediction for a recording of N rows."""
+    """The prediction for the N rows of a recording that are decoded.
+
+    Rows that repeat the one before are not decoded, and faster ones are averaged to the rate of the
+    train split: N may be less than the rows of the file or table, and `row` says which they are.
+
+    Attributes:
+        row: (N,) data row of the input, from 0.
+        line: (N,) line number that the controller would report.
+        block: (N,) canonical text of the block at that line.
+        position_mm: (N, 3) tool position in mm; NaN where unknown.
+        confidence: (N,) probability of the block, 0 to 1, the lag unknown.
+        median_lag_confidence: (N,) the same, if the lag were the program's median.
+        agreement: share of rows whose own most probable state, by emission alone, is within
+            AGREEMENT_SECONDS of the decoded one.
+        refusal: whether the recording, at `speed`, fits none of the programs; None without a
+            decoder.npz, where a low agreement raises the doubt.
+        speed: feed of the program, in that of the train recordings; 1 unless it fits at another of
+            SPEEDS only.
+        program_rows: rows of the program.
+        greedy_block: (N,) text of greedy decoding, without programs.
+        programs, operations: all of the train split, most probable first.
+        notes: on the recording.
+    """
 
     name: str
-    row: NDArray[np.int32]  # (N,) data row in the file, from 0
-    line: NDArray[np.int64]  # (N,) line number that the controller would report
-    block: NDArray[np.str_]  # (N,) canonical text of the block at that line
-    position_mm: NDArray[np.float64]  # (N, 3) tool position; NaN where unknown
-    confidence: NDArray[np.float64]  # (N,) probability of the block, the lag unknown
-    # (N,) the same, if the lag were the program's median
+    row: NDArray[np.int32]
+    line: NDArray[np.int64]
+    block: NDArray[np.str_]
+    position_mm: NDArray[np.float64]
+    confidence: NDArray[np.float64]
     median_lag_confidence: NDArray[np.float64]
-    # share of rows whose own most probable state, by emission alone, is within AGREEMENT_SECONDS of
-    # the decoded one
     agreement: float
-    # whether the recording, at `speed`, fits none of the programs; None without a decoder.npz,
-    # where a low agreement raises the doubt
     refusal: Refusal | None
-    # of the program, in that of the train recordings; 1 unless it fits at another of SPEEDS only
     speed: float
-    program_rows: int  # rows of the program
-    greedy_block: NDArray[np.str_]  # (N,) text of greedy decoding, without programs
-    # all of the train split, most probable first
+    program_rows: int
+    greedy_block: NDArray[np.str_]
     programs: tuple[Candidate, ...]
     operations: tuple[Candidate, ...]
-    notes: tuple[str, ...]  # on the recording
+    notes: tuple[str, ...]
 
     def __repr__(self) -> str:
         name, probability = self.program

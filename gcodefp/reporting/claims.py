@@ -101,7 +101,8 @@ def _answers(results: Results) -> dict[str, str]:
     return {
         "Which program": f"Right in {right}.",
         "Where in it": f"{METRICS[PRIMARY].title.capitalize()} in {interval(windows[PRIMARY])} of "
-        f"the time after {seconds:.3g} s of listening ({rows} rows), and in "
+        f"the time after {seconds:.3g} s of listening ({rows} rows), each row from the window in "
+        f"whose middle it lies most (the ladder below counts centre rows), and in "
         f"{interval(whole[PRIMARY])} with whole recordings.",
         "What was executed": f"{METRICS['gcode_error_rate'].title} "
         f"{interval(whole['gcode_error_rate'])}, {METRICS['segment_f1'].title} "

@@ -4,6 +4,7 @@ import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.names import MODEL
 from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.figures import FIGURES
+from gcodefp.reporting.figures.hyperparameters import MIN_RUNS
 from gcodefp.reporting.figures.paper import stems_of
 from gcodefp.reporting.page_tables import (
     cleaning_table,
@@ -36,6 +38,8 @@ from gcodefp.reporting.wording import (
 )
 
 FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
+OF_MANY_RUNS = ("importance", "contours")
+"""Figures that say nothing with fewer than MIN_RUNS runs."""
 IN_TEXT = ("toolpath", "accuracy", "ladder")
 """Figures beside the text that they belong to; all others are in the gallery."""
 
@@ -99,7 +103,8 @@ def render(
         "origins": [_origin(name, provenance) for name, provenance in provenances.items()],
         "versions": versions(provenances.values()),
         "figures": {stem: _figure(figures, stem) for stem in stems},
-        "gallery": _gallery(stems),
+        "gallery": _gallery(stems, len(results.runs)),
+        "version": metadata.version("gcodefp"),
     }
     return environment().get_template("report.html").render(content)
 
@@ -154,11 +159,12 @@ def versions(provenances: Any) -> dict[str, Any]:
     return {"head": ["package", "version"], "rows": rows}
 
 
-def _gallery(stems: Sequence[str]) -> dict[str, list[str]]:
-    """Category -> the figures in it that do not stand in the text."""
+def _gallery(stems: Sequence[str], runs: int) -> dict[str, list[str]]:
+    """Category -> the figures in it that do not stand in the text, and have enough runs."""
+    left_out = (*IN_TEXT, *(OF_MANY_RUNS if runs < MIN_RUNS else ()))
     categories: dict[str, list[str]] = {}
     for stem in stems:
-        if stem not in IN_TEXT:
+        if stem not in left_out:
             categories.setdefault(FIGURES[stem].category, []).append(stem)
     return categories
 

@@ -15,6 +15,7 @@ from gcodefp.cluster.interrupt import INTERRUPT
 from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective, flatten, parse_hyperparameters
+from gcodefp.model.run_files import complete_lines
 from gcodefp.model.trainer import (
     Combine,
     Killed,
@@ -142,6 +143,9 @@ def train_leased_run(
     if (kills := run.lease.kills) >= KILLS_IN_A_ROW:
         error = Killed(f"its process was killed {kills} times since its last completed epoch")
         return describe_failure(error, assigned) | location()
+
+    if (epochs := len(complete_lines(files / "metrics.csv")) - 1) > 0:
+        logger.info("run %s resumes: %d epochs are logged", run.folder.path.name, epochs)
 
     def after_epoch(is_last: bool) -> bool:
         stop = run.should_prune()

@@ -71,6 +71,8 @@ def test_runs_of_killed_agents_end_bit_by_bit_like_undisturbed_ones(
         assert undisturbed.run(number).sweep == killed.run(number).sweep
         assert epochs(killed, number) == EPOCHS
         check_same_run(undisturbed.run(number), killed.run(number))
+    log = (killed.folder / "agent.log").read_text(encoding="utf-8")
+    assert log.count(f"run {killed.run(0).path.name} resumes: ") == log.count(" resumes: ") == 1
 
 
 def test_unfinished_run_of_an_earlier_version_goes_on(

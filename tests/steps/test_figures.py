@@ -59,6 +59,19 @@ def test_titles_are_left_out_and_warnings_are_not(tmp_path: Path) -> None:
         words = ("Within 1 s: gcodefp", "test split: ", LEAKY_NOTE, "simulated recordings; ")
         shown.append([text in svg for text in words])
     assert shown == [[True, True, True, False], [True] * 4, [False, False, True, False]]
+    captions = (tmp_path / "captions.md").read_text()
+    assert "**Within 1 s: gcodefp" in captions
+    assert "Drawn by `gcodefp.reporting.figures.scores.draw_ladder`." in captions
+
+
+def test_only_the_named_figures_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1)), "--output"]
+    assert figures.main([*flags, str(tmp_path / "one"), "--only", "ladder"]) == 0
+    assert {path.stem for path in (tmp_path / "one").iterdir()} == {"ladder"}
+    assert figures.main([*flags, str(tmp_path / "no"), "--only", "lader"]) == 1
+    assert "no figure 'lader'; did you mean 'ladder'?" in capsys.readouterr().err
 
 
 def test_a_results_folder_has_all_inputs_also_the_optional_ones(tmp_path: Path) -> None:

@@ -125,15 +125,43 @@ def test_an_unknown_log_is_shown_with_a_layout_to_complete(
 ) -> None:
     folder, output = tmp_path / "files", tmp_path / "inspection"
     folder.mkdir()
-    log = [f"2024-03-05 10:11:{s:02d}.5 job{word * (s % 3)} line={s} at {s}\n" for s in range(60)]
+    log = [f"2024-03-05 10:11:{s:02d}.5 job{word * (s % 3)} line:{s} at {s}\n" for s in range(60)]
     (folder / "cube_001.log").write_text("".join(log))
     assert main([str(folder), "--output", str(output)]) == 1
     error = capsys.readouterr().err
     assert log[0] in error
-    (tmp_path / "stub.yaml").write_text(error[error.index("sources:") :])
+    (tmp_path / "stub.yaml").write_text(error[error.index("sources:") :].replace("line=", "line:"))
     flags = ["--layout", str(tmp_path / "stub.yaml"), "--output", str(output)]
     assert main([str(folder), *flags]) == 0
     assert "60 rows, 1.0 Hz, 59.0 s; lines 0 to 59" in capsys.readouterr().out
+
+
+def test_a_text_log_of_keys_gets_a_layout_that_reads_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("grbl", "square", seed=1, speed=SPEED)
+    t, fast = run.times(5), run.times(400)
+    start = pd.Timestamp("2025-03-11 09:12:03.750")
+    log = [
+        f"[{start + pd.Timedelta(s, 's'):%d.%m.%Y %H:%M:%S.%f}] RUN blk=N{line} "
+        f"pos=({x:.3f};{y:.3f};{z:.3f}) ovr=100\n"
+        for s, line, (x, y, z) in zip(t, run.lines(t), run.position_mm(t), strict=True)
+    ]
+    log.insert(9, log[9].partition("RUN")[0] + "WARN coolant low\n")
+    clock = {"time": start.tz_localize("UTC").timestamp() + fast}
+    sensor = clock | {f"a{a}": run.acceleration_g(fast)[:, i] for i, a in enumerate("xyz")}
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "square_001.txt").write_text("".join(log))
+    (folder / "square_001_notes.log").write_text(f"[{start}] the door is open\n" * 20)
+    pd.DataFrame(sensor).to_csv(folder / "square_001.csv", index=False)
+    report = inspect(folder, capsys)
+    assert f"text log; {len(t)} of {len(t) + 1} lines match the guessed regex; clock" in report
+    assert "one every 0.100 s, 18 lines from 0 to 19, positions, channels: 21 imu" in report
+    draft = (tmp_path / "inspection/layout.yaml").read_text()
+    columns = {"blk": "line", **{f"pos_{a}": f"{a} [mm]" for a in "xyz"}}
+    assert yaml.safe_load(draft)["sources"]["log"]["columns"] == columns
+    assert "# CHECK {name}_notes.log: if it is a text log" in draft
 
 
 def test_json_lines_without_a_number_in_their_names_are_read_beside_a_table(
@@ -192,7 +220,7 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
         else "program: {files: '{operation}.nc', numbering: n_word}",
         "duet": "clock: {format: sample, rate_hz: 1344.0}",
         "linuxcnc": "ignore: [z_current]",
-        "octoprint": "offset_seconds: 10800.0}",
+        "octoprint": "column: time, timezone: Area/City}, such as Europe/Berlin",
         "klipper": "clock: {format: seconds, column: '#time', offset_seconds: 2.1}",
     }[logger] in found[1]
 

@@ -68,10 +68,11 @@ def test_figure_and_section_show_every_kind(project: Path) -> None:
     assert labels == list(document["kinds"])
 
 
-def test_verdicts_of_files(project: Path) -> None:
+def test_verdicts_of_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = judged(project, project / "recordings/face40_001.csv.gz")
     assert good["verdict"] == "as expected"
     assert good["false_alarm_rate"] == pytest.approx(1 / 15)
+    assert f"NAME.json and NAME.png in {project / 'out'}" in capsys.readouterr().err
     short = judged(project, project / "truncated/face40_001.csv.gz")
     assert short["verdict"] == "stopped early"
     (missing,) = [s for s in short["segments"] if s["kind"] == "missing"]
@@ -80,6 +81,9 @@ def test_verdicts_of_files(project: Path) -> None:
     assert paused["verdict"] == "paused"
     other = judged(project, project / "recordings/pocket25_001.csv.gz")
     assert other["verdict"] in ("another program", "none of the programs")
+    few = "DOUBTFUL: compared with 14 good recordings alone, one in 15"
+    assert any(note.startswith(few) for note in other["notes"])
+    assert " 0.0 s to     0.0 s" not in capsys.readouterr().err
     assert {path.suffix for path in (project / "out").glob("face40_001.*")} == {
         ".json", ".png", ".svg",
     }  # fmt: skip

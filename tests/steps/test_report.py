@@ -86,7 +86,7 @@ def test_report_stands_alone(
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", own)
     assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest", own)
     assert "default-src 'none'; img-src data: blob:;" in own
-    assert own.count("data:image/svg+xml;base64,") == len(FIGURES) - 1, "without two objectives"
+    assert own.count("data:image/svg+xml;base64,") == len(FIGURES) - 3, "4 runs, one objective"
     models = results_of(leaky).evaluation["models"]
     for metric in ("within_1s", "gcode", "token", "operation", "program", "gcode_error_rate"):
         assert f'<th scope="col">{escape(METRIC_TITLES[metric])}, %</th>' in page

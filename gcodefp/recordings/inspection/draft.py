@@ -15,6 +15,7 @@ import yaml
 from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
 from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, TABLES, Sketch
+from gcodefp.recordings.inspection.text_log import host_time
 from gcodefp.recordings.laboratory.layout import SHIPPED, Source, read_layout
 from gcodefp.yaml_input import load_yaml
 
@@ -27,17 +28,6 @@ SHIPPED_SOURCES = {
 }
 """Log -> shipped layout and its source that reads it; only GRBL's rows come with the time."""
 GRBL = "status reports of GRBL"
-HOST_TIMES: tuple[tuple[str, dict[str, Any]], ...] = (
-    (r"\b\d{13}\b", {"format": "unix", "unit": "ms"}),
-    (r"\b\d{9,10}(?:\.\d+)?\b", {"format": "unix"}),
-    (
-        r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?",
-        {"format": "iso8601", "timezone": "UTC"},
-    ),
-    (r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?", {"format": "time_of_day"}),
-    (r"\b\d+\.\d+\b", {"format": "seconds"}),
-)
-"""How a host may write the time in front of a report, and the clock that reads it."""
 DEFAULT_ROW_HZ = 10
 COMMENTS = {
     "rate_hz: 10": "CHECK the rate: no column is a clock",
@@ -187,6 +177,7 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
     for kind in kinds:
         source = _log_source(kind)
         name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
+        name = "log" if kind.format == "lines" else name
         if not source and kind.format in TABLES:
             source, guesses = _table_source(kind)
             for column, guess in guesses.items():
@@ -204,6 +195,10 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
         comment = reasons.get(line.strip(), COMMENTS.get(line.strip()))
         in_rows = line.startswith("  rate_hz")
         lines.append(f"{line}  # {comment}" if comment and not in_rows else line)
+    for kind in kinds:
+        if kind.format == "unknown" and first_line(kind):
+            lines.append(f"# CHECK {kind.pattern}: if it is a text log, complete this source:")
+            lines += [f"# {line}" for line in lines_stub(kind).splitlines()]
     return "\n".join(lines) + "\n"
 
 
@@ -227,27 +222,20 @@ def _log_source(kind: Kind) -> dict[str, Any]:
         # The time that the host writes in front of the reports.
         report = "".join(source["regex"].partition("<(")[1:])
         line = next(x for x in kind.sketches[0].lines if re.search(LOGS[GRBL], x))
-        time, source["clock"] = _host_time(line.partition("<")[0])
+        time, clock = host_time(line.partition("<")[0])
+        source["clock"] = clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
         source["regex"] = f"{time}[^<]*{report}" if time else report
     return source
 
 
-def _host_time(text: str) -> tuple[str, dict[str, Any]]:
-    """The group of a regex that reads the time in a text, empty without one, and the clock."""
-    for pattern, clock in HOST_TIMES:
-        if re.search(pattern, text):
-            return f"(?P<time>{pattern})", clock | {"column": "time"}
-    return "", {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
-
-
 def lines_stub(kind: Kind) -> str:
     """A layout for a text log that is not understood, whose regex a person completes."""
-    time, clock = _host_time(first_line(kind))
+    time, clock = host_time(first_line(kind))
     source = {
         "files": kind.pattern,
         "format": "lines",
         "regex": rf"{time}.*?line=(?P<line>\d+)",
-        "clock": clock,
+        "clock": clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ},
         "columns": {"line": "line"},
     }
     return _dump({"sources": {"log": source}}, default_flow_style=False)
@@ -264,6 +252,9 @@ def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
     clock, table = sketch.clock, sketch.table
     column = clock.column if clock else None
     guesses = guess_targets(table, sketch.has_header, column, "toolhead")
+    if sketch.format == "lines":
+        # Other numbers of a controller's log are its own, and no sensor's.
+        guesses = {c: g for c, g in guesses.items() if g.reason != CHECK} or guesses
     if not guesses:
         return {}, {}
     source = {"files": kind.pattern, **sketch.keys}

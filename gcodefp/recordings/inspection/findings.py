@@ -34,6 +34,7 @@ MAX_ISOLATED_SHARE = 0.01
 """Of the reported lines: above it, some of them are wrong."""
 HOUR_SECONDS, MAX_SKEW_SECONDS = 3600.0, 300.0
 """Of clocks in two time zones, and between the first rows of two files of a recording."""
+MAX_ZONES_HOURS = 26
 CLOCK_KINDS = {"iso8601": "absolute", "unix": "absolute", "time_of_day": "day"}
 MAX_SHOWN = 6
 MIN_LINES_SHARE = 0.5
@@ -284,9 +285,26 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         if share:
             yield Finding(name, f"{text}: are its offset and unit right?")
             continue
-        hours = round(shift / HOUR_SECONDS)
-        if hours and abs(shift - hours * HOUR_SECONDS) < MAX_SKEW_SECONDS:
-            shift, text = hours * HOUR_SECONDS, f"{text}, as by another time zone"
+        clocks = [(n, recording.layout.sources[n].clock.format) for n in (name, first)]
+        dated = next((n for n, form in clocks if form == "iso8601"), None)
+        zones = _time_zones(shift, HOUR_SECONDS)
+        if dated:  # A few zones are at quarters of an hour.
+            zones = zones or _time_zones(shift, HOUR_SECONDS / 4)
+        if zones:
+            shift, text = zones, f"{text}, as by another time zone"
+            if dated:
+                # An offset in seconds is wrong when clocks change.
+                fix = f"{_clock_fix(recording, dated, timezone='Area/City')}, such as Europe/Berlin"
+                text = text.replace("its clock", f"the clock of {name}", 1)
+                yield Finding(dated, f"{text}; say where the dates of {dated} are local", fix)
+                continue
         # The times that are compared have the present offset already.
         shift += recording.layout.sources[name].clock.offset_seconds
         yield Finding(name, text, _clock_fix(recording, name, offset_seconds=round(shift, 1)))
+
+
+def _time_zones(shift: float, step: float) -> float:
+    """The steps of time zones that a shift in seconds seems to be; 0 if it seems to be none."""
+    nearest = round(shift / step) * step
+    is_near = abs(shift - nearest) < MAX_SKEW_SECONDS * (step / HOUR_SECONDS)
+    return nearest if is_near and abs(nearest) <= MAX_ZONES_HOURS * HOUR_SECONDS else 0.0

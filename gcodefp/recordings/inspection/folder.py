@@ -271,7 +271,7 @@ def _describe_kind(kind: Kind) -> str:
     elif text in TABLES:
         text = _describe_table(sketch)
     elif text == "unknown" and (line := first_line(kind)):
-        text = f"unknown, its first line is {shown(line)}"
+        text = f"unknown, its first line is {shown(line)}: docs/recordings.md#another-logger"
     return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"
 
 
@@ -281,6 +281,9 @@ def _describe_table(sketch: Sketch) -> str:
         separator = sketch.keys.get("separator", ",")
         header = "a header" if sketch.has_header else "no header"
         parts = [f"{parts[0]}, separated by {separator!r}, {header}"]
+    elif sketch.format == "lines":
+        texts = sum(bool(line.strip()) for line in sketch.lines)
+        parts = [f"text log; {len(sketch.table)} of {texts} lines match the guessed regex"]
     else:
         parts = [f"{sketch.format}, {parts[0]}"]
     clock = sketch.clock

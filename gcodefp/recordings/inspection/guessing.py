@@ -90,6 +90,11 @@ def guess_targets(
         elif single and column in numeric and not COMMANDED.search(column):
             target = f"{_single_node(bare)}.{_with_unit(single, column)}"
             guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
+    if "line" not in {guess.target for guess in guesses.values()}:
+        for column in (c for c in columns if c not in guesses and c not in numeric):
+            if table[column].astype(str).str.fullmatch(r"N\d+").all():
+                guesses[column] = Guess("line", "its texts are N words")
+                break
     if "block" not in {guess.target for guess in guesses.values()}:
         for column in (c for c in columns if c not in guesses and c not in numeric):
             if block_share(table[column].dropna().astype(str).head(MAX_TEXTS)) > MIN_BLOCKS_SHARE:

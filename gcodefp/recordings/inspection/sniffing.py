@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
+from gcodefp.recordings.inspection.text_log import guess_regex, is_text_log, matching_rows
 from gcodefp.recordings.laboratory.layout import Source
 from gcodefp.recordings.laboratory.sources import UNREADABLE, opened, read_chunks
 
@@ -33,7 +34,7 @@ COMPRESSED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 PROGRAM_SUFFIXES = (".nc", ".gcode", ".ngc", ".gco", ".g", ".tap", ".cnc", ".mpf")
 LAYOUT_SUFFIXES = (".yaml", ".yml")
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
-TABLES = ("table", "json_lines", "parquet", "hdf5")
+TABLES = ("table", "lines", "json_lines", "parquet", "hdf5")
 """Formats with columns."""
 LOGS = {
     "status reports of GRBL": r"<(?:Idle|Run|Hold|Jog|Alarm|Door|Check|Home|Sleep)[:|]\S*>",
@@ -110,7 +111,18 @@ def sketch_file(path: Path) -> Sketch:
         return Sketch(path, "program", lines)
     if lines and lines[0].lstrip().startswith("{"):
         return _sketch_columns(path, "json_lines", lines)
+    if is_text_log(lines):
+        return _sketch_text_log(path, lines, encoding)
     return _sketch_table(path, lines, encoding)
+
+
+def _sketch_text_log(path: Path, lines: list[str], encoding: str) -> Sketch:
+    keys = {} if encoding == "utf-8" else {"encoding": encoding}
+    if not (regex := guess_regex(lines)):
+        return Sketch(path, "unknown", lines)
+    table = matching_rows(regex, lines)
+    keys |= {"format": "lines", "regex": regex}
+    return Sketch(path, "lines", lines, keys, table=table, clock=guess_clock(table))
 
 
 def _sketch_columns(path: Path, name: str, lines: list[str]) -> Sketch:

@@ -118,10 +118,11 @@ def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -
         relative = next(n for n, kind in kinds.items() if kind in ("seconds", "sample"))
         other = next(n for n, kind in kinds.items() if kind not in ("seconds", "sample"))
         if not files[relative].offset_seconds and not files[relative].source.clock.offset_seconds:
+            column = f"name the column of {relative} that is its clock, or "
             raise UserError(
                 f"{recording.name}: the clock of {relative} counts from a start, that of {other} "
-                f"is {kinds[other]}; say when it started: offset_seconds.{relative} in the "
-                "layout's table"
+                f"is {kinds[other]}; {column * (kinds[relative] == 'sample')}say when it started: "
+                f"offset_seconds.{relative} in the layout's table"
             )
     if "time_of_day" not in present or len(files) == 1:
         return

@@ -22,6 +22,7 @@ OF_A_NODE = ("imu", "mag", "force")
 """Groups whose axes share a panel of their node; of others, the nodes share one of the quantity."""
 SCALED = "(from least to most)"
 DOTS_PER_INCH = 150
+MAX_LEGEND_COLUMNS = 6
 
 
 def save_inspected(
@@ -55,7 +56,7 @@ def draw_inspected(name: str, facts: Mapping[str, SourceFacts], problems: Sequen
         for gap_start, seconds in source.gaps():
             axes.axvspan(gap_start - start, gap_start - start + seconds, color="#f3c9c6", zorder=0)
         axes.set_ylabel(label)
-        axes.legend(loc="upper right", ncols=4, fontsize=6)
+        paper.legend_above(axes, MAX_LEGEND_COLUMNS)
     all_axes[-1].set_xlabel("seconds since the first row of any file")
     notes = ["gaps in red"] * any(source.gaps() for source, *_ in shown)
     if len(panels) > len(shown):

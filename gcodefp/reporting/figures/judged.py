@@ -40,7 +40,7 @@ def draw_judged(
         panel.plot(seconds, observed[:, channel], color=paper.MODEL_BLUE, linewidth=0.7,
                    label="observed")  # fmt: skip
         panel.set_title(channels[channel])
-    axes[0].legend(loc="upper left", fontsize=6)
+    paper.legend_above(axes[0], 2)
     path, fit = axes[-2], axes[-1]
     path.plot(seconds[inside], aligned.state[inside] * aligned.step_seconds, color=paper.INK,
               linewidth=0.9)  # fmt: skip
@@ -52,7 +52,7 @@ def draw_judged(
     fit.axhline(0, color=paper.FAINT, linewidth=0.5)
     fit.set_title("fit of each row (0: as well as to no place of the program)")
     fit.set_xlabel("seconds of the recording")
-    fit.legend(loc="lower left", fontsize=6)
+    paper.legend_above(fit, 2)
     for panel in axes:
         _mark(panel, judged)
     judgement = judged.judgement

@@ -21,7 +21,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
 
 from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
-from gcodefp.files import replacing
+from gcodefp.files import replacing, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import SweepResults
@@ -90,17 +90,20 @@ class NothingToDraw(Exception):
 
 def draw_figure(stem: str, results: SweepResults) -> Figure:
     """Draws a registered figure with its head; `paper_style` has to be active."""
+    return _draw(stem, results)[0]
+
+
+def _draw(stem: str, results: SweepResults) -> Drawn:
     record = FIGURES[stem]
     draw = getattr(import_module(record.module), record.function)
     try:
         figure, title, subtitle = draw(results)
     except NothingToDraw as nothing:
-        return placeholder(record.title, str(nothing), results.warnings)
+        return placeholder(record.title, str(nothing), results.warnings), record.title, str(nothing)
     if isinstance(results, Results) and results.is_simulated:
         subtitle = f"simulated recordings; {subtitle}".removesuffix("; ")
     add_head(figure, title, subtitle, results.warnings)
-    drawn: Figure = figure
-    return drawn
+    return figure, title, subtitle
 
 
 def stems_of(results: SweepResults) -> list[str]:
@@ -111,11 +114,26 @@ def stems_of(results: SweepResults) -> list[str]:
     return [*figures_of(is_external=is_external, has_pareto=has_pareto, has_system=has_system)]
 
 
-def draw_figures(results: SweepResults, folder: Path, has_titles: bool = True) -> None:
-    """Writes each figure in all formats; the same results give the same bytes."""
-    for stem in stems_of(results):
+def draw_figures(
+    results: SweepResults, folder: Path, has_titles: bool = True, stems: Sequence[str] = ()
+) -> None:
+    """Writes each figure in all formats; the same results give the same bytes.
+
+    Without titles captions.md has them, with subtitles, captions, and what draws each figure.
+
+    Args:
+        stems: the figures; none: all that have something to show.
+    """
+    captions = []
+    for stem in stems or stems_of(results):
+        record = FIGURES[stem]
         with paper_style(has_titles):
-            save(draw_figure(stem, results), folder, stem, results.warnings, SUFFIXES)
+            figure, title, subtitle = _draw(stem, results)
+            save(figure, folder, stem, results.warnings, SUFFIXES)
+        text = f"**{title}.** {subtitle.removesuffix('.')}. {record.caption}"
+        captions.append(f"## {stem}\n\n{text}\n\nDrawn by `{record.module}.{record.function}`.\n")
+    if not has_titles:
+        write_text(folder / "captions.md", "\n".join(captions))
 
 
 # Parts of figures
@@ -167,6 +185,12 @@ def placeholder(title: str, sentence: str, warnings: Sequence[str]) -> Figure:
     figure.text(0.5, 0.25, text, ha="center", va="center", color="#444444", style="italic")
     add_head(figure, title, "", warnings)
     return figure
+
+
+def legend_above(axes: Axes, columns: int) -> None:
+    """A legend in one line above the right end of the axes, where no curve is."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, fontsize=6,
+                borderaxespad=0, borderpad=0.2)  # fmt: skip
 
 
 def add_legend(figure: Figure, handles: Sequence[Any], columns: int) -> None:

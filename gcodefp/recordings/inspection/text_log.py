@@ -1,0 +1,80 @@
+"""Recognises a text log, whose lines begin with a time, and guesses the regex that reads it."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+HOST_TIMES: tuple[tuple[str, dict[str, Any]], ...] = (
+    (r"\b\d{13}\b", {"format": "unix", "unit": "ms"}),
+    (r"\b\d{9,10}(?:\.\d+)?\b", {"format": "unix"}),
+    (
+        r"(?:\d{4}-\d\d-\d\d|\d\d\.\d\d\.\d{4})[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?"
+        r"(?:Z|[+-]\d\d:?\d\d)?",
+        {"format": "iso8601", "timezone": "UTC"},
+    ),
+    (r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?", {"format": "time_of_day"}),
+    (r"\b\d+\.\d+\b", {"format": "seconds"}),
+)
+"""How a host may write the time in front of a report, and the clock that reads it."""
+_TIME = "|".join(pattern for pattern, _ in HOST_TIMES)
+_IN_BRACKETS = re.compile(rf"\s*\[\s*(?:{_TIME})\s*\]")
+_BEFORE_PAIRS = re.compile(rf"\s*(?:{_TIME})[^=]*\b[A-Za-z_]\w*=\S")
+_WORD = r"[^\s,;|]+"
+_PAIR = re.compile(rf"\b([A-Za-z_]\w*)=(\([^()]*\)|{_WORD})")
+_NUMBER = r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?"
+_TUPLE = re.compile(rf"\({_NUMBER}(?:[;,]\s*{_NUMBER})+\)")
+
+
+def is_text_log(lines: Sequence[str]) -> bool:
+    """Whether most lines begin with a time that is in brackets or that `key=value` follow."""
+    texts = [line for line in lines if line.strip()]
+    return sum(bool(_IN_BRACKETS.match(t) or _BEFORE_PAIRS.match(t)) for t in texts) > (
+        0.5 * len(texts)
+    )
+
+
+def guess_regex(lines: Sequence[str]) -> str:
+    """A regex with the groups `time` and the keys of `key=value`; empty if there are no keys.
+
+    The keys are those of most lines that have any. `pos=(1;2;3)` becomes pos_x, pos_y and pos_z.
+    """
+    pairs = [(line, dict(_PAIR.findall(line))) for line in lines if _PAIR.search(line)]
+    if not pairs:
+        return ""
+    (keys, _), *_ = Counter(tuple(values) for _, values in pairs).most_common(1)
+    alike = [(line, values) for line, values in pairs if tuple(values) == keys]
+    time, _ = host_time(alike[0][0].partition(f"{keys[0]}=")[0])
+    groups = [rf"\b{key}={_group(key, [values[key] for _, values in alike])}" for key in keys]
+    return ".*?".join([rf"^\W*{time}", *groups]) if time and "time" not in keys else ""
+
+
+def _group(key: str, values: Sequence[str]) -> str:
+    if all(map(_TUPLE.fullmatch, values)):
+        count = len(re.findall(_NUMBER, values[0]))
+        names = "xyz" if count == len("xyz") else map(str, range(count))
+        numbers = [f"(?P<{key}_{name}>{_NUMBER})" for name in names]
+        return r"\(" + r"[;,]\s*".join(numbers) + r"\)"
+    is_number = all(re.fullmatch(_NUMBER, value) for value in values)
+    return f"(?P<{key}>{_NUMBER if is_number else _WORD})"
+
+
+def matching_rows(regex: str, lines: Sequence[str]) -> pd.DataFrame:
+    """The groups of the lines that match as columns, numbers where all of a column are."""
+    rows = [m.groupdict() for line in lines if (m := re.search(regex, line))]
+    table = pd.DataFrame(rows)
+    for name in table:
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if numbers.notna().all():
+            table[name] = numbers
+    return table
+
+
+def host_time(text: str) -> tuple[str, dict[str, Any]]:
+    """The group of a regex that reads the time in a text and its clock; empty without one."""
+    for pattern, clock in HOST_TIMES:
+        if re.search(pattern, text):
+            return f"(?P<time>{pattern})", clock | {"column": "time"}
+    return "", {}
