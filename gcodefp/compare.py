@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from gcodefp.command_line import DEVICES, RUNS, positive, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_runs_flag, run_step, step_parser
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
@@ -63,32 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("compare", __doc__)
     add = parser.add_argument
     add("compared", nargs="+", metavar="RUN", help="folder of a run or of a sweep; two or more")
-    add(
-        "--runs",
-        type=Path,
-        default=RUNS,
-        help="folder that keeps the runs of all sweeps, where SWEEP and SWEEP/NUMBER are looked up "
-        "(default: %(default)s)",
-    )
-    add(
-        "--dataset",
-        type=Path,
-        help="dataset.json, its NPZ files beside it (default: that of the results that the first "
-        "run lies in)",
-    )
-    add(
-        "--split",
-        choices=("val", "test"),
-        default="val",
-        help="the scored split; test leaks, and is refused until the best run is chosen",
-    )
-    add(
-        "--metric",
-        help="the metric by which the best epoch was chosen (default: that of sweep.json)",
-    )
+    add_runs_flag(parser)
+    text = "dataset.json, its NPZ files beside it (default: that of the results of the first run)"
+    add("--dataset", type=Path, help=text)
+    text = "the scored split; test leaks, and is refused until the best run is chosen"
+    add("--split", choices=("val", "test"), default="val", help=text)
+    text = "the metric by which the best epoch was chosen (default: that of sweep.json)"
+    add("--metric", help=text)
     add("--goal", choices=("maximize", "minimize"), help="of --metric")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
+    add_device_flags(parser)
     add("--output", type=Path, help="folder for compare.json, compare.csv and the curves")
     return run_step(parser, _compare, argv)
 

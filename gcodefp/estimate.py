@@ -24,7 +24,13 @@ import psutil
 import torch
 from rich.console import Console
 
-from gcodefp.command_line import DEVICES, add_training_flags, positive, run_step, step_parser
+from gcodefp.command_line import (
+    add_device_flags,
+    add_training_flags,
+    positive,
+    run_step,
+    step_parser,
+)
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.model.data import Tensors, network_sizes, select_device
@@ -69,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_training_flags(parser)
     add = parser.add_argument
     add("--agents", type=positive, default=1, help="how many work at once on this machine")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1, help="CPU threads of each agent")
+    add_device_flags(parser)
     text = "how long the steps of a configuration are timed (default: %(default)s)"
     add("--seconds", type=float, default=4.0, help=text)
     return run_step(parser, _estimate, argv)

@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcodefp.command_line import RESULTS, not_negative_number, run_step, share, step_parser
+from gcodefp.command_line import (
+    DATASET,
+    RESULTS,
+    add_files,
+    not_negative_number,
+    run_step,
+    share,
+    step_parser,
+)
 from gcodefp.dataset.store import Description, read_description
 from gcodefp.detection.detector import Detector, Judged, read_detector
 from gcodefp.detection.deviations import Segment
@@ -40,19 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("judge", __doc__)
     add = parser.add_argument
-    add(
-        "recordings",
-        nargs="+",
-        type=Path,
-        metavar="RECORDING",
-        help="files, or folders of a layout",
-    )
+    text = "files, or folders of a layout"
+    add("recordings", nargs="+", type=Path, metavar="RECORDING", help=text)
     add("--program", required=True, help="that should have run, as in dataset.json")
     add("--false-alarm-rate", type=share, default=FALSE_ALARM_RATE,
         help="of good recordings (default: %(default)s)")  # fmt: skip
     add("--layout", help="how other files are read; default: as the recordings of the train split")
-    add("--dataset", type=Path, default=RESULTS / "dataset/dataset.json",
-        help="default: %(default)s")  # fmt: skip
+    add_files(parser, "dataset", folder=DATASET)
     add("--detector", type=Path, default=RESULTS / "detection/detector.npz",
         help="default: %(default)s")  # fmt: skip
     add("--output", type=Path, default=RESULTS / "judgements", help="default: %(default)s")

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
+from gcodefp.command_line import RESULTS, add_device_flags, add_files, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE
 from gcodefp.evaluation.prediction import (
@@ -42,25 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("predict", __doc__)
     add = parser.add_argument
-    add(
-        "recordings",
-        type=Path,
-        nargs="+",
-        metavar="RECORDING",
-        help="CSV, or a layout's file or folder",
-    )
+    text = "CSV, or a layout's file or folder"
+    add("recordings", type=Path, nargs="+", metavar="RECORDING", help=text)
     add("--layout", help="how other files are read; default: as the recordings of the train split")
-    add(
-        "--checkpoint",
-        type=Path,
-        default=RESULTS / "best/checkpoint.pt",
-        help="default: %(default)s",
-    )
+    add_files(parser, "checkpoint", folder=RESULTS / "best")
     add("--output", type=Path, default=RESULTS / "predictions", help="default: %(default)s")
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
+    add_device_flags(parser)
     return run_step(parser, _predict, argv)
 
 

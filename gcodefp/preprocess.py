@@ -77,23 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--exclude", nargs="*", default=[], metavar="NAME", help="recordings to exclude")
     add("--output", type=Path, required=True, help="folder for the NPZ files and dataset.json")
     add("--groups", nargs="+", required=True, choices=GROUPS, help="channel groups that are inputs")
-    add(
-        "--min-coverage", type=share, required=True, help="share of train recordings with a channel"
-    )
+    text = "share of train recordings with a channel"
+    add("--min-coverage", type=share, required=True, help=text)
     add("--center", action="store_true", help="subtract each recording's own mean of a channel")
     add("--zscore", action="store_true", help="divide by each recording's own deviation too")
-    add(
-        "--max-lag-seconds",
-        type=not_negative_number,
-        default=MAX_LAG_SECONDS,
-        help="of the sensors' lags that are searched; 0: their clocks are synchronised",
-    )
-    add(
-        "--same-program-share",
-        type=share,
-        default=SAME_PROGRAM_SHARE,
-        help="of the common lines of two recordings with equal blocks, if they run one program",
-    )
+    text = "of the sensors' lags that are searched; 0: their clocks are synchronised"
+    add("--max-lag-seconds", type=not_negative_number, default=MAX_LAG_SECONDS, help=text)
+    text = "of the common lines of two recordings with equal blocks, if they run one program"
+    add("--same-program-share", type=share, default=SAME_PROGRAM_SHARE, help=text)
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")

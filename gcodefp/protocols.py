@@ -34,19 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("protocols", __doc__)
     add = parser.add_argument
     add("--evaluations", type=Path, nargs="+", required=True, help="folders that evaluate wrote")
-    add(
-        "--winner",
-        type=Path,
-        required=True,
-        help="best/run.json, of the run that the folds train again",
-    )
-    add(
-        "--left-out",
-        nargs="*",
-        default=[],
-        metavar="TEXT",
-        help="skipped protocols, with the reason",
-    )
+    text = "best/run.json, of the run that the folds train again"
+    add("--winner", type=Path, required=True, help=text)
+    text = "skipped protocols, with the reason"
+    add("--left-out", nargs="*", default=[], metavar="TEXT", help=text)
     add("--output", type=Path, required=True, help="folder for protocols.{md,csv,json}")
     return run_step(parser, _collect, argv)
 

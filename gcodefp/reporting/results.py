@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.command_line import DETECTION, RESULTS_FLAGS
 from gcodefp.dataset.document import DatasetForReport
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
@@ -30,7 +31,6 @@ from gcodefp.evaluation.names import (
     WITH_CONFIDENCE,
 )
 from gcodefp.files import read_arrays, read_json
-from gcodefp.reporting.results_flags import DETECTION, RESULTS_FLAGS
 from gcodefp.reporting.sweep_results import (
     JsonContent,
     SweepDocument,
