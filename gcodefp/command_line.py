@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from gcodefp.errors import UserError, did_you_mean
 
+T = TypeVar("T")
 INTERRUPTED = 130
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
@@ -175,6 +177,26 @@ def run_step(
             logger.removeHandler(handler)
             handler.close()
     return 0
+
+
+def for_each(items: Sequence[T], body: Callable[[T], None], name: Callable[[T], object]) -> None:
+    """Calls the body with each; an error with one does not keep it from the others.
+
+    Args:
+        name: of an item, for the message.
+
+    Raises UserError: it names the items with an error; the errors themselves are logged.
+    """
+    failed = []
+    for item in items:
+        try:
+            body(item)
+        except (UserError, OSError) as error:
+            logging.getLogger("gcodefp").error("%s", error)
+            failed.append(str(name(item)))
+    if failed:
+        done = len(items) - len(failed)
+        raise UserError(f"failed: {', '.join(failed)}; the reasons are above (done: {done})")
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:

@@ -35,7 +35,6 @@ from gcodefp.reporting.comparison import (
     describe_comparison,
     find_folders,
     is_sweep,
-    number,
     read_compared_sweep,
     read_run,
     score_runs,
@@ -43,7 +42,7 @@ from gcodefp.reporting.comparison import (
 )
 from gcodefp.reporting.figures.epochs import Curve, draw_compared
 from gcodefp.reporting.figures.paper import paper_style, save
-from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, interval_text, unit_format
+from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, cell_text, interval_text, unit_format
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 logger = logging.getLogger("gcodefp.compare")
@@ -190,7 +189,7 @@ def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) 
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for name, row in rows.items():
-        table.add_row(name, *map(number, row))
+        table.add_row(name, *map(cell_text, row))
     return table
 
 

@@ -43,7 +43,7 @@ from gcodefp.sweeps.ranking import ended_runs
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.sweep_status import sweep_seconds
-from gcodefp.terminal import data_size, duration, plain_table
+from gcodefp.terminal import data_size, duration, plain_table, plural
 
 logger = logging.getLogger("gcodefp.estimate")
 
@@ -107,7 +107,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     ]
     seconds = list(islice(cycle(run_seconds(timed, configurations, work, *windows)), left))
     per_run = " to ".join(dict.fromkeys(duration(s) for s in (min(seconds), max(seconds))))
-    runs, agents = _count(left, "run"), _count(arguments.agents, "agent")
+    runs, agents = plural(left, "run"), plural(arguments.agents, "agent")
     total = duration(sweep_seconds(seconds, arguments.agents))
     print(f"a run takes {per_run}; {runs} by {agents}: about {total}")
     for note in _notes(sweep, arguments, device):
@@ -292,17 +292,13 @@ def _report_memory(
         peaks["GPU memory"] = (max(t.device_bytes for t in timings), total)
     for name, (peak_bytes, available_bytes) in peaks.items():
         needed = peak_bytes * arguments.agents
-        agents = _count(arguments.agents, "agent")
+        agents = plural(arguments.agents, "agent")
         sizes = data_size(peak_bytes), data_size(needed), data_size(available_bytes)
         print(f"{name}: {sizes[0]} a training, {sizes[1]} for {agents}, {sizes[2]} available")
         if needed > available_bytes:
             fitting = int(available_bytes // peak_bytes)
             advice = f"take {fitting} agents, or " if fitting else ""
             logger.warning("this does not fit: %smake batch_size or d_model smaller", advice)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from gcodefp.command_line import (
     DATASET,
     RESULTS,
     add_files,
+    for_each,
     not_negative_number,
     run_step,
     share,
@@ -78,17 +79,13 @@ def _judge(arguments: argparse.Namespace) -> None:
         raise UserError(f"two recordings are called {duplicates[0]!r}; judge them one by one")
     if arguments.follow and len(sources) != 1:
         raise UserError(f"--follow: reads one growing file, not {len(sources)}")
-    failed = []
-    for source in sources:
-        try:
-            if arguments.follow:
-                _follow(source, task)
-            _judge_recording(source, task)
-        except (UserError, OSError) as error:
-            logger.error("%s", error)
-            failed.append(str(paths_of([source])[0]))
-    if failed:
-        raise UserError(f"not judged: {', '.join(failed)}; the reasons are above")
+
+    def judge(source: Recordable) -> None:
+        if arguments.follow:
+            _follow(source, task)
+        _judge_recording(source, task)
+
+    for_each(sources, judge, lambda source: paths_of([source])[0])
 
 
 class _Task(NamedTuple):

@@ -13,7 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import RESULTS, add_device_flags, add_files, run_step, step_parser
+from gcodefp.command_line import (
+    RESULTS,
+    add_device_flags,
+    add_files,
+    for_each,
+    run_step,
+    step_parser,
+)
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE
 from gcodefp.evaluation.prediction import (
@@ -60,29 +67,15 @@ def _predict(arguments: argparse.Namespace) -> None:
     _check_names(recordings, arguments.output)
     if predictor.decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
-    failed = []
-    for recording in recordings:
-        try:
-            _predict_recording(recording, predictor, arguments)
-        except (UserError, OSError) as error:
-            logger.error("%s", error)
-            failed.append(str(paths_of([recording])[0]))
-    predicted = len(recordings) - len(failed)
-    if predicted:
-        logger.info("the files are in %s; never run them on a machine", arguments.output)
-    if failed:
-        raise UserError(
-            f"not predicted: {', '.join(failed)}; the reasons are above (predicted: {predicted})"
-        )
+    logger.info("the files are in %s; never run them on a machine", arguments.output)
 
+    def predict(source: Recordable) -> None:
+        unlabelled = predictor.read(source, arguments.allow_missing)
+        prediction = predictor.decode(unlabelled)
+        _write(arguments, source, predictor, unlabelled, prediction)
+        _log(prediction, unlabelled)
 
-def _predict_recording(
-    source: Recordable, predictor: Predictor, arguments: argparse.Namespace
-) -> None:
-    unlabelled = predictor.read(source, arguments.allow_missing)
-    prediction = predictor.decode(unlabelled)
-    _write(arguments, source, predictor, unlabelled, prediction)
-    _log(prediction, unlabelled)
+    for_each(recordings, predict, lambda source: paths_of([source])[0])
 
 
 def _check_names(recordings: Sequence[Recordable], output: Path) -> None:

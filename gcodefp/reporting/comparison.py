@@ -285,13 +285,6 @@ def _sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
     }
 
 
-def number(value: object) -> str:
-    """A value for a table; `-` where there is none."""
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def conclusions(names: Sequence[str], scores: Scores) -> list[str]:
     """Whether each run is better than the first one, by the primary metric in windows."""
     sentences = []

@@ -11,6 +11,7 @@ from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import RULES
+from gcodefp.terminal import plural
 
 TRAIN_BLUE = "#b9cfe4"
 SPLIT_STYLES = {
@@ -44,8 +45,8 @@ def draw_dataset(results: Results) -> paper.Drawn:
     _draw_rules(right, document["counts"])
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     rows = sum(recording["rows"] for recording in document["recordings"].values())
-    title = f"{paper.plural(len(document['recordings']), 'recording')} of "
-    title += f"{paper.plural(len(operations), 'operation')}, {rows:,} rows after cleaning"
+    title = f"{plural(len(document['recordings']), 'recording')} of "
+    title += f"{plural(len(operations), 'operation')}, {rows:,} rows after cleaning"
     return fig, title, excluded_text(document)
 
 
