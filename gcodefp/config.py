@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.recordings.laboratory.lab_files import list_recordings
 from gcodefp.recordings.laboratory.layout import read_optional_layout
-from gcodefp.schema import Section, from_texts, validated
+from gcodefp.schema import Documented, from_texts, validated
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.sweeps.parameters import flatten, hyperparameter_value
 from gcodefp.sweeps.specification import MAX_RUNS
@@ -47,19 +47,6 @@ WandbAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[
 Sensor = Literal["imu", "mag", "mic", "environment", "optical", "electrical", "force", "raw"]
 ChannelGroup = Literal[Sensor, "motor", "controller"]
 Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
-
-
-class Documented(Section):
-    """A section whose keys are documented by the docstrings below them."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        # A docstring may have several lines; in a message and in a cell a description has one.
-        for field in cls.model_fields.values():
-            field.description = field.description and " ".join(field.description.split())
-        cls.model_rebuild(force=True)
 
 
 class Recordings(Documented):

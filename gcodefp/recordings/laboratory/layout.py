@@ -12,12 +12,12 @@ from string import Formatter
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.columns import LINE, POSITION_MM
 from gcodefp.recordings.laboratory.quantities import Target, parse_target
-from gcodefp.schema import Section, validated
+from gcodefp.schema import SECTION, TEXT, TEXT_OR_SECTION, Section, validated
 from gcodefp.yaml_input import load_yaml, read_text
 
 SHIPPED = Path(__file__).parents[1] / "layouts"
@@ -73,6 +73,7 @@ def _groups(regex: str) -> set[str]:
 
 
 Text = Annotated[str, Field(min_length=1)]
+TextEntry = Annotated[Text, Tag(TEXT)]
 Pattern = Annotated[Text, AfterValidator(_checked_pattern)]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
 Edges = AfterValidator(_ascending)
@@ -137,6 +138,9 @@ class Column(Section):
     )
 
 
+ColumnEntry = Annotated[TextEntry | Annotated[Column, Tag(SECTION)], TEXT_OR_SECTION]
+
+
 class Source(Section):
     """One kind of file: how it is read, its clock and its columns."""
 
@@ -150,7 +154,7 @@ class Source(Section):
     )
     optional: bool = Field(False, description="Whether a recording may lack this file.")
     clock: Clock
-    columns: dict[Text, Text | Column] = Field(
+    columns: dict[Text, ColumnEntry] = Field(
         min_length=1,
         description="Column of the file -> what it is: NODE.QUANTITY [unit], or line, block, x "
         "[mm], y [mm], z [mm], feed [mm/min], unit, state, running. {axis} in both stands for any "
@@ -272,13 +276,16 @@ class ProgramFile(Section):
         return self
 
 
+RowsEntry = Annotated[TextEntry | Annotated[RowRate, Tag(SECTION)], TEXT_OR_SECTION]
+
+
 class Layout(Section):
     """The files of a laboratory's recordings."""
 
     sources: dict[Text, Source] = Field(
         min_length=1, description="Kinds of files; a recording has one file of each."
     )
-    rows: Text | RowRate | None = Field(
+    rows: RowsEntry | None = Field(
         None,
         description="The source whose rows are the recording's, or {rate_hz: 10}; by default the "
         "one that reports line or block.",
