@@ -167,8 +167,7 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
     if not best.is_ranked_by(objective):
         raise UserError(
             f"{best.folder.path}: its best value, {best.content['best_value']}, is no "
-            f"{objective.metric}: its sweep is ranked by another metric; name that one with "
-            "--metric and --goal, or compare single runs"
+            f"{objective.metric}: its sweep is ranked by another metric; compare single runs"
         )
     return ComparedSweep(folder, runs, file)
 
