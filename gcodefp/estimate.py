@@ -265,21 +265,17 @@ def run_seconds(
 def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device) -> list[str]:
     """What the estimate does not count in."""
     needed, processors = arguments.agents * arguments.threads, psutil.cpu_count() or 1
-    notes = {
-        f"{needed} processors are needed, {processors} available: it takes longer": (
-            needed > processors
-        ),
-        f"{arguments.agents} agents share one GPU: it may take longer": (
-            device.type == "cuda" and arguments.agents > 1
-        ),
-        "random configurations stand for those that bayes will propose": (
-            sweep.specification.method == "bayes"
-        ),
-        "early termination, which makes it shorter, is not counted in": (
-            sweep.specification.early_terminate is not None
-        ),
-    }
-    return [note for note, holds in notes.items() if holds]
+    shares_gpu = device.type == "cuda" and arguments.agents > 1
+    notes = (
+        (needed > processors,
+         f"{needed} processors are needed, {processors} available: it takes longer"),
+        (shares_gpu, f"{arguments.agents} agents share one GPU: it may take longer"),
+        (sweep.specification.method == "bayes",
+         "random configurations stand for those that bayes will propose"),
+        (sweep.specification.early_terminate is not None,
+         "early termination, which makes it shorter, is not counted in"),
+    )  # fmt: skip
+    return [note for holds, note in notes if holds]
 
 
 def _report_memory(

@@ -21,8 +21,8 @@ SPLIT_STYLES = {
 }
 """Split -> colour and hatch of its bars."""
 LEAKY_STYLE = ("#d9a5a2", "xxxx")
-EXPLAINED, NAMED = 3, 6
-"""Number of excluded recordings that are listed with the reason, and of more without it."""
+EXPLAINED = 3
+"""Number of excluded recordings that are listed, with the reason."""
 RULE_LETTERS = 27
 """Line length of the labels of rules."""
 
@@ -70,10 +70,8 @@ def excluded_text(document: JsonContent) -> str:
     if not entries:
         return "no recording was excluded"
     explained = [f"{entry['recording']} ({entry['reason']})" for entry in entries[:EXPLAINED]]
-    names = [entry["recording"] for entry in entries[EXPLAINED:][:NAMED]]
-    more = len(entries) - len(explained) - len(names)
-    names += [f"{more} more"] if more else []
-    also = f"; also {', '.join(names)}" if names else ""
+    more = len(entries) - len(explained)
+    also = f"; {more} more are in dataset.json" if more else ""
     return f"{len(entries)} excluded: {', '.join(explained)}{also}"
 
 
