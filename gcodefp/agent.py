@@ -20,7 +20,7 @@ from gcodefp.cluster.gpus import assign_gpu, run_in_workers
 from gcodefp.cluster.interrupt import AFTER_RUN, AT_EPOCH, INTERRUPT, Interrupted
 from gcodefp.cluster.job import Deadline, OutOfTime, end_early, open_deadline
 from gcodefp.command_line import (
-    DEVICES,
+    add_device_flags,
     add_training_flags,
     not_negative,
     positive,
@@ -52,8 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("agent", __doc__)
     add_training_flags(parser)
     add = parser.add_argument
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1, help="CPU threads; bit-identical repeats need 1")
+    add_device_flags(parser)
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
     add("--count", type=positive, help="end after so many runs; one worker, local engine")
     add("--agents", type=positive, default=1, help="agents at work, to estimate the time left")

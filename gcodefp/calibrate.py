@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.evaluation.calibration import calibrate_decoder
@@ -27,14 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("calibrate", __doc__)
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="checkpoint.pt")
-    add("--train", type=Path, required=True, help="train.npz")
-    add("--val", type=Path, required=True, help="val.npz")
-    add("--dataset", type=Path, required=True, help="dataset.json")
+    add_files(parser, "checkpoint", "train", "val", "dataset")
     add("--control", choices=[name for name, c in CONTROLS.items() if c.needs_training])
     add("--output", type=Path, required=True, help="decoder.npz; read where checkpoint.pt is")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
+    add_device_flags(parser)
     return run_step(parser, _calibrate, argv)
 
 

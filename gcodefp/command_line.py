@@ -7,13 +7,21 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from gcodefp.errors import UserError, did_you_mean
 
+T = TypeVar("T")
 INTERRUPTED = 130
 RESULTS = Path("results")
 RUNS = RESULTS / "runs"
 """The folder that keeps the runs of all sweeps, in the shipped configuration."""
+DATASET = RESULTS / "dataset"
+FILES = {
+    "checkpoint": "checkpoint.pt", "dataset": "dataset.json",
+    "train": "train.npz", "val": "val.npz", "test": "test.npz",
+}  # fmt: skip
+"""Flag -> name of the file."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMMANDS = {"create_sweep": "sweep"}
 """Step -> its command, where that is not its name with - for _."""
@@ -32,6 +40,27 @@ def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_files(parser: argparse.ArgumentParser, *names: str, folder: Path | None = None) -> None:
+    """Adds flags of FILES; required, unless a folder has the files by default."""
+    for name in names:
+        text, path = FILES[name], folder and folder / FILES[name]
+        text += "" if path is None else " (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=Path, required=path is None, default=path, help=text)
+
+
+def add_device_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds --device and --threads."""
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    text = "CPU threads; bit-exact repeats need 1"
+    parser.add_argument("--threads", type=positive, default=1, help=text)
+
+
+def add_runs_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds --runs."""
+    text = "folder that keeps the runs of all sweeps (default: %(default)s)"
+    parser.add_argument("--runs", type=Path, default=RUNS, help=text)
+
+
 def add_sweep_flags(parser: argparse.ArgumentParser, more: str = "") -> None:
     """Adds ID or --sweep, and --runs, by default those of the shipped configuration.
 
@@ -39,35 +68,43 @@ def add_sweep_flags(parser: argparse.ArgumentParser, more: str = "") -> None:
         more: what --sweep includes besides sweep.json.
     """
     add_created_sweep(parser)
-    parser.add_argument(
-        "--sweep",
-        type=Path,
-        default=RESULTS / "sweep/sweep.json",
-        help=f"sweep.json{more} (default: %(default)s)",
-    )
+    text = f"sweep.json{more} (default: %(default)s)"
+    parser.add_argument("--sweep", type=Path, default=RESULTS / "sweep/sweep.json", help=text)
 
 
 def add_created_sweep(parser: argparse.ArgumentParser) -> None:
     """Adds ID, which `run_step` puts in the place of --sweep, and --runs."""
-    parser.add_argument(
-        "id", nargs="?", metavar="ID", help="of a sweep that `gcodefp sweep` has created"
-    )
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        default=RUNS,
-        help="folder that keeps the runs of all sweeps (default: %(default)s)",
-    )
+    text = "of a sweep that `gcodefp sweep` has created"
+    parser.add_argument("id", nargs="?", metavar="ID", help=text)
+    add_runs_flag(parser)
 
 
 def add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Adds --sweep, --runs, and --train, --val, --dataset of the shipped configuration."""
     add_sweep_flags(parser)
-    for name, file in (("train", "train.npz"), ("val", "val.npz"), ("dataset", "dataset.json")):
-        path = RESULTS / "dataset" / file
-        parser.add_argument(
-            f"--{name}", type=Path, default=path, help=f"{file} (default: %(default)s)"
-        )
+    add_files(parser, "train", "val", "dataset", folder=DATASET)
+
+
+RESULTS_FLAGS = {
+    "dataset": ("dataset/dataset.json", "dataset.json"),
+    "sweep": ("sweep/sweep.json", "sweep.json"),
+    "best": ("best", "folder of select_best"),
+    "evaluation": ("evaluation", "folder of evaluate"),
+    "explanation": ("explanation", "folder of explain"),
+}
+"""Flag of `figures` and `report` -> its path in the results folder, and what it is."""
+DETECTION = Path("detection/detection.json")
+
+
+def add_results_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds RESULTS_FLAGS, --detection and --show-paths."""
+    for name, (path, text) in RESULTS_FLAGS.items():
+        text += " (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=Path, default=RESULTS / path, help=text)
+    text = f"detection.json (default: {DETECTION} of the results folder of --dataset, if it exists)"
+    parser.add_argument("--detection", type=Path, help=text)
+    text = "show absolute paths, which name folders of this machine"
+    parser.add_argument("--show-paths", action="store_true", help=text)
 
 
 def _whole_number(least: int, most: int) -> Callable[[str], int]:
@@ -140,6 +177,26 @@ def run_step(
             logger.removeHandler(handler)
             handler.close()
     return 0
+
+
+def for_each(items: Sequence[T], body: Callable[[T], None], name: Callable[[T], object]) -> None:
+    """Calls the body with each; an error with one does not keep it from the others.
+
+    Args:
+        name: of an item, for the message.
+
+    Raises UserError: it names the items with an error; the errors themselves are logged.
+    """
+    failed = []
+    for item in items:
+        try:
+            body(item)
+        except (UserError, OSError) as error:
+            logging.getLogger("gcodefp").error("%s", error)
+            failed.append(str(name(item)))
+    if failed:
+        done = len(items) - len(failed)
+        raise UserError(f"failed: {', '.join(failed)}; the reasons are above (done: {done})")
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:

@@ -17,14 +17,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from gcodefp.command_line import DEVICES, RUNS, positive, run_step, step_parser
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.command_line import add_device_flags, add_runs_flag, run_step, step_parser
+from gcodefp.errors import UserError
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import select_device
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
     COMPARISON_FORMAT,
@@ -35,7 +35,6 @@ from gcodefp.reporting.comparison import (
     describe_comparison,
     find_folders,
     is_sweep,
-    number,
     read_compared_sweep,
     read_run,
     score_runs,
@@ -43,7 +42,7 @@ from gcodefp.reporting.comparison import (
 )
 from gcodefp.reporting.figures.epochs import Curve, draw_compared
 from gcodefp.reporting.figures.paper import paper_style, save
-from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, interval_text, unit_format
+from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, cell_text, interval_text, unit_format
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 logger = logging.getLogger("gcodefp.compare")
@@ -63,32 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("compare", __doc__)
     add = parser.add_argument
     add("compared", nargs="+", metavar="RUN", help="folder of a run or of a sweep; two or more")
-    add(
-        "--runs",
-        type=Path,
-        default=RUNS,
-        help="folder that keeps the runs of all sweeps, where SWEEP and SWEEP/NUMBER are looked up "
-        "(default: %(default)s)",
-    )
-    add(
-        "--dataset",
-        type=Path,
-        help="dataset.json, its NPZ files beside it (default: that of the results that the first "
-        "run lies in)",
-    )
-    add(
-        "--split",
-        choices=("val", "test"),
-        default="val",
-        help="the scored split; test leaks, and is refused until the best run is chosen",
-    )
-    add(
-        "--metric",
-        help="the metric by which the best epoch was chosen (default: that of sweep.json)",
-    )
-    add("--goal", choices=("maximize", "minimize"), help="of --metric")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
+    add_runs_flag(parser)
+    text = "dataset.json, its NPZ files beside it (default: that of the results of the first run)"
+    add("--dataset", type=Path, help=text)
+    text = "the scored split; test leaks, and is refused until the best run is chosen"
+    add("--split", choices=("val", "test"), default="val", help=text)
+    add_device_flags(parser)
     add("--output", type=Path, help="folder for compare.json, compare.csv and the curves")
     return run_step(parser, _compare, argv)
 
@@ -96,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _compare(arguments: argparse.Namespace) -> None:
     folders = find_folders(arguments.compared, arguments.runs)
     sweep_folders = [folder for folder in folders if is_sweep(folder)]
-    objective = _objective(arguments, [f if f in sweep_folders else f.parent for f in folders])
+    files = map(sweep_file_of, (f if f in sweep_folders else f.parent for f in folders))
+    objectives = (file.specification.objective for file in files if file)
+    objective = next(objectives, DEFAULT_OBJECTIVE)
     sweeps = {folder: read_compared_sweep(folder, objective) for folder in sweep_folders}
     best = {folder: sweep.runs[0].folder.path for folder, sweep in sweeps.items()}
     runs = [read_run(best.get(folder, folder)) for folder in folders]
@@ -110,7 +91,6 @@ def _compare(arguments: argparse.Namespace) -> None:
     if _are_external(runs):
         content["notes"] = [PROGRAM_NOTE]
     else:
-        _check_logged(arguments.metric, runs)
         device = select_device(arguments.device, arguments.threads)
         content["scores"], content["notes"] = score_runs(runs, arguments.split, dataset, device)
         content["conclusions"] = conclusions([run.name for run in runs], content["scores"])
@@ -130,23 +110,6 @@ def _check_winner_is_chosen(runs: Sequence[ComparedRun]) -> None:
                 "results is chosen yet, and choosing a run after scoring the test split leaks it; "
                 "compare by --split val, or finish the pipeline first: snakemake --cores all"
             )
-
-
-def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objective:
-    """That of the command line, else of the first sweep.json that exists."""
-    if arguments.goal and not arguments.metric:
-        raise UserError(f"--goal {arguments.goal}: --metric is missing")
-    if arguments.metric:
-        goal = "minimize" if arguments.metric.endswith("loss") else "maximize"
-        return Objective(arguments.metric, arguments.goal or goal)
-    files = filter(None, map(sweep_file_of, dict.fromkeys(sweeps)))
-    return next((file.specification.objective for file in files), DEFAULT_OBJECTIVE)
-
-
-def _check_logged(metric: str | None, runs: Sequence[ComparedRun]) -> None:
-    logged = {*LOGGED_METRICS, *(name for run in runs for name in run.combined)}
-    if metric is not None and metric not in logged:
-        raise UserError(f"--metric {metric}: {did_you_mean(metric, logged)}")
 
 
 def _are_external(runs: Sequence[ComparedRun]) -> bool:
@@ -208,7 +171,7 @@ def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) 
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for name, row in rows.items():
-        table.add_row(name, *map(number, row))
+        table.add_row(name, *map(cell_text, row))
     return table
 
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.recordings.laboratory.lab_files import list_recordings
 from gcodefp.recordings.laboratory.layout import read_optional_layout
-from gcodefp.schema import Section, from_texts, validated
+from gcodefp.schema import Documented, from_texts, validated
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.sweeps.parameters import flatten, hyperparameter_value
 from gcodefp.sweeps.specification import MAX_RUNS
@@ -49,239 +49,186 @@ ChannelGroup = Literal[Sensor, "motor", "controller"]
 Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
 
 
-class Recordings(Section):
+class Recordings(Documented):
     """Where the recordings are; docs/files.md describes their format."""
 
-    folder: FilePath | None = Field(
-        description="Folder with .csv or .csv.gz files, or with those of the layout; null for "
-        "simulated recordings."
-    )
-    layout: FilePath | None = Field(
-        description="How the files of another laboratory are read: a YAML file, or the name of a "
-        "shipped layout (docs/files.md); null for the CSV files that docs/files.md describes."
-    )
-    exclude: Names = Field(
-        description="Names of recordings to exclude: file names without _aligned, .csv and .gz."
-    )
+    folder: FilePath | None
+    """Folder with .csv or .csv.gz files, or with those of the layout; null for simulated
+    recordings."""
+    layout: FilePath | None
+    """How the files of another laboratory are read: a YAML file, or the name of a shipped layout
+    (docs/files.md); null for the CSV files that docs/files.md describes."""
+    exclude: Names
+    """Names of recordings to exclude: file names without _aligned, .csv and .gz."""
 
 
-class Simulation(Section):
+class Simulation(Documented):
     """The simulated recordings, used while recordings.folder is null."""
 
-    programs: Annotated[Names, Field(min_length=1)] = Field(
-        description="Names of the programs to simulate; config.yaml ships with all of them."
-    )
-    recordings_per_program: PositiveInt = Field(description="How often each program is recorded.")
-    seed: Seed = Field(description="The same seed gives the same bytes.")
+    programs: Annotated[Names, Field(min_length=1)]
+    """Names of the programs to simulate; config.yaml ships with all of them."""
+    recordings_per_program: PositiveInt
+    """How often each program is recorded."""
+    seed: Seed
+    """The same seed gives the same bytes."""
 
 
-class Channels(Section):
+class Channels(Documented):
     """Which channels of a recording the network sees."""
 
-    groups: Annotated[list[ChannelGroup], Field(min_length=1), *UNIQUE] = Field(
-        description="Channel groups that are inputs; environment identifies the day, and "
-        "controller holds the labels themselves."
-    )
-    min_coverage: float = Field(
-        ge=0,
-        le=1,
-        description="Share of the train recordings in which a channel has to be live, that is "
-        "valid in half of the rows.",
-    )
-    center: bool = Field(
-        description="Whether each recording's own mean of a channel is subtracted, which depends "
-        "on how a node was mounted."
-    )
-    zscore: bool = Field(
-        description="Whether each recording's samples of a channel are divided by their own "
-        "standard deviation too (and centered), which depends on the gain of a node in a session."
-    )
+    groups: Annotated[list[ChannelGroup], Field(min_length=1), *UNIQUE]
+    """Channel groups that are inputs; environment identifies the day, and controller holds the
+    labels themselves."""
+    min_coverage: float = Field(ge=0, le=1)
+    """Share of the train recordings in which a channel has to be live, that is valid in half of the
+    rows."""
+    center: bool
+    """Whether each recording's own mean of a channel is subtracted, which depends on how a node was
+    mounted."""
+    zscore: bool
+    """Whether each recording's samples of a channel are divided by their own standard deviation too
+    (and centered), which depends on the gain of a node in a session."""
 
 
-class Lags(Section):
+class Lags(Documented):
     """How far the sensors' clock may be behind or before the controller's."""
 
-    max_seconds: float = Field(
-        ge=0,
-        le=1e6,
-        description="Longest lag that is searched for each recording; 0: the clocks are "
-        "synchronised, and no recording has a lag.",
-    )
+    max_seconds: float = Field(ge=0, le=1e6)
+    """Longest lag that is searched for each recording; 0: the clocks are synchronised, and no
+    recording has a lag."""
 
 
-class Programs(Section):
+class Programs(Documented):
     """Which recordings run the same program."""
 
-    same_share: float = Field(
-        gt=0,
-        le=1,
-        description="Share of the common line numbers of two recordings that have the same block, "
-        "if both run the same program; 1 keeps programs apart that differ in one block.",
-    )
+    same_share: float = Field(gt=0, le=1)
+    """Share of the common line numbers of two recordings that have the same block, if both run the
+    same program; 1 keeps programs apart that differ in one block."""
 
 
-class Window(Section):
+class Window(Documented):
     """How recordings are cut into windows."""
 
-    rows: int = Field(ge=8, le=1_000_000, description="Rows that the network sees at once.")
-    stride_rows: PositiveInt = Field(
-        description="Rows from one train window to the next, at most window.rows."
-    )
-    max_gap_seconds: float = Field(
-        gt=0, le=1e9, description="Seconds; no window crosses a longer gap in the clock."
-    )
+    rows: int = Field(ge=8, le=1_000_000)
+    """Rows that the network sees at once."""
+    stride_rows: PositiveInt
+    """Rows from one train window to the next, at most window.rows."""
+    max_gap_seconds: float = Field(gt=0, le=1e9)
+    """Seconds; no window crosses a longer gap in the clock."""
 
 
-class Split(Section):
+class Split(Documented):
     """Which recordings train, which choose the best run, and which are kept for the test."""
 
-    by: Literal["recording", "chronological", "session", "program", "window"] = Field(
-        description="What lies wholly in one split; window is leaky, for comparison only."
-    )
-    held_out: Names = Field(
-        description="Shell patterns of the test recordings; needed by session and program, empty "
-        "for the others."
-    )
-    val_fraction: float = Field(
-        gt=0,
-        lt=0.5,
-        description="Share of the recordings of each operation that chooses the best run; its sum "
-        "with test_fraction has to be below 0.9.",
-    )
-    test_fraction: float = Field(
-        gt=0,
-        lt=0.5,
-        description="Share of the recordings of each operation that is kept for the test; session "
-        "and program do not use it.",
-    )
-    seed: Seed = Field(description="Of the draw of recordings; chronological draws nothing.")
+    by: Literal["recording", "chronological", "session", "program", "window"]
+    """What lies wholly in one split; window is leaky, for comparison only."""
+    held_out: Names
+    """Shell patterns of the test recordings; needed by session and program, empty for the
+    others."""
+    val_fraction: float = Field(gt=0, lt=0.5)
+    """Share of the recordings of each operation that chooses the best run; its sum with
+    test_fraction has to be below 0.9."""
+    test_fraction: float = Field(gt=0, lt=0.5)
+    """Share of the recordings of each operation that is kept for the test; session and program do
+    not use it."""
+    seed: Seed
+    """Of the draw of recordings; chronological draws nothing."""
 
 
-class Sweep(Section):
+class Sweep(Documented):
     """The search for the best run; docs/sweeps.md explains it."""
 
-    engine: Literal["local", "wandb"] = Field(
-        description="Where the search runs; local needs no account and no network, wandb is the "
-        "W&B service."
-    )
-    existing: WandbAddress | None = Field(
-        description="ENTITY/PROJECT/ID of a W&B sweep that exists already, with engine wandb; null "
-        "to create one."
-    )
-    file: FilePath = Field(
-        description="Path of a sweep in the W&B schema; workflow/sweeps has three to start from."
-    )
-    run_cap: Annotated[int, Field(ge=1, le=MAX_RUNS)] | None = Field(
-        description="The sweep's total of runs; null for the number in the file."
-    )
-    seed: Seed = Field(description="Of the search and of the runs.")
-    phases: list[FilePath] = Field(
-        description="Sweep files that follow the first, each in ranges narrowed around the best "
-        "runs."
-    )
-    constraints: list[Text] = Field(
-        description="Expressions that have to be true of every run, such as d_model % nhead == 0."
-    )
-    conditions: dict[str, Text] = Field(
-        description="Parameter and the expression under which it is drawn; otherwise it keeps its "
-        "default."
-    )
-    first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]] = Field(
-        description="Configurations of the first runs; parameters that they omit are drawn."
-    )
-    combined: dict[str, Text] = Field(
-        description="Metrics and the expressions of logged metrics that they are, such as 0.7 * "
-        "val/aligned_acc + 0.3 * (1 - val/loss); each is logged, and may be the sweep's metric."
-    )
-    pareto: Annotated[list[Text], *UNIQUE] = Field(
-        description="Two objectives by which figure and report compare the runs, such as "
-        "[val/aligned_acc, parameters]; metrics, parameters or seconds. Empty: none."
-    )
-    width: PositiveInt | None = Field(
-        description="Number of concurrent runs of a search that is bit-for-bit reproducible; "
-        "null for the fastest search."
-    )
-    uses_dataset: bool = Field(
-        description="Whether another program (key program of the YAML) uses the dataset of the "
-        "recordings: GCODEFP_TRAIN, GCODEFP_VAL and GCODEFP_DATASET then name its files."
-    )
-    evaluate: Text | None = Field(
-        description="Command that evaluates another program's best run and prints JSON; ${best} is "
-        "the run's folder, ${run} best/run.json, ${args_json_file} its hyperparameters."
-    )
-    seeds_per_winner: PositiveInt = Field(
-        description="Number of seeds with which the best configurations are trained; 1: not again."
-    )
-    finalists: PositiveInt = Field(
-        description="How many configurations are trained again, where seeds_per_winner is above 1."
-    )
+    engine: Literal["local", "wandb"]
+    """Where the search runs; local needs no account and no network, wandb is the W&B service."""
+    existing: WandbAddress | None
+    """ENTITY/PROJECT/ID of a W&B sweep that exists already, with engine wandb; null to create
+    one."""
+    file: FilePath
+    """Path of a sweep in the W&B schema; workflow/sweeps has three to start from."""
+    run_cap: Annotated[int, Field(ge=1, le=MAX_RUNS)] | None
+    """The sweep's total of runs; null for the number in the file."""
+    seed: Seed
+    """Of the search and of the runs."""
+    phases: list[FilePath]
+    """Sweep files that follow the first, each in ranges narrowed around the best runs."""
+    constraints: list[Text]
+    """Expressions that have to be true of every run, such as d_model % nhead == 0."""
+    conditions: dict[str, Text]
+    """Parameter and the expression under which it is drawn; otherwise it keeps its default."""
+    first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]]
+    """Configurations of the first runs; parameters that they omit are drawn."""
+    combined: dict[str, Text]
+    """Metrics and the expressions of logged metrics that they are, such as 0.7 * val/aligned_acc +
+    0.3 * (1 - val/loss); each is logged, and may be the sweep's metric."""
+    pareto: Annotated[list[Text], *UNIQUE]
+    """Two objectives by which figure and report compare the runs, such as [val/aligned_acc,
+    parameters]; metrics, parameters or seconds. Empty: none."""
+    width: PositiveInt | None
+    """Number of concurrent runs of a search that is bit-for-bit reproducible; null for the fastest
+    search."""
+    uses_dataset: bool
+    """Whether another program (key program of the YAML) uses the dataset of the recordings:
+    GCODEFP_TRAIN, GCODEFP_VAL and GCODEFP_DATASET then name its files."""
+    evaluate: Text | None
+    """Command that evaluates another program's best run and prints JSON; ${best} is the run's
+    folder, ${run} best/run.json, ${args_json_file} its hyperparameters."""
+    seeds_per_winner: PositiveInt
+    """Number of seeds with which the best configurations are trained; 1: not again."""
+    finalists: PositiveInt
+    """How many configurations are trained again, where seeds_per_winner is above 1."""
 
 
-class Protocols(Section):
+class Protocols(Documented):
     """The splits of `snakemake protocols`; each trains and evaluates a network."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1), *UNIQUE] = Field(
-        description="Of the splits by recording; the leaky split takes the first."
-    )
-    sessions: Patterns = Field(
-        description="Shell patterns of the recordings of the sessions that are held out."
-    )
-    programs: Patterns = Field(
-        description="Shell patterns; the programs of the matching recordings are held out in turn."
-    )
+    seeds: Annotated[list[Seed], Field(min_length=1), *UNIQUE]
+    """Of the splits by recording; the leaky split takes the first."""
+    sessions: Patterns
+    """Shell patterns of the recordings of the sessions that are held out."""
+    programs: Patterns
+    """Shell patterns; the programs of the matching recordings are held out in turn."""
 
 
-class Agents(Section):
+class Agents(Documented):
     """The processes that train."""
 
-    count: Threads = Field(description="How many agents train runs at the same time.")
-    threads: Threads = Field(
-        description="CPU threads of each agent; results are bit-for-bit reproducible with 1."
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        description="Where runs are trained; auto takes a CUDA GPU if there is one; mps is that of "
-        "a Mac."
-    )
-    per_gpu: Threads = Field(
-        description="How many trainings each agent has at a time, all on its GPU."
-    )
-    margin_seconds: int = Field(
-        ge=0,
-        le=1_000_000,
-        description="Seconds; how long before a time limit an agent ends, besides one and a half "
-        "epochs.",
-    )
+    count: Threads
+    """How many agents train runs at the same time."""
+    threads: Threads
+    """CPU threads of each agent; results are bit-for-bit reproducible with 1."""
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    """Where runs are trained; auto takes a CUDA GPU if there is one; mps is that of a Mac."""
+    per_gpu: Threads
+    """How many trainings each agent has at a time, all on its GPU."""
+    margin_seconds: int = Field(ge=0, le=1_000_000)
+    """Seconds; how long before a time limit an agent ends, besides one and a half epochs."""
 
 
-class Cluster(Section):
+class Cluster(Documented):
     """Settings for SLURM alone; docs/slurm.md explains them."""
 
-    local_rules: Patterns = Field(
-        description="Rules that run where Snakemake does, not as SLURM jobs, such as figures and "
-        "report_page."
-    )
+    local_rules: Patterns
+    """Rules that run where Snakemake does, not as SLURM jobs, such as figures and report_page."""
 
 
-class Wandb(Section):
+class Wandb(Documented):
     """What is logged for W&B; docs/wandb.md explains it."""
 
-    enabled: bool = Field(
-        description="Whether every run is also logged in W&B's offline format; engine wandb needs "
-        "it."
-    )
-    checkpoints: bool = Field(
-        description="Whether each run's best weights are logged to W&B as an artifact."
-    )
-    project: WandbName = Field(description="The project's name in W&B.")
-    entity: WandbName | None = Field(
-        description="User or team in W&B, for engine wandb; null for the one that is logged in."
-    )
+    enabled: bool
+    """Whether every run is also logged in W&B's offline format; engine wandb needs it."""
+    checkpoints: bool
+    """Whether each run's best weights are logged to W&B as an artifact."""
+    project: WandbName
+    """The project's name in W&B."""
+    entity: WandbName | None
+    """User or team in W&B, for engine wandb; null for the one that is logged in."""
 
 
-class Config(Section):
+class Config(Documented):
     """Configuration of gcodefp."""
 
-    results: FilePath = Field(description="Folder for everything that the pipeline makes.")
+    results: FilePath
+    """Folder for everything that the pipeline makes."""
     recordings: Recordings
     simulation: Simulation
     channels: Channels
@@ -290,9 +237,8 @@ class Config(Section):
     window: Window
     split: Split
     sweep: Sweep
-    controls: Annotated[list[Control], *UNIQUE] = Field(
-        description="Negative controls: labels_shuffled and presence_only train a network each."
-    )
+    controls: Annotated[list[Control], *UNIQUE]
+    """Negative controls: labels_shuffled and presence_only train a network each."""
     protocols: Protocols
     agents: Agents
     cluster: Cluster

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.evaluation.baselines.lookups import majority, majority_of_operation
 from gcodefp.evaluation.baselines.task import Task
@@ -40,11 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--control", choices=CONTROLS, required=True)
     text = "checkpoint.pt of `gcodefp.train --control`, or of the best run for sensors_permuted"
     add("--checkpoint", type=Path, required=True, help=text)
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    add("--train", type=Path, required=True, help="train.npz, for the baselines")
-    add("--test", type=Path, required=True, help="test.npz")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
+    add_files(parser, "dataset", "train", "test")
+    add_device_flags(parser)
     add("--output", type=Path, required=True, help="control.json")
     return run_step(parser, _score, argv)
 

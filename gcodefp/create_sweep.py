@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import RUNS, not_negative, positive, run_step, step_parser
+from gcodefp.command_line import RUNS, add_runs_flag, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
@@ -49,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "YAML of the sweeps that will follow, to be checked before anything is paid for"
     add("--phases", type=Path, nargs="*", default=[], help=text)
     add_option_flags(parser)
-    text = "folder that keeps the runs of all sweeps (default: %(default)s)"
-    add("--runs", type=Path, default=RUNS, help=text)
+    add_runs_flag(parser)
     text = "two objectives to compare the runs by, such as val/aligned_acc parameters"
     add("--pareto", nargs=2, metavar="METRIC", help=text)
     wandb = parser.add_argument_group("engine")

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, shown
 from gcodefp.files import read_json
-
-VALUE_LETTERS = 40
 
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -70,15 +68,9 @@ def check_document(
         key = ".".join(str(part) for part in first["loc"] if part != "[key]")
         problem = "is missing"
         if first["type"] != "missing":
-            value = truncated(repr(first["input"]))
             text = first["msg"].removeprefix("Value error, ")
-            problem = f"{value}: {text[:1].lower()}{text[1:]}"
+            problem = f"{shown(first['input'])}: {text[:1].lower()}{text[1:]}"
         raise UserError(f"{path}: {key}: {problem}; rebuild it with: {rebuild}") from None
-
-
-def truncated(text: str) -> str:
-    """A text of at most VALUE_LETTERS letters."""
-    return text if len(text) <= VALUE_LETTERS else f"{text[: VALUE_LETTERS - 3]}..."
 
 
 class ArraySpec(NamedTuple):

@@ -24,7 +24,13 @@ import psutil
 import torch
 from rich.console import Console
 
-from gcodefp.command_line import DEVICES, add_training_flags, positive, run_step, step_parser
+from gcodefp.command_line import (
+    add_device_flags,
+    add_training_flags,
+    positive,
+    run_step,
+    step_parser,
+)
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.model.data import Tensors, network_sizes, select_device
@@ -37,7 +43,7 @@ from gcodefp.sweeps.ranking import ended_runs
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.sweep_status import sweep_seconds
-from gcodefp.terminal import data_size, duration, plain_table
+from gcodefp.terminal import data_size, duration, plain_table, plural
 
 logger = logging.getLogger("gcodefp.estimate")
 
@@ -69,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_training_flags(parser)
     add = parser.add_argument
     add("--agents", type=positive, default=1, help="how many work at once on this machine")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1, help="CPU threads of each agent")
+    add_device_flags(parser)
     text = "how long the steps of a configuration are timed (default: %(default)s)"
     add("--seconds", type=float, default=4.0, help=text)
     return run_step(parser, _estimate, argv)
@@ -102,7 +107,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     ]
     seconds = list(islice(cycle(run_seconds(timed, configurations, work, *windows)), left))
     per_run = " to ".join(dict.fromkeys(duration(s) for s in (min(seconds), max(seconds))))
-    runs, agents = _count(left, "run"), _count(arguments.agents, "agent")
+    runs, agents = plural(left, "run"), plural(arguments.agents, "agent")
     total = duration(sweep_seconds(seconds, arguments.agents))
     print(f"a run takes {per_run}; {runs} by {agents}: about {total}")
     for note in _notes(sweep, arguments, device):
@@ -260,21 +265,17 @@ def run_seconds(
 def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device) -> list[str]:
     """What the estimate does not count in."""
     needed, processors = arguments.agents * arguments.threads, psutil.cpu_count() or 1
-    notes = {
-        f"{needed} processors are needed, {processors} available: it takes longer": (
-            needed > processors
-        ),
-        f"{arguments.agents} agents share one GPU: it may take longer": (
-            device.type == "cuda" and arguments.agents > 1
-        ),
-        "random configurations stand for those that bayes will propose": (
-            sweep.specification.method == "bayes"
-        ),
-        "early termination, which makes it shorter, is not counted in": (
-            sweep.specification.early_terminate is not None
-        ),
-    }
-    return [note for note, holds in notes.items() if holds]
+    shares_gpu = device.type == "cuda" and arguments.agents > 1
+    notes = (
+        (needed > processors,
+         f"{needed} processors are needed, {processors} available: it takes longer"),
+        (shares_gpu, f"{arguments.agents} agents share one GPU: it may take longer"),
+        (sweep.specification.method == "bayes",
+         "random configurations stand for those that bayes will propose"),
+        (sweep.specification.early_terminate is not None,
+         "early termination, which makes it shorter, is not counted in"),
+    )  # fmt: skip
+    return [note for holds, note in notes if holds]
 
 
 def _report_memory(
@@ -287,17 +288,13 @@ def _report_memory(
         peaks["GPU memory"] = (max(t.device_bytes for t in timings), total)
     for name, (peak_bytes, available_bytes) in peaks.items():
         needed = peak_bytes * arguments.agents
-        agents = _count(arguments.agents, "agent")
+        agents = plural(arguments.agents, "agent")
         sizes = data_size(peak_bytes), data_size(needed), data_size(available_bytes)
         print(f"{name}: {sizes[0]} a training, {sizes[1]} for {agents}, {sizes[2]} available")
         if needed > available_bytes:
             fitting = int(available_bytes // peak_bytes)
             advice = f"take {fitting} agents, or " if fitting else ""
             logger.warning("this does not fit: %smake batch_size or d_model smaller", advice)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, positive, run_step, step_parser
 from gcodefp.dataset.external import read_external_split
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("evaluate", __doc__)
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="checkpoint.pt")
+    add_files(parser, "checkpoint")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
     source.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
@@ -51,8 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "rows between the windows of the ladder; default: %(default)s, for publication 1"
     add("--ladder-stride", type=positive, default=STRIDE_ROWS, metavar="ROWS", help=text)
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
+    add_device_flags(parser)
     add("--output", type=Path, required=True, help="folder for metrics.json and the predictions")
     return run_step(parser, _evaluate, argv)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
@@ -26,13 +26,10 @@ logger = logging.getLogger("gcodefp.explain")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("explain", __doc__)
-    add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="checkpoint.pt")
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    add("--test", type=Path, required=True, help="test.npz")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
-    add("--output", type=Path, required=True, help="folder for explanation.json and .npz")
+    add_files(parser, "checkpoint", "dataset", "test")
+    add_device_flags(parser)
+    text = "folder for explanation.json and .npz"
+    parser.add_argument("--output", type=Path, required=True, help=text)
     return run_step(parser, _explain, argv)
 
 

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import add_results_flags, run_step, step_parser
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.reporting.figures.paper import draw_figures, stems_of
 from gcodefp.reporting.results import results_from_flags
-from gcodefp.reporting.results_flags import add_results_flags
 
 logger = logging.getLogger("gcodefp.figures")
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import not_negative, run_step, step_parser
+from gcodefp.command_line import add_files, not_negative, run_step, step_parser
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.detection.detector import fit_detector, placed_recordings, write_detector
 from gcodefp.detection.evaluation import evaluate_detector
@@ -30,9 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("fit_detector", __doc__)
     add = parser.add_argument
     add("--recordings", type=Path, required=True, help="folder of the files, as for preprocess")
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    for split in ("train", "val", "test"):
-        add(f"--{split}", type=Path, required=True, help=f"{split}.npz")
+    add_files(parser, "dataset", "train", "val", "test")
     add("--checkpoint", type=Path, help="whose confidence is a baseline; none without one")
     add("--seed", type=not_negative, default=0, help="of the alterations (default: %(default)s)")
     add("--output", type=Path, required=True, help="folder for detector.npz and detection.json")

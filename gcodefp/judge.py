@@ -15,7 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcodefp.command_line import RESULTS, not_negative_number, run_step, share, step_parser
+from gcodefp.command_line import (
+    DATASET,
+    RESULTS,
+    add_files,
+    for_each,
+    not_negative_number,
+    run_step,
+    share,
+    step_parser,
+)
 from gcodefp.dataset.store import Description, read_description
 from gcodefp.detection.detector import Detector, Judged, read_detector
 from gcodefp.detection.deviations import Segment
@@ -42,19 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("judge", __doc__)
     add = parser.add_argument
-    add(
-        "recordings",
-        nargs="+",
-        type=Path,
-        metavar="RECORDING",
-        help="files, or folders of a layout",
-    )
+    text = "files, or folders of a layout"
+    add("recordings", nargs="+", type=Path, metavar="RECORDING", help=text)
     add("--program", required=True, help="that should have run, as in dataset.json")
     add("--false-alarm-rate", type=share, default=FALSE_ALARM_RATE,
         help="of good recordings (default: %(default)s)")  # fmt: skip
     add("--layout", help="how other files are read; default: as the recordings of the train split")
-    add("--dataset", type=Path, default=RESULTS / "dataset/dataset.json",
-        help="default: %(default)s")  # fmt: skip
+    add_files(parser, "dataset", folder=DATASET)
     add("--detector", type=Path, default=RESULTS / "detection/detector.npz",
         help="default: %(default)s")  # fmt: skip
     add("--output", type=Path, default=RESULTS / "judgements", help="default: %(default)s")
@@ -78,19 +81,14 @@ def _judge(arguments: argparse.Namespace) -> None:
         raise UserError(f"two recordings are called {duplicates[0]!r}; judge them one by one")
     if arguments.follow and len(sources) != 1:
         raise UserError(f"--follow: reads one growing file, not {len(sources)}")
-    failed = []
-    for source in sources:
-        try:
-            if arguments.follow:
-                _follow(source, task)
-            _judge_recording(source, task)
-        except (UserError, OSError) as error:
-            logger.error("%s", error)
-            failed.append(str(paths_of([source])[0]))
-    if len(failed) < len(sources):
-        logger.info("segments and pictures: NAME.json and NAME.png in %s", arguments.output)
-    if failed:
-        raise UserError(f"not judged: {', '.join(failed)}; the reasons are above")
+
+    def judge(source: Recordable) -> None:
+        if arguments.follow:
+            _follow(source, task)
+        _judge_recording(source, task)
+
+    for_each(sources, judge, lambda source: paths_of([source])[0])
+    logger.info("segments and pictures: NAME.json and NAME.png in %s", arguments.output)
 
 
 class _Task(NamedTuple):

@@ -13,7 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
+from gcodefp.command_line import (
+    RESULTS,
+    add_device_flags,
+    add_files,
+    for_each,
+    run_step,
+    step_parser,
+)
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE
 from gcodefp.evaluation.prediction import (
@@ -42,25 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("predict", __doc__)
     add = parser.add_argument
-    add(
-        "recordings",
-        type=Path,
-        nargs="+",
-        metavar="RECORDING",
-        help="CSV, or a layout's file or folder",
-    )
+    text = "CSV, or a layout's file or folder"
+    add("recordings", type=Path, nargs="+", metavar="RECORDING", help=text)
     add("--layout", help="how other files are read; default: as the recordings of the train split")
-    add(
-        "--checkpoint",
-        type=Path,
-        default=RESULTS / "best/checkpoint.pt",
-        help="default: %(default)s",
-    )
+    add_files(parser, "checkpoint", folder=RESULTS / "best")
     add("--output", type=Path, default=RESULTS / "predictions", help="default: %(default)s")
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
+    add_device_flags(parser)
     return run_step(parser, _predict, argv)
 
 
@@ -71,29 +67,15 @@ def _predict(arguments: argparse.Namespace) -> None:
     _check_names(recordings, arguments.output)
     if predictor.decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
-    failed = []
-    for recording in recordings:
-        try:
-            _predict_recording(recording, predictor, arguments)
-        except (UserError, OSError) as error:
-            logger.error("%s", error)
-            failed.append(str(paths_of([recording])[0]))
-    predicted = len(recordings) - len(failed)
-    if predicted:
-        logger.info("the files are in %s; never run them on a machine", arguments.output)
-    if failed:
-        raise UserError(
-            f"not predicted: {', '.join(failed)}; the reasons are above (predicted: {predicted})"
-        )
+    logger.info("the files are in %s; never run them on a machine", arguments.output)
 
+    def predict(source: Recordable) -> None:
+        unlabelled = predictor.read(source, arguments.allow_missing)
+        prediction = predictor.decode(unlabelled)
+        _write(arguments, source, predictor, unlabelled, prediction)
+        _log(prediction, unlabelled)
 
-def _predict_recording(
-    source: Recordable, predictor: Predictor, arguments: argparse.Namespace
-) -> None:
-    unlabelled = predictor.read(source, arguments.allow_missing)
-    prediction = predictor.decode(unlabelled)
-    _write(arguments, source, predictor, unlabelled, prediction)
-    _log(prediction, unlabelled)
+    for_each(recordings, predict, lambda source: paths_of([source])[0])
 
 
 def _check_names(recordings: Sequence[Recordable], output: Path) -> None:

@@ -24,15 +24,7 @@ from gcodefp.command_line import (
     step_parser,
 )
 from gcodefp.dataset.channels import fit_scaler
-from gcodefp.dataset.split import (
-    METHODS,
-    SPLITS,
-    expand_to_programs,
-    latest_first_order,
-    match_recordings,
-    random_order,
-    split_recordings,
-)
+from gcodefp.dataset.split import METHODS, SPLITS, assign_splits
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
 from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import assemble, held_out_stride
@@ -76,23 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--exclude", nargs="*", default=[], metavar="NAME", help="recordings to exclude")
     add("--output", type=Path, required=True, help="folder for the NPZ files and dataset.json")
     add("--groups", nargs="+", required=True, choices=GROUPS, help="channel groups that are inputs")
-    add(
-        "--min-coverage", type=share, required=True, help="share of train recordings with a channel"
-    )
+    text = "share of train recordings with a channel"
+    add("--min-coverage", type=share, required=True, help=text)
     add("--center", action="store_true", help="subtract each recording's own mean of a channel")
     add("--zscore", action="store_true", help="divide by each recording's own deviation too")
-    add(
-        "--max-lag-seconds",
-        type=not_negative_number,
-        default=MAX_LAG_SECONDS,
-        help="of the sensors' lags that are searched; 0: their clocks are synchronised",
-    )
-    add(
-        "--same-program-share",
-        type=share,
-        default=SAME_PROGRAM_SHARE,
-        help="of the common lines of two recordings with equal blocks, if they run one program",
-    )
+    text = "of the sensors' lags that are searched; 0: their clocks are synchronised"
+    add("--max-lag-seconds", type=not_negative_number, default=MAX_LAG_SECONDS, help=text)
+    text = "of the common lines of two recordings with equal blocks, if they run one program"
+    add("--same-program-share", type=share, default=SAME_PROGRAM_SHARE, help=text)
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
@@ -117,7 +100,9 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     )
     copies = find_copies({name: recording.signature for name, recording in recordings.items()})
     _unify_operations(recordings, copies)
-    names = _split_names(recordings, copies, arguments)
+    fractions = arguments.val_fraction, arguments.test_fraction
+    method, share = (arguments.split, arguments.held_out), arguments.same_program_share
+    names = assign_splits(recordings, copies, *method, *fractions, arguments.seed, share)
     excluded += _label(recordings, names, layout, arguments.window)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center, arguments.zscore)
@@ -270,39 +255,6 @@ def _log_doubts(
                 *(name, aligned.lag.seconds, arguments.max_lag_seconds),
             )
     log_doubtful({name: aligned.lag for name, aligned in alignment.items()}, groups)
-
-
-def _split_names(
-    recordings: Mapping[str, Recording], copies: Mapping[str, str], arguments: argparse.Namespace
-) -> dict[str, list[str]]:
-    """Split -> names of its recordings; copies are in the split of their original."""
-    operations = {name: recording.operation for name, recording in recordings.items()}
-    if arguments.split == "window":
-        return dict.fromkeys(SPLITS, sorted(operations))
-    held_out: set[str] = set()
-    if arguments.split in ("session", "program"):
-        if not arguments.held_out:
-            raise UserError(
-                f"split.held_out is empty: split.by {arguments.split!r} needs patterns of "
-                "the recordings of the test split, such as ['damage*']"
-            )
-        sessions = {name: recording.session for name, recording in recordings.items()}
-        held_out = match_recordings(operations, arguments.held_out, sessions)
-    if arguments.split == "program":
-        held_out = expand_to_programs(
-            held_out, list(recordings.values()), arguments.same_program_share
-        )
-    order = (
-        latest_first_order if arguments.split == "chronological" else random_order(arguments.seed)
-    )
-    fractions = arguments.val_fraction, arguments.test_fraction
-    originals = {name: operations[name] for name in operations if name not in copies}
-    held_out = {copies.get(name, name) for name in held_out}
-    names = split_recordings(originals, *fractions, order, held_out)
-    return {
-        split: sorted([*members, *(c for c, original in copies.items() if original in members)])
-        for split, members in names.items()
-    }
 
 
 def _shuffle_windows(unsplit: Split, arguments: argparse.Namespace) -> dict[str, Split]:

@@ -23,7 +23,7 @@ from gcodefp.reporting.protocols_table import (
     table_csv,
     verdicts,
 )
-from gcodefp.reporting.wording import METRIC_TITLES
+from gcodefp.reporting.wording import METRIC_TITLES, interval_text
 from gcodefp.sweeps.sweep_file import read_best
 
 logger = logging.getLogger("gcodefp.protocols")
@@ -34,19 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("protocols", __doc__)
     add = parser.add_argument
     add("--evaluations", type=Path, nargs="+", required=True, help="folders that evaluate wrote")
-    add(
-        "--winner",
-        type=Path,
-        required=True,
-        help="best/run.json, of the run that the folds train again",
-    )
-    add(
-        "--left-out",
-        nargs="*",
-        default=[],
-        metavar="TEXT",
-        help="skipped protocols, with the reason",
-    )
+    text = "best/run.json, of the run that the folds train again"
+    add("--winner", type=Path, required=True, help=text)
+    text = "skipped protocols, with the reason"
+    add("--left-out", nargs="*", default=[], metavar="TEXT", help=text)
     add("--output", type=Path, required=True, help="folder for protocols.{md,csv,json}")
     return run_step(parser, _collect, argv)
 
@@ -67,12 +58,12 @@ def _collect(arguments: argparse.Namespace) -> None:
     for text in arguments.left_out:
         logger.info("excluded %s", text)
     for row in rows:
-        numbers = (row["measured"][PRIMARY][MODEL][key] for key in ("value", "low", "high"))
+        measured = interval_text(row["measured"][PRIMARY][MODEL], ".3f", 1)
         counts = (len(row["recordings"]), row["folds"])
         note = f" ({LEAKY_NOTE})" if row["leaky"] else ""
         logger.info(
-            "%s: %s %.3f [%.3f, %.3f], %d recordings, %d folds%s",
-            *(row["protocol"], METRIC_TITLES[PRIMARY], *numbers, *counts, note),
+            "%s: %s %s, %d recordings, %d folds%s",
+            *(row["protocol"], METRIC_TITLES[PRIMARY], measured, *counts, note),
         )
     for verdict in verdicts(rows):
         logger.info("%s %s", verdict["conclusion"], verdict["evidence"])

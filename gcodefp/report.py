@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import RESULTS, run_step, step_parser
+from gcodefp.command_line import RESULTS, add_results_flags, run_step, step_parser
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
@@ -18,7 +18,6 @@ from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, Results, results_from_flags
-from gcodefp.reporting.results_flags import add_results_flags
 from gcodefp.reporting.sweep_results import SweepResults, read_program_evaluation
 from gcodefp.reporting.wording import interval
 
@@ -31,19 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_results_flags(parser)
     add = parser.add_argument
     beside = "(default: that beside the figures), shown if it exists"
-    add(
-        "--figures",
-        type=Path,
-        default=RESULTS / "figures",
-        help="folder of figures (default: %(default)s)",
-    )
+    text = "folder of figures (default: %(default)s)"
+    add("--figures", type=Path, default=RESULTS / "figures", help=text)
     add("--protocols", type=Path, help=f"protocols/protocols.json {beside}")
-    add(
-        "--protocols-command",
-        default=PROTOCOLS_REBUILD,
-        metavar="TEXT",
-        help="how the protocols are made with this configuration (default: %(default)s)",
-    )
+    text = "how the protocols are made with this configuration (default: %(default)s)"
+    add("--protocols-command", default=PROTOCOLS_REBUILD, metavar="TEXT", help=text)
     add("--program-evaluation", type=Path, help="JSON of evaluate_program, if there is one")
     add("--benchmarks", type=Path, help=f"folder of Snakemake's benchmark files {beside}")
     add("--output", type=Path, required=True, help="the HTML file")

@@ -7,7 +7,7 @@ from inspect import getdoc
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -31,6 +31,19 @@ class Section(BaseModel):
         return f"no such key; {did_you_mean(key, cls.model_fields)}"
 
 
+class Documented(Section):
+    """A section whose keys are described by the docstrings below them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        # A docstring may have several lines; in a message and in a cell a description has one.
+        for field in cls.model_fields.values():
+            field.description = field.description and " ".join(field.description.split())
+        cls.model_rebuild(force=True)
+
+
 Model = TypeVar("Model", bound=Section)
 Location = tuple[int | str, ...]
 
@@ -44,8 +57,12 @@ MESSAGES = {
 }
 """Type of a pydantic error -> message; the value takes the place of the braces."""
 
-OTHER_KIND = ("string_type", "model_type")
-"""Of a text or a section, errors that say nothing where another one is in the value."""
+TEXT, SECTION = "<text>", "<section>"
+KEY = "[key]"
+"""Marks that pydantic puts into locations: which kind of a union is meant, and that a key of a
+mapping is wrong itself."""
+TEXT_OR_SECTION = Discriminator(lambda value: TEXT if isinstance(value, str) else SECTION)
+"""Of a union whose kinds have the tags TEXT and SECTION."""
 
 
 def validated(model: type[Model], content: Any, where: str | Callable[[Location], str]) -> Model:
@@ -60,12 +77,8 @@ def validated(model: type[Model], content: Any, where: str | Callable[[Location]
         return model.model_validate(content)
     except ValidationError as error:
         lines = []
-        problems = [(*_problem(d, model), d) for d in error.errors(include_url=False)]
-        specific = [at for at, _, detail in problems if detail["type"] not in OTHER_KIND]
-        for location, message, detail in problems:
-            is_union = any(at[: len(location)] == location for at in specific)
-            if is_union and detail["type"] in OTHER_KIND:
-                continue
+        for detail in error.errors(include_url=False):
+            location, message = _problem(detail, model)
             keys = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
             origin = where if isinstance(where, str) else where(detail["loc"])
             lines.append(
@@ -138,30 +151,6 @@ def _kinds(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _without_marks(model: type[Section], location: Location) -> Location:
-    """The keys of a location; pydantic marks which kind of a text or a section is meant in it.
-
-    It also marks a key of a mapping that is wrong itself. Keys may have the name of a mark.
-    """
-    keys: list[int | str] = []
-    kinds: list[Any] = [model]
-    is_item = False
-    for part in location:
-        if len(kinds) > 1 and any(map(is_section, kinds)):
-            kinds = [kind for kind in kinds if is_section(kind) and kind.__name__ == part]
-        elif not (is_item and part == "[key]"):
-            keys.append(part)
-            kind: Any = kinds[0] if kinds else None
-            is_item = not is_section(kind)
-            if is_item:
-                inner = next(reversed(get_args(kind)), None)
-            else:
-                field = kind.model_fields.get(str(part))
-                inner = field.annotation if field else None
-            kinds = _kinds(inner) if inner else []
-    return tuple(keys)
-
-
 def meaning(field: FieldInfo | None) -> str:
     """What a key means; of a section, its docstring."""
     kind = _kind(field.annotation) if field else None
@@ -170,7 +159,7 @@ def meaning(field: FieldInfo | None) -> str:
 
 def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]:
     """Where one thing is wrong, and the message."""
-    location = _without_marks(model, detail["loc"])
+    location = tuple(part for part in detail["loc"] if part not in (TEXT, SECTION, KEY))
     section, field = field_at(model, location)
     value, end = detail["input"], f". {field.description}" if field and field.description else ""
     match detail["type"]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gcodefp.command_line import DEVICES, add_created_sweep, positive, run_step, step_parser
+from gcodefp.command_line import add_created_sweep, add_device_flags, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
@@ -54,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--val", type=Path, help="val.npz; likewise")
     add("--dataset", type=Path, help="dataset.json; likewise")
     add("--offline", action="store_true", help="do not fetch runs of the W&B service again")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
+    add_device_flags(parser)
     add("--output", type=Path, required=True, help="folder for the winner")
     return run_step(parser, _select, argv)
 

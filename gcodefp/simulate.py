@@ -29,20 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--output", type=Path, required=True, help="folder for the recordings")
     add("--recordings-per-program", type=positive, default=8, help="default: %(default)s")
     add("--seed", type=not_negative, default=0, help="default: %(default)s")
-    add(
-        "--programs",
-        nargs="+",
-        choices=PROGRAMS,
-        default=PROGRAMS,
-        metavar="NAME",
-        help=f"default: {' '.join(PROGRAMS)}",
-    )
-    add(
-        "--attack",
-        choices=ATTACKS,
-        metavar="KIND",
-        help=f"recordings of a machine that did something else, to test judge: {' '.join(ATTACKS)}",
-    )
+    text = f"default: {' '.join(PROGRAMS)}"
+    add("--programs", nargs="+", choices=PROGRAMS, default=PROGRAMS, metavar="NAME", help=text)
+    text = f"recordings of a machine that did something else, to test judge: {' '.join(ATTACKS)}"
+    add("--attack", choices=ATTACKS, metavar="KIND", help=text)
     return run_step(parser, _simulate, argv)
 
 

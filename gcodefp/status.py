@@ -19,7 +19,7 @@ from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parse
 from gcodefp.sweeps.lease import LeaseState
 from gcodefp.sweeps.sweep_file import read_sweep
 from gcodefp.sweeps.sweep_status import RunStatus, StatusReader, SweepStatus
-from gcodefp.terminal import duration, plain_table
+from gcodefp.terminal import duration, plain_table, plural
 
 UNLIMITED_WIDTH = 10_000
 SHOWN_BEST = 10
@@ -105,7 +105,7 @@ def _header(status: SweepStatus) -> Text:
     lines += [f"best so far: {run.best:.4f} (run {run.number:04d}, {run.state})" for run in best]
     count, seconds = counts["running"], status.seconds_left()
     left = "unknown" if seconds is None else f"about {duration(seconds)}"
-    agents = "1 agent" if count == 1 else f"{count} agents"
+    agents = plural(count, "agent")
     at_work = f"time left: {left} ({agents} at work)" if count else "no agent is at work"
     lines.append("the sweep is over" if status.has_ended else at_work)
     return Text("\n".join(lines), "bold")

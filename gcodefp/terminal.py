@@ -1,4 +1,4 @@
-"""Durations, sizes and tables as steps print them."""
+"""Durations, counts, sizes and tables as steps print them."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 recording`, `1,212 rows`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def data_size(count: float) -> str:

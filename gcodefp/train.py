@@ -22,7 +22,7 @@ if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
 
 from pydantic import Field
 
-from gcodefp.command_line import DEVICES, RESULTS, RUNS, positive, run_step, step_parser
+from gcodefp.command_line import DATASET, RUNS, add_device_flags, add_files, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.documents import Document, read_document
 from gcodefp.errors import UserError
@@ -55,7 +55,6 @@ logger = logging.getLogger("gcodefp.train")
 
 FORMAT = "gcodefp-train-1"
 TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
-DATASET = RESULTS / "dataset"
 
 
 class _Winner(Document):
@@ -70,10 +69,8 @@ class _Winner(Document):
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("train", __doc__)
-    add, default = parser.add_argument, "default: %(default)s"
-    add("--train", type=Path, default=DATASET / "train.npz", help=default)
-    add("--val", type=Path, default=DATASET / "val.npz", help=default)
-    add("--dataset", type=Path, default=DATASET / "dataset.json", help=default)
+    add = parser.add_argument
+    add_files(parser, "train", "val", "dataset", folder=DATASET)
     text = "folder of the run (default: results/train/HASH, of the hyperparameters)"
     add("--output", type=Path, help=text)
     text = "under a W&B agent, folder that keeps the runs of all sweeps (default: %(default)s)"
@@ -87,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = f"chooses the best epoch, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})"
     add("--metric", choices=LOGGED_METRICS, metavar="METRIC", help=text)
     add("--goal", choices=("maximize", "minimize"), help=f"default: {DEFAULT_OBJECTIVE.goal}")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
+    add_device_flags(parser)
     add("--compile", action="store_true", help="torch.compile the encoder, for long runs on a GPU")
     group = parser.add_argument_group("hyperparameters")
     for field in fields(Hyperparameters):

@@ -24,7 +24,7 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
+from gcodefp.command_line import RESULTS, add_device_flags, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import DECODER_FILE
 from gcodefp.files import sha256
@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="folder of the finished pipeline (default: %(default)s)")  # fmt: skip
     add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)}, fit_detector again")
     add("--train", action="store_true", help="train the winner again too, on one CPU thread")
-    add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1)
+    add_device_flags(parser)
     return run_step(parser, _verify, argv)
 
 

@@ -21,6 +21,50 @@ Order = Callable[[list[str]], list[str]]
 """Orders the recordings of an operation: test first, then val, then train."""
 
 
+def assign_splits(
+    recordings: Mapping[str, Recording],
+    copies: Mapping[str, str],
+    method: str,
+    patterns: Sequence[str],
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    same_share: float,
+) -> dict[str, list[str]]:
+    """Split -> names of its recordings; copies are in the split of their original.
+
+    Args:
+        copies: recording -> the original of which it is a copy.
+        method: one of METHODS; the leaky `window` has all recordings in each split.
+        patterns: of the test recordings, for `session` and `program`.
+        seed, same_share: `split.seed` and `programs.same_share` of the configuration.
+
+    Raises UserError: a split has no recording, or there are no patterns, or one matches nothing.
+    """
+    operations = {name: recording.operation for name, recording in recordings.items()}
+    if method == "window":
+        return dict.fromkeys(SPLITS, sorted(operations))
+    held_out: set[str] = set()
+    if method in ("session", "program"):
+        if not patterns:
+            raise UserError(
+                f"split.held_out is empty: split.by {method!r} needs patterns of the recordings of "
+                "the test split, such as ['damage*']"
+            )
+        sessions = {name: recording.session for name, recording in recordings.items()}
+        held_out = match_recordings(operations, patterns, sessions)
+    if method == "program":
+        held_out = expand_to_programs(held_out, list(recordings.values()), same_share)
+    order = latest_first_order if method == "chronological" else random_order(seed)
+    originals = {name: operations[name] for name in operations if name not in copies}
+    held_out = {copies.get(name, name) for name in held_out}
+    names = split_recordings(originals, val_fraction, test_fraction, order, held_out)
+    return {
+        split: sorted([*members, *(c for c, original in copies.items() if original in members)])
+        for split, members in names.items()
+    }
+
+
 def split_recordings(
     operations: Mapping[str, str],
     val_fraction: float,

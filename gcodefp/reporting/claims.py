@@ -32,6 +32,7 @@ from gcodefp.evaluation.verdicts import (
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text, percentage
+from gcodefp.terminal import plural
 
 PIPELINE_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
 """Predictor of PIPELINE -> what it decodes."""
@@ -88,7 +89,7 @@ def _answers(results: Results) -> dict[str, str]:
     evaluation, rows = results.evaluation, results.dataset["window"]["rows"]
     windows, whole = (evaluation["models"][name] for name in PIPELINE_TITLES)
     count, program = evaluation["recordings"], whole["program"]
-    recordings = f"{count} test recording{'s' * (count != 1)}"
+    recordings = plural(count, "test recording")
     right = f"{interval(program)} of the time in {recordings}"
     if program["value"] == 1:
         right = f"{count} of {recordings}"

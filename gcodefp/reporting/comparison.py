@@ -167,8 +167,7 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
     if not best.is_ranked_by(objective):
         raise UserError(
             f"{best.folder.path}: its best value, {best.content['best_value']}, is no "
-            f"{objective.metric}: its sweep is ranked by another metric; name that one with "
-            "--metric and --goal, or compare single runs"
+            f"{objective.metric}: its sweep is ranked by another metric; compare single runs"
         )
     return ComparedSweep(folder, runs, file)
 
@@ -283,13 +282,6 @@ def _sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
         "best": sweep.runs[0].content["best_value"],
         "median": median(values),
     }
-
-
-def number(value: object) -> str:
-    """A value for a table; `-` where there is none."""
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def conclusions(names: Sequence[str], scores: Scores) -> list[str]:

@@ -32,7 +32,9 @@ from gcodefp.reporting.sweep_runs import (
 from gcodefp.reporting.wording import (
     KINDS,
     METRIC_TITLES,
+    NOTHING,
     RULES,
+    cell_text,
     interval,
     interval_text,
     unit_format,
@@ -41,7 +43,6 @@ from gcodefp.sweeps.ranking import OUTCOME_FIELDS, hyperparameter_column
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 from gcodefp.terminal import duration
 
-NOTHING = "-"
 Table = dict[str, list[Any]]
 
 
@@ -145,7 +146,7 @@ def winner_tables(results: SweepResults) -> dict[str, Table]:
     for name, value in results.winner["hyperparameters"].items():
         drawn = results.searched.get(hyperparameter_column(name), {"distribution": "default"})
         is_fixed = drawn["distribution"] in ("default", "constant")
-        row = [name, _text(value), _source(drawn)]
+        row = [name, cell_text(value), _source(drawn)]
         tables["others" if is_fixed else "searched"]["rows"].append(row)
     return tables
 
@@ -155,8 +156,8 @@ def _source(parameter: JsonContent) -> str:
     if kind == "constant":
         return "fixed by the sweep"
     if "values" in parameter:
-        return "one of " + ", ".join(map(_text, parameter["values"]))
-    arguments = (f"{k} {_text(v)}" for k, v in parameter.items() if k != "distribution")
+        return "one of " + ", ".join(map(cell_text, parameter["values"]))
+    arguments = (f"{k} {cell_text(v)}" for k, v in parameter.items() if k != "distribution")
     return " ".join([kind, ", ".join(arguments)]).strip()
 
 
@@ -167,7 +168,7 @@ def runs_table(results: SweepResults) -> Table:
     facts += [name for name in SYSTEM_FIELDS if results.runs[name].notna().any()]
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
-    rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
+    rows = [[cell_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
     head = [
         name.replace("_", " ").replace("epoch", results.step).replace(" mb", " MB")
         if name in (*OUTCOME_FIELDS, *SYSTEM_FIELDS)
@@ -182,27 +183,16 @@ def pareto_table(results: SweepResults) -> Table | None:
     front = pareto_front(results)
     if isinstance(front, str):
         return None
-    runs = front.runs[front.is_best]
-    names = differing_hyperparameters(results)
-    cells = zip(
-        runs["run"], front.values[front.is_best].tolist(), runs[names].to_numpy(object), strict=True
-    )
-    rows = [[run, *map(_text, values), *map(_text, others)] for run, values, others in cells]
+    best, names = front.runs[front.is_best], differing_hyperparameters(results)
+    values, others = front.values[front.is_best].tolist(), best[names].to_numpy(object)
+    cells = zip(best["run"], values, others, strict=True)
+    rows = [[run, *map(cell_text, [*own, *more])] for run, own, more in cells]
     return {"head": ["run", *front.goals, *names], "rows": rows}
 
 
 def result_table(result: JsonContent) -> Table:
     """What the user's own evaluation printed."""
-    return {"head": ["", "value"], "rows": [[name, _text(v)] for name, v in result.items()]}
-
-
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)):
-        return NOTHING
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    # Whole numbers beside a missing one are floats in the table.
-    return f"{int(value):,}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
+    return {"head": ["", "value"], "rows": [[name, cell_text(v)] for name, v in result.items()]}
 
 
 def cleaning_table(dataset: JsonContent) -> Table:
@@ -244,8 +234,8 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
         "repeated_epochs": repeated_epochs(intervals),
         "stages": stages,
         "stages_total": duration(sum(seconds for _, seconds, *_ in stages)),
-        "parameters": _text(winner["parameters"]),
-        "seconds": _text(winner["seconds"]),
+        "parameters": cell_text(winner["parameters"]),
+        "seconds": cell_text(winner["seconds"]),
         "device": winner["device"] or NOTHING,
     }
 

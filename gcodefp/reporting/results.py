@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.command_line import DETECTION
 from gcodefp.dataset.document import DatasetForReport
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
@@ -30,7 +31,6 @@ from gcodefp.evaluation.names import (
     WITH_CONFIDENCE,
 )
 from gcodefp.files import read_arrays, read_json
-from gcodefp.reporting.results_flags import DETECTION, RESULTS_FLAGS
 from gcodefp.reporting.sweep_results import (
     JsonContent,
     SweepDocument,
@@ -263,40 +263,6 @@ class Results(SweepResults):
         )
 
 
-def read_results(
-    dataset: Path,
-    sweep: Path,
-    best: Path,
-    evaluation: Path,
-    explanation: Path,
-    show_paths: bool = False,
-    detection: Path | None = None,
-) -> Results:
-    """Reads the files of a pipeline.
-
-    Args:
-        dataset, sweep: dataset.json and sweep.json.
-        best, evaluation, explanation: the folders of select_best, evaluate and explain.
-        detection: detection.json of fit_detector, if there is one.
-
-    Raises:
-        UserError: a file is missing or damaged, or is of another sweep, checkpoint or test.
-    """
-    metrics = read_result(evaluation / "metrics.json")
-    results = Results(
-        **vars(read_sweep_results(sweep, best)),
-        dataset=read_result(dataset),
-        evaluation=metrics,
-        predictions=read_predictions(evaluation / "predictions.npz", metrics),
-        explanation=read_explanation(explanation),
-        detection=(
-            read_json(detection, DETECTION_FORMAT, DETECTION_REBUILD) if detection else None
-        ),
-    )
-    _check_origins(results, evaluation / "metrics.json", explanation / "explanation.json")
-    return results if show_paths else results.redacted()
-
-
 RESULT_FILES: dict[str, tuple[str, type[Model], str]] = {
     "dataset.json": (DATASET_FORMAT, DatasetForReport, DATASET_REBUILD),
     "sweep.json": (SWEEP_FORMAT, SweepDocument, SWEEP_REBUILD),
@@ -339,14 +305,27 @@ def _check_origins(results: Results, evaluation: Path, explanation: Path) -> Non
 def results_from_flags(arguments: argparse.Namespace) -> SweepResults:
     """Reads the files and folders of RESULTS_FLAGS; `Results`, unless another program trained.
 
-    Raises UserError: as `read_results`.
+    Raises UserError: a file is missing or damaged, or is of another sweep, checkpoint or test.
     """
     results = read_sweep_results(arguments.sweep, arguments.best)
-    if results.is_external:
-        return results if arguments.show_paths else results.redacted()
-    detection = arguments.detection
-    if detection is None:
-        beside = arguments.dataset.parent.parent / DETECTION
-        detection = beside if beside.is_file() else None
-    paths = {name: getattr(arguments, name) for name in RESULTS_FLAGS}
-    return read_results(**paths, show_paths=arguments.show_paths, detection=detection)
+    if not results.is_external:
+        results = _with_evaluation(results, arguments)
+    return results if arguments.show_paths else results.redacted()
+
+
+def _with_evaluation(results: SweepResults, arguments: argparse.Namespace) -> Results:
+    """The sweep with the dataset, and with what is known of its winner."""
+    folder, metrics = arguments.evaluation, read_result(arguments.evaluation / "metrics.json")
+    beside = arguments.dataset.parent.parent / DETECTION
+    detection = arguments.detection or (beside if beside.is_file() else None)
+    complete = Results(
+        **vars(results),
+        dataset=read_result(arguments.dataset),
+        evaluation=metrics,
+        predictions=read_predictions(folder / "predictions.npz", metrics),
+        explanation=read_explanation(arguments.explanation),
+        detection=detection and read_json(detection, DETECTION_FORMAT, DETECTION_REBUILD),
+    )
+    explanation = arguments.explanation / "explanation.json"
+    _check_origins(complete, folder / "metrics.json", explanation)
+    return complete

@@ -11,8 +11,8 @@ import pandas as pd
 from pydantic import Field
 
 from gcodefp.documents import Document as Model
-from gcodefp.documents import Provenance, read_document, truncated
-from gcodefp.errors import UserError
+from gcodefp.documents import Provenance, read_document
+from gcodefp.errors import UserError, shown
 from gcodefp.model.run_files import SYSTEM_FILE
 from gcodefp.provenance import results_roots, without_private_folders
 from gcodefp.sweeps.ranking import column_of
@@ -134,7 +134,7 @@ def read_sweep_results(sweep: Path, best: Path) -> SweepResults:
     runs = read_table(best / "runs.csv", RUN_COLUMNS)
     if winner["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
         raise UserError(
-            f"{best / 'runs.csv'}: run: has not the winner {truncated(winner['run'])}, or a run "
+            f"{best / 'runs.csv'}: run: has not the winner {shown(winner['run'], str)}, or a run "
             f"twice; rebuild it with: {BEST_REBUILD}"
         )
     results = SweepResults(
@@ -243,7 +243,7 @@ def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]"
     """Raises UserError, with the first value, if any is wrong."""
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        value = truncated(repr(table[name].tolist()[row]))
+        value = shown(table[name].tolist()[row])
         raise UserError(
             f"{path}: line {row + 2}: {name} is {value}; rebuild it with: {BEST_REBUILD}"
         )

@@ -1,5 +1,6 @@
 """Titles of metrics, predictors, cleaning rules and sensors, and numbers as texts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -159,7 +160,7 @@ def interval_text(
     """`34.8 [15.2, 55.1]`, with the unit behind the value; `-` if there is none."""
     numbers = score if isinstance(score, Mapping) else score._asdict()
     if numbers["value"] is None:
-        return "-"
+        return NOTHING
     value, low, high = (f"{factor * (numbers[key] or 0.0):{form}}" for key in INTERVAL)
     return f"{value}{unit} [{low}, {high}]"
 
@@ -172,6 +173,19 @@ def interval(score: JsonContent) -> str:
 def percentage(share: float) -> str:
     """`34.8 %`."""
     return f"{100 * share:.1f} %"
+
+
+NOTHING = "-"
+
+
+def cell_text(value: Any) -> str:
+    """A value in a table, `-` where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOTHING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    # Whole numbers beside a missing one are floats in the table.
+    return f"{int(value):,}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
 
 
 DIGITS = 6

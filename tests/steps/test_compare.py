@@ -13,6 +13,7 @@ from finished_results import search
 from learning_data import RECORDINGS, ROWS, shuffled, tiny_split, write_dataset
 
 from gcodefp import compare
+from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import (
     EMPTY,
     Difference,
@@ -22,6 +23,7 @@ from gcodefp.evaluation.bootstrap import (
     ratio,
 )
 from gcodefp.evaluation.names import MODEL, PRIMARY
+from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import read_metrics
 from gcodefp.reporting.comparison import conclusions, read_compared_sweep
 from gcodefp.sweeps.sweep_file import read_sweep
@@ -219,10 +221,10 @@ def test_wrong_names_and_metrics_are_reported(
         ([run, f"{first}/0007"], f"{first}/0007: no such folder"),
         ([run, str(results / "dataset")], "is not the folder of a run"),
         ([run, str(single)], f"{single}: is not a run of a sweep"),
-        ([run, second, "--goal", "minimize"], "--metric is missing"),
-        ([first, second, "--metric", "val/loss"], "is ranked by another metric"),
     ]:
         assert message in problem(capsys, results, *names)
+    with pytest.raises(UserError, match="is ranked by another metric; compare single runs"):
+        read_compared_sweep(results / "runs" / second, Objective("val/loss", "minimize"))
 
 
 def test_runs_without_weights_are_reported(

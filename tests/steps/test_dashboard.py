@@ -279,30 +279,6 @@ def test_only_names_of_this_host_are_answered(sweep: TinySweep) -> None:
             assert {status(address, path, host) for host in foreign} == {403}, path
 
 
-@pytest.mark.parametrize(
-    ("path", "right", "wrong"),
-    [
-        ("/api/studies/0", ["after=0", "after=3", "after=999999999", ""],
-         ["after=x", "after=", "after=-1", "after=1_0", "after=%D9%A1", "after=1&after=2",
-          "other=1", "%zz", "after=" + "9" * 5000]),
-        ("/csv/0", ["trial_ids=0,1", "trial_ids=0%2C3", "trial_ids=", ""],
-         ["trial_ids=a", "trial_ids=1,,2", "ids=1", "trial_ids=1;2"]),
-        ("/api/studies", [""], ["after=0", "x"]),
-        ("/api/studies/0/param_importances", [""], ["after=x", "evaluator=none"]),
-        ("/dashboard/studies/0/trials", ["numbers=1&state=Complete", "%zz"], []),
-    ],
-)  # fmt: skip
-def test_bad_query_is_a_bad_request(
-    sweep: TinySweep, path: str, right: list[str], wrong: list[str]
-) -> None:
-    work(sweep)
-    with served(sweep) as address:
-        for query in right:
-            assert status(address, f"{path}?{query}", "localhost") == 200, query
-        for query in wrong:
-            assert status(address, f"{path}?{query}", "localhost") == 400, query
-
-
 def test_taken_port_and_missing_sweep_are_reported(
     sweep: TinySweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,12 +11,11 @@ import pytest
 from result_files import spoilt, write_results
 
 from gcodefp import figures
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import add_results_flags, run_step, step_parser
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.reporting.figures import CATEGORIES, FIGURES
 from gcodefp.reporting.figures.paper import SUFFIXES
 from gcodefp.reporting.results import results_from_flags
-from gcodefp.reporting.results_flags import add_results_flags
 
 SHOWN = [stem for stem in FIGURES if stem != "pareto"]
 """Without two objectives."""

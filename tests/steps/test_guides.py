@@ -22,8 +22,6 @@ from gcodefp import cli
 from gcodefp.errors import UserError
 from gcodefp.sweeps.check import problems
 from gcodefp.sweeps.fixes import apply_fixes
-from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
-from gcodefp.sweeps.parameters import flatten
 from gcodefp.sweeps.run_folder import run_folders
 from gcodefp.sweeps.specification import Specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
@@ -124,25 +122,6 @@ def test_trainer_takes_it_or_names_what_is_not_its_own(number: str, ordinal: int
     }
     assert names == OTHER_TRAINERS.get((number, ordinal), set())
     assert len(messages) - len(names) == ((number, ordinal) in OTHER_METRICS)
-
-
-@pytest.mark.parametrize(("number", "ordinal"), CASES)
-def test_engine_runs_it(number: str, ordinal: int, tmp_path: Path) -> None:
-    text = apply_fixes(sweeps(number)[ordinal], WHERE)[0]
-    specification = read(text)
-    assigned: list[dict[str, Any]] = []
-
-    def objective(run: LeasedRun) -> dict[str, Any]:
-        assigned.append(flatten(run.hyperparameters))
-        return {"state": "finished", "best_value": 0.5, "parameters": 1}
-
-    assert LocalEngine(specification, 1, 4, tmp_path).work(objective, lambda: None) == 4
-    assert len(run_folders(tmp_path)) == 4
-    for values in assigned:
-        assert values.keys() == specification.parameters.keys()
-        for path, value in values.items():
-            assert specification.parameters[path].latent(value) is not None
-    assert len({str(values) for values in assigned}) == 4
 
 
 @pytest.mark.parametrize(("number", "count"), [("002", 16)])

@@ -211,7 +211,7 @@ def test_a_bad_file_does_not_keep_the_others_from_being_predicted(
     error = capsys.readouterr().err
     assert f"{header}: 0 rows" in error
     assert f"{shifted}: cannot be read as CSV: data row 1 has" in error
-    assert f"not predicted: {header}, {shifted}, {tmp_path / 'none.csv'}; the reasons" in error
+    assert f"failed: {header}, {shifted}, {tmp_path / 'none.csv'}; the reasons" in error
     assert "Traceback" not in error
     assert {path.stem for path in (tmp_path / "out").iterdir()} == {"a", "d"}
     assert len(list((tmp_path / "out").iterdir())) == 10

@@ -23,7 +23,7 @@ from gcodefp.evaluation.verdicts import MIN_FOLDS
 from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import render, versions
-from gcodefp.reporting.page_tables import NOTHING, ladder_table, metric_table
+from gcodefp.reporting.page_tables import ladder_table, metric_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.templates import FOLDER
 from gcodefp.reporting.wording import (
@@ -31,6 +31,7 @@ from gcodefp.reporting.wording import (
     KINDS,
     MAIN_METRICS,
     METRIC_TITLES,
+    NOTHING,
     interval,
     interval_text,
 )

@@ -1,5 +1,6 @@
 """The small files of a whole pipeline, as its steps would write them."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from result_documents import (
     write_best,
 )
 
+from gcodefp.command_line import add_results_flags
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import Split, parse_description, parse_vocabulary
 from gcodefp.evaluation.bootstrap import with_interval
@@ -45,7 +47,7 @@ from gcodefp.evaluation.names import (
 from gcodefp.evaluation.toolpaths import endpoints_mm
 from gcodefp.files import write_json
 from gcodefp.programs.table import Programs
-from gcodefp.reporting.results import Results, read_results
+from gcodefp.reporting.results import Results, results_from_flags
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 
 Blocks = dict[str, np.ndarray]
@@ -223,4 +225,9 @@ def positions_mm(blocks: np.ndarray, reported: bool) -> np.ndarray:
 
 
 def results_of(options: list[str]) -> Results:
-    return read_results(*(Path(path) for path in options[1::2]))
+    """The results that these flags name."""
+    parser = argparse.ArgumentParser()
+    add_results_flags(parser)
+    results = results_from_flags(parser.parse_args(options))
+    assert isinstance(results, Results)
+    return results

@@ -12,12 +12,12 @@ from string import Formatter
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Tag, model_validator
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.columns import LINE, POSITION_MM
 from gcodefp.recordings.laboratory.quantities import Target, parse_target
-from gcodefp.schema import Section, validated
+from gcodefp.schema import SECTION, TEXT, TEXT_OR_SECTION, Documented, validated
 from gcodefp.yaml_input import load_yaml, read_text
 
 SHIPPED = Path(__file__).parents[1] / "layouts"
@@ -73,39 +73,40 @@ def _groups(regex: str) -> set[str]:
 
 
 Text = Annotated[str, Field(min_length=1)]
+TextEntry = Annotated[Text, Tag(TEXT)]
 Pattern = Annotated[Text, AfterValidator(_checked_pattern)]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
 Edges = AfterValidator(_ascending)
 
 
-class Packets(Section):
+class Packets(Documented):
     """Packets of rows that a logger writes in any order."""
 
-    column: Text = Field(description="A column of the file.")
-    starts: float = Field(description="What it has in the first row of each packet.")
+    column: Text
+    """A column of the file."""
+    starts: float
+    """What it has in the first row of each packet."""
 
 
-class Clock(Section):
+class Clock(Documented):
     """When each row of a source was measured."""
 
-    format: Literal["time_of_day", "iso8601", "unix", "seconds", "sample"] = Field(
-        description="time_of_day (HH:MM:SS.sss), iso8601, unix (since 1970), seconds (since a "
-        "start that all sources share), or sample: no column, the rows are evenly spaced."
-    )
-    column: Text | None = Field(None, description="The column; none for sample.")
-    unit: Literal["s", "ms", "us", "ns"] = Field("s", description="Of unix and seconds.")
-    rate_hz: Positive | None = Field(
-        None, description="Rows per second: needed by sample; else measured where it is not given."
-    )
-    packets: Packets | None = Field(
-        None,
-        description="Of sample: rows are in order within packets alone. With labels, these are put "
-        "into the program's order by line and position; without, each is decoded by itself.",
-    )
-    timezone: Annotated[Text, AfterValidator(_zone)] = Field(
-        "UTC", description="The time zone of times without an offset, such as Europe/Paris."
-    )
-    offset_seconds: float = Field(0.0, description="Added to every time.")
+    format: Literal["time_of_day", "iso8601", "unix", "seconds", "sample"]
+    """time_of_day (HH:MM:SS.sss), iso8601, unix (since 1970), seconds (since a start that all
+    sources share), or sample: no column, the rows are evenly spaced."""
+    column: Text | None = None
+    """The column; none for sample."""
+    unit: Literal["s", "ms", "us", "ns"] = "s"
+    """Of unix and seconds."""
+    rate_hz: Positive | None = None
+    """Rows per second: needed by sample; else measured where it is not given."""
+    packets: Packets | None = None
+    """Of sample: rows are in order within packets alone. With labels, these are put into the
+    program's order by line and position; without, each is decoded by itself."""
+    timezone: Annotated[Text, AfterValidator(_zone)] = "UTC"
+    """The time zone of times without an offset, such as Europe/Paris."""
+    offset_seconds: float = 0.0
+    """Added to every time."""
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -118,82 +119,78 @@ class Clock(Section):
         return self
 
 
-class Column(Section):
+class Column(Documented):
     """What one column of a file is, where a text alone does not say it."""
 
-    target: Text = Field(alias="as", description="NODE.QUANTITY [unit], or a role such as line.")
-    scale: float = Field(1.0, description="Multiplies each sample before its unit is converted.")
-    missing: list[float] | None = Field(None, description="Numbers that mean that there is none.")
-    repair: Literal["isolated"] | None = Field(
-        None,
-        description="isolated: a single row that falls below both neighbours, which do not fall, "
-        "takes the number of the row before.",
-    )
-    fill: Literal["hold"] | None = Field(
-        None, description="hold: a row without a number takes the last one."
-    )
-    equals: list[str] | None = Field(
-        None, description="Of running: the texts that mean that the program runs."
-    )
+    target: Text = Field(alias="as")
+    """NODE.QUANTITY [unit], or a role such as line."""
+    scale: float = 1.0
+    """Multiplies each sample before its unit is converted."""
+    missing: list[float] | None = None
+    """Numbers that mean that there is none."""
+    repair: Literal["isolated"] | None = None
+    """isolated: a single row that falls below both neighbours, which do not fall, takes the number
+    of the row before."""
+    fill: Literal["hold"] | None = None
+    """hold: a row without a number takes the last one."""
+    equals: list[str] | None = None
+    """Of running: the texts that mean that the program runs."""
 
 
-class Source(Section):
+ColumnEntry = Annotated[TextEntry | Annotated[Column, Tag(SECTION)], TEXT_OR_SECTION]
+
+
+class Source(Documented):
     """One kind of file: how it is read, its clock and its columns."""
 
-    files: Pattern = Field(
-        description="Pattern of the names below the folder, such as {name}_accel.csv or "
-        "{session}/{name}.csv; * matches anything. .gz, .bz2 and .xz behind it do not matter. Of "
-        "several patterns the one with the most text counts."
-    )
-    format: Literal["csv", "lines", "json_lines", "parquet", "hdf5"] = Field(
-        "csv", description="lines: each line that matches regex is a row."
-    )
-    optional: bool = Field(False, description="Whether a recording may lack this file.")
+    files: Pattern
+    """Pattern of the names below the folder, such as {name}_accel.csv or {session}/{name}.csv; *
+    matches anything. .gz, .bz2 and .xz behind it do not matter. Of several patterns the one with
+    the most text counts."""
+    format: Literal["csv", "lines", "json_lines", "parquet", "hdf5"] = "csv"
+    """lines: each line that matches regex is a row."""
+    optional: bool = False
+    """Whether a recording may lack this file."""
     clock: Clock
-    columns: dict[Text, Text | Column] = Field(
-        min_length=1,
-        description="Column of the file -> what it is: NODE.QUANTITY [unit], or line, block, x "
-        "[mm], y [mm], z [mm], feed [mm/min], unit, state, running. {axis} in both stands for any "
-        "text.",
-    )
-    ignore: list[Text] = Field(
-        [],
-        description="Shell patterns of columns that are not read, unless columns has their very "
-        "name; * is all that columns does not match.",
-    )
-    separator: Text = Field(",", description="csv: one character, or whitespace.")
-    decimal: Literal[".", ","] = Field(".", description="csv: the decimal mark.")
-    header: list[Text] | None = Field(
-        None, description="csv: names of the columns, if the file has none; hdf5: of a matrix's."
-    )
-    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        None, description="csv: lines that begin with this character are skipped."
-    )
-    skip_rows: int = Field(0, ge=0, le=10**6, description="csv, lines: lines before the header.")
-    encoding: Text = Field("utf-8", description="Of text files.")
-    quoted_rows: bool = Field(False, description="csv: each row is one text in quotes.")
-    regex: Text | None = Field(
-        None, description="lines: regular expression with named groups, which are the columns."
-    )
-    dataset: Text = Field("/", description="hdf5: a matrix, or a group with a vector per column.")
-    resample: Literal["features", "interpolate", "hold"] = Field(
-        "features",
-        description="How sensors get onto the rows of another source: features over each row's "
-        "interval, if they are faster; else interpolated linearly, or their last sample.",
-    )
+    columns: dict[Text, ColumnEntry] = Field(min_length=1)
+    """Column of the file -> what it is: NODE.QUANTITY [unit], or line, block, x [mm], y [mm], z
+    [mm], feed [mm/min], unit, state, running. {axis} in both stands for any text."""
+    ignore: list[Text] = Field([])
+    """Shell patterns of columns that are not read, unless columns has their very name; * is all
+    that columns does not match."""
+    separator: Text = ","
+    """csv: one character, or whitespace."""
+    decimal: Literal[".", ","] = "."
+    """csv: the decimal mark."""
+    header: list[Text] | None = None
+    """csv: names of the columns, if the file has none; hdf5: of a matrix's."""
+    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """csv: lines that begin with this character are skipped."""
+    skip_rows: int = Field(0, ge=0, le=10**6)
+    """csv, lines: lines before the header."""
+    encoding: Text = "utf-8"
+    """Of text files."""
+    quoted_rows: bool = False
+    """csv: each row is one text in quotes."""
+    regex: Text | None = None
+    """lines: regular expression with named groups, which are the columns."""
+    dataset: Text = "/"
+    """hdf5: a matrix, or a group with a vector per column."""
+    resample: Literal["features", "interpolate", "hold"] = "features"
+    """How sensors get onto the rows of another source: features over each row's interval, if they
+    are faster; else interpolated linearly, or their last sample."""
     features: list[Literal["mean", "rms", "peak", "bands"]] = Field(
-        ["mean", "rms", "peak", "bands"],
-        min_length=1,
-        description="mean, rms and peak of the deviation from it, and powers of frequency bands.",
+        ["mean", "rms", "peak", "bands"], min_length=1
     )
+    """mean, rms and peak of the deviation from it, and powers of frequency bands."""
     bands: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Edges] = Field(
-        [0.0, 0.125, 0.25, 0.5, 1.0],
-        min_length=2,
-        description="Edges of the bands, as shares of half the sample rate.",
+        [0.0, 0.125, 0.25, 0.5, 1.0], min_length=2
     )
+    """Edges of the bands, as shares of half the sample rate."""
     bands_hz: Annotated[list[Annotated[float, Field(ge=0)]], Edges] | None = Field(
-        None, min_length=2, description="Edges of the bands in Hz, instead of bands."
+        None, min_length=2
     )
+    """Edges of the bands in Hz, instead of bands."""
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> Self:
@@ -238,32 +235,26 @@ class Source(Section):
         return [self.target(key, fields).is_label for key in self.columns]
 
 
-class RowRate(Section):
+class RowRate(Documented):
     """Evenly spaced rows, instead of the rows of a source."""
 
-    rate_hz: Positive = Field(description="Rows per second.")
+    rate_hz: Positive
+    """Rows per second."""
 
 
-class ProgramFile(Section):
+class ProgramFile(Documented):
     """The G-code file that was executed, where the controller reports only its lines."""
 
-    files: Pattern = Field(
-        description="Pattern with {name}, {operation}, {session} or {machine}, such as "
-        "{operation}.gcode."
-    )
-    numbering: Literal["file_line", "n_word", "byte"] = Field(
-        "file_line",
-        description="What the controller reports: the line in the file (from 1), the N word of the "
-        "block, or the byte in the file.",
-    )
-    acceleration_mm_s2: Positive | None = Field(
-        None,
-        description="Of the machine, if no line is reported: rows are then labelled by planning "
-        "the program. Fitted to the train recordings unless given with axis_rate_mm_min.",
-    )
-    axis_rate_mm_min: tuple[Positive, Positive, Positive] | None = Field(
-        None, description="The fastest X, Y and Z; see acceleration_mm_s2."
-    )
+    files: Pattern
+    """Pattern with {name}, {operation}, {session} or {machine}, such as {operation}.gcode."""
+    numbering: Literal["file_line", "n_word", "byte"] = "file_line"
+    """What the controller reports: the line in the file (from 1), the N word of the block, or the
+    byte in the file."""
+    acceleration_mm_s2: Positive | None = None
+    """Of the machine, if no line is reported: rows are then labelled by planning the program.
+    Fitted to the train recordings unless given with axis_rate_mm_min."""
+    axis_rate_mm_min: tuple[Positive, Positive, Positive] | None = None
+    """The fastest X, Y and Z; see acceleration_mm_s2."""
 
     @model_validator(mode="after")
     def _has_both_limits(self) -> Self:
@@ -272,36 +263,28 @@ class ProgramFile(Section):
         return self
 
 
-class Layout(Section):
+RowsEntry = Annotated[TextEntry | Annotated[RowRate, Tag(SECTION)], TEXT_OR_SECTION]
+
+
+class Layout(Documented):
     """The files of a laboratory's recordings."""
 
-    sources: dict[Text, Source] = Field(
-        min_length=1, description="Kinds of files; a recording has one file of each."
-    )
-    rows: Text | RowRate | None = Field(
-        None,
-        description="The source whose rows are the recording's, or {rate_hz: 10}; by default the "
-        "one that reports line or block.",
-    )
-    recording: Annotated[Text, AfterValidator(_name_regex)] | None = Field(
-        None,
-        description="Regular expression for the recording's name, with groups operation, session "
-        "and machine; by default pocket_001 is a pocket.",
-    )
-    table: Text | None = Field(
-        None,
-        description="CSV file in the folder with columns recording, operation, session, machine, "
-        "and offset_seconds of all sources or offset_seconds.SOURCE of one.",
-    )
+    sources: dict[Text, Source] = Field(min_length=1)
+    """Kinds of files; a recording has one file of each."""
+    rows: RowsEntry | None = None
+    """The source whose rows are the recording's, or {rate_hz: 10}; by default the one that reports
+    line or block."""
+    recording: Annotated[Text, AfterValidator(_name_regex)] | None = None
+    """Regular expression for the recording's name, with groups operation, session and machine; by
+    default pocket_001 is a pocket."""
+    table: Text | None = None
+    """CSV file in the folder with columns recording, operation, session, machine, and
+    offset_seconds of all sources or offset_seconds.SOURCE of one."""
     program: ProgramFile | None = None
-    unit: Literal["mm", "in"] | None = Field(
-        None, description="Length unit of the program, where no column reports it."
-    )
-    preamble: bool = Field(
-        False,
-        description="Whether rows before the last decrease of the line number are look-ahead and "
-        "dropped.",
-    )
+    unit: Literal["mm", "in"] | None = None
+    """Length unit of the program, where no column reports it."""
+    preamble: bool = False
+    """Whether rows before the last decrease of the line number are look-ahead and dropped."""
 
     @model_validator(mode="after")
     def _names_sources(self) -> Self:

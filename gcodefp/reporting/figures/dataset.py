@@ -11,6 +11,7 @@ from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import RULES
+from gcodefp.terminal import plural
 
 TRAIN_BLUE = "#b9cfe4"
 SPLIT_STYLES = {
@@ -20,8 +21,8 @@ SPLIT_STYLES = {
 }
 """Split -> colour and hatch of its bars."""
 LEAKY_STYLE = ("#d9a5a2", "xxxx")
-EXPLAINED, NAMED = 3, 6
-"""Number of excluded recordings that are listed with the reason, and of more without it."""
+EXPLAINED = 3
+"""Number of excluded recordings that are listed, with the reason."""
 RULE_LETTERS = 27
 """Line length of the labels of rules."""
 
@@ -44,8 +45,8 @@ def draw_dataset(results: Results) -> paper.Drawn:
     _draw_rules(right, document["counts"])
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     rows = sum(recording["rows"] for recording in document["recordings"].values())
-    title = f"{paper.plural(len(document['recordings']), 'recording')} of "
-    title += f"{paper.plural(len(operations), 'operation')}, {rows:,} rows after cleaning"
+    title = f"{plural(len(document['recordings']), 'recording')} of "
+    title += f"{plural(len(operations), 'operation')}, {rows:,} rows after cleaning"
     return fig, title, excluded_text(document)
 
 
@@ -69,10 +70,8 @@ def excluded_text(document: JsonContent) -> str:
     if not entries:
         return "no recording was excluded"
     explained = [f"{entry['recording']} ({entry['reason']})" for entry in entries[:EXPLAINED]]
-    names = [entry["recording"] for entry in entries[EXPLAINED:][:NAMED]]
-    more = len(entries) - len(explained) - len(names)
-    names += [f"{more} more"] if more else []
-    also = f"; also {', '.join(names)}" if names else ""
+    more = len(entries) - len(explained)
+    also = f"; {more} more are in dataset.json" if more else ""
     return f"{len(entries)} excluded: {', '.join(explained)}{also}"
 
 

@@ -254,16 +254,12 @@ def saved_share(results: SweepResults) -> float | None:
 
 def _stopping_title(results: SweepResults) -> str:
     stopped = int((results.runs["state"] == "stopped").sum())
-    if stopped:
-        share = saved_share(results)
-        saved = "" if share is None else f", which saved {paper.percent(share)} of the epochs"
-        were = "was" if stopped == 1 else "were"
-        return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
-    if len(results.winner["sweeps"]) > 1:
+    if not stopped:
         return "No run was stopped early"
-    if results.sweep.get("as_written", {}).get("early_terminate") is None:
-        return "This sweep has no early termination, and no run was stopped early"
-    return "Early termination stopped no run"
+    share = saved_share(results)
+    saved = "" if share is None else f", which saved {paper.percent(share)} of the epochs"
+    were = "was" if stopped == 1 else "were"
+    return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
 
 
 def _draw_map(axes: Axes, results: SweepResults, values: NDArray[np.float64]) -> AxesImage:

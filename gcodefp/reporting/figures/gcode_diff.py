@@ -13,6 +13,7 @@ from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Predictions, Results
+from gcodefp.terminal import plural
 
 CONTEXT_LINES = 2
 """Equal lines that are shown before and after each edit."""
@@ -93,7 +94,7 @@ def draw_gcode_diff(results: Results) -> paper.Drawn:
         for edit, text in EDIT_TEXTS.items()
     )
     subtitle = "test split, whole recording at once, the median of "
-    subtitle += f"{paper.plural(len(ranking), 'test recording')}; {edits}"
+    subtitle += f"{plural(len(ranking), 'test recording')}; {edits}"
     subtitle += f"; {after:,} more lines follow" if after else ""
     executed = counts.total() - counts[Edit.EXTRA]
     title = (

@@ -58,21 +58,13 @@ def measure_importance(results: SweepResults) -> Importance:
     if len(values) < MIN_RUNS:
         runs = "Only one run has" if len(values) == 1 else f"Only {len(values)} runs have"
         raise paper.NothingToDraw(f"{runs} a value; importance needs at least {MIN_RUNS}.")
-    if not parameters:
-        raise paper.NothingToDraw(
-            "These runs have the same values of all searched hyperparameters."
-        )
-    if values.min() == values.max():
-        raise paper.NothingToDraw(
-            "All runs have the same value, so that no hyperparameter is important."
-        )
     best = max(MIN_BEST, int(np.ceil(BEST_SHARE * len(values))))
-    losses = -values if is_maximized(results) else values
-    divergences = _ped_anova(parameters, is_counted, losses, best)
-    total = sum(divergences.values())
-    if not total > 0:
+    losses, divergences = -values if is_maximized(results) else values, dict[str, float]()
+    if parameters and values.min() < values.max():
+        divergences = _ped_anova(parameters, is_counted, losses, best)
+    if not (total := sum(divergences.values())) > 0:
         raise paper.NothingToDraw(
-            "The best runs are spread over all hyperparameters as the others are."
+            "The best of these runs differ from the others in no searched hyperparameter."
         )
     ranked = sorted(divergences.items(), key=lambda item: -item[1])
     return Importance({name: float(part / total) for name, part in ranked}, len(values), best)

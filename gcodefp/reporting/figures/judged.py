@@ -10,6 +10,7 @@ from gcodefp.detection.detector import Detector, Judged
 from gcodefp.detection.deviations import MISSING
 from gcodefp.detection.template import SensedRecording
 from gcodefp.reporting.figures import paper
+from gcodefp.terminal import plural
 
 SHOWN_CHANNELS = 3
 """Those whose means differ most between the states, of different sensors."""
@@ -59,7 +60,7 @@ def draw_judged(
     subtitle = (
         f"program {detector.names[judged.program]}: p = {judgement.p_value:.3f}, false alarms in "
         f"{paper.percent(judgement.rate)} of good recordings; "
-        f"{paper.plural(len(judged.segments), 'deviating segment')} (red)"
+        f"{plural(len(judged.segments), 'deviating segment')} (red)"
     )
     paper.add_head(fig, f"{recording.name}: {judged.verdict}", subtitle, [])
     return fig

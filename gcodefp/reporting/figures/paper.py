@@ -25,6 +25,7 @@ from gcodefp.files import replacing, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import SweepResults
+from gcodefp.terminal import plural
 
 STYLE_FILE = Path(__file__).with_name("paper.mplstyle")
 COLUMN_INCHES = 3.5
@@ -288,11 +289,6 @@ def short_name(text: str, letters: int = NAME_LETTERS) -> str:
 def truncate(text: str, letters: int) -> str:
     """A text of at most so many letters, the last of them an ellipsis if it is longer."""
     return text if len(text) <= letters else f"{text[: letters - 1]}{ELLIPSIS}"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 recording`, `1,212 rows`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def percent(share: float) -> str:

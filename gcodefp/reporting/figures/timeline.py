@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from gcodefp.reporting.sweep_runs import (
     repeated_epochs,
     work_intervals,
 )
+from gcodefp.terminal import duration, plural
 
 LONG_PAUSE = 0.25
 """Share of the work time; longer pauses, in which no process worked, are shortened."""
@@ -79,7 +81,7 @@ def draw_timeline(results: SweepResults) -> paper.Drawn:
     count, repeated = sum(is_interrupted(intervals)), repeated_epochs(intervals)
     subtitle = "no run was interrupted; "
     if count:
-        subtitle = f"{paper.plural(count, 'interruption')}, {paper.plural(repeated, results.step)} "
+        subtitle = f"{plural(count, 'interruption')}, {plural(repeated, results.step)} "
         subtitle += "trained twice; "
     runs, timed = describe_runs(results), len({interval.run for interval in intervals})
     subtitle += runs if timed == len(results.runs) else f"{timed} runs with times, of {runs}"
@@ -89,18 +91,11 @@ def draw_timeline(results: SweepResults) -> paper.Drawn:
 def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:
     count = len({interval.process for interval in intervals})
     processes, pronoun = ("One process", "its") if count == 1 else (f"{count} processes", "their")
-    took = _duration(time_axis.length_without_pauses)
+    took = duration(time_axis.length_without_pauses)
     if time_axis.pauses:
-        took += f" (and paused for {_duration(sum(pause.seconds for pause in time_axis.pauses))})"
+        took += f" (and paused for {duration(sum(pause.seconds for pause in time_axis.pauses))})"
     share = paper.percent(work_share(intervals))
     return f"{processes} trained for {took}: {share} of {pronoun} time was work on a run"
-
-
-def _duration(seconds: float) -> str:
-    """`2.5 hours`."""
-    unit = paper.time_unit(seconds)
-    count = seconds / unit.seconds
-    return f"{count:.{1 if count < 10 else 0}f} {unit.name}"
 
 
 def is_interrupted(intervals: Sequence[WorkInterval]) -> list[bool]:
@@ -158,28 +153,20 @@ class TimeAxis:
 
     def __init__(self, intervals: Sequence[WorkInterval]) -> None:
         """There is at least one interval."""
-        busy: list[list[float]] = []  # The times in which at least one process worked.
-        for interval in sorted(intervals, key=lambda interval: interval.begin):
-            if busy and interval.begin <= busy[-1][1]:
-                busy[-1][1] = max(busy[-1][1], interval.end)
-            else:
-                busy.append([interval.begin, interval.end])
-        spans = np.array(busy)
+        table = pd.DataFrame(intervals)[["begin", "end"]].sort_values("begin")
+        # The times in which at least one process worked.
+        begins_anew = table["begin"] > table["end"].cummax().shift()
+        spans = table.groupby(begins_anew.cumsum()).agg({"begin": "min", "end": "max"}).to_numpy()
         total = float(np.sum(spans[:, 1] - spans[:, 0]))
         pauses = spans[1:, 0] - spans[:-1, 1]
-        shown = np.where(pauses > LONG_PAUSE * total, SHOWN_PAUSE * total, pauses)
+        drawn = np.where(pauses > LONG_PAUSE * total, SHOWN_PAUSE * total, pauses)
         self._utc = spans.ravel()
         steps = np.diff(self._utc)
-        steps[1::2] = shown
+        steps[1::2] = drawn
         self._shown = np.concatenate([[0.0], np.cumsum(steps)])
         self.length = float(self._shown[-1])
-        self.pauses = [
-            ShortenedPause(
-                float(self._shown[2 * index + 1]), float(self._shown[2 * index + 2]), seconds
-            )
-            for index, seconds in enumerate(pauses.tolist())
-            if shown[index] < seconds
-        ]
+        every = zip(self._shown[1:-1:2], self._shown[2::2], pauses, drawn < pauses, strict=True)
+        self.pauses = [ShortenedPause(*map(float, pause)) for *pause, is_cut in every if is_cut]
 
     @property
     def length_without_pauses(self) -> float:
@@ -196,7 +183,7 @@ def _draw_pauses(axes: Axes, time_axis: TimeAxis, unit_seconds: float) -> None:
     for pause in time_axis.pauses:
         begin, end = pause.begin / unit_seconds, pause.end / unit_seconds
         axes.axvspan(begin, end, facecolor="white", edgecolor="#999999", hatch="////", linewidth=0)
-        axes.text((begin + end) / 2, 0.5, f"{_duration(pause.seconds)} of pause", rotation=90,
+        axes.text((begin + end) / 2, 0.5, f"{duration(pause.seconds)} of pause", rotation=90,
                   size=6, transform=axes.get_xaxis_transform(), ha="center", va="center",
                   color=paper.INK,
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip

@@ -16,6 +16,7 @@ from gcodefp.reporting.executed_paths import (
 )
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
+from gcodefp.terminal import plural
 
 MAX_RECORDINGS = 4
 AXIS_INCHES = 0.5
@@ -65,7 +66,7 @@ def draw_toolpath(results: Results) -> paper.Drawn:
     paper.add_legend(fig, handles, len(handles))
     which = "all" if len(shown) == len(ranking) else f"{len(shown)} of"
     subtitle = (
-        f"test split: {which} {paper.plural(len(ranking), 'recording')}, each predicted as a "
+        f"test split: {which} {plural(len(ranking), 'recording')}, each predicted as a "
         "whole; in the titles the share of rows with the exact line by the controller's clock"
         f"{_distance(shown)}"
     )
