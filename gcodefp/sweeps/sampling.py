@@ -12,7 +12,6 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.distributions import Scalar
@@ -278,9 +277,7 @@ class ConfigurationSequence:
         assigned = {key(run.hyperparameters) for run in others}
         for attempt in range(SUGGESTIONS if varying(specification) else 0):
             parts = np.random.SeedSequence([self._seed, number, attempt])
-            # The last digits of a sum depend on how threads share it.
-            with threadpool_limits(1):
-                latent = suggest(specification, int(parts.generate_state(1)[0]), others)
+            latent = suggest(specification, int(parts.generate_state(1)[0]), others)
             proposal = proposal_at(specification, latent)
             if self._is_new(proposal, assigned):
                 return proposal
