@@ -5,14 +5,8 @@ from pathlib import Path
 import pytest
 from tiny_sweep import tiny_dataset
 
-LONG_FIRST = ("workflow", "faults", "wandb", "steps")
-"""Folders that come first, so that no long file is left alone at the end of a parallel run."""
-LONGEST = (
-    *("test_slurm", "test_workflow", "test_kills"),  # Of many tests: xdist gives out a next file
-    *("test_workflow_phases", "test_benchmarks"),  # when two tests of one are left.
-    *("test_verify", "test_agent_signals", "test_agent"),
-)
-"""Files that come before all others."""
+LONG_FIRST = ("workflow", "wandb", "faults", "steps")
+"""Folders that come first: none of their files is left alone at the end of a parallel run."""
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +16,5 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; the order within a file stays."""
-
-    def rank(item: pytest.Item) -> tuple[int, int]:
-        folder, file = item.path.parent.name, item.path.stem
-        return (
-            LONGEST.index(file) if file in LONGEST else len(LONGEST),
-            LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST),
-        )
-
-    items.sort(key=rank)
+    order = {folder: place for place, folder in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
