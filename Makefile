@@ -11,9 +11,11 @@ SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 run: setup
 	@$(BIN)/gcodefp run --workflow-profile workflow/profiles/local --cores all $(SETTINGS)
 
-# Many tests wait for other processes: three test processes keep two cores busy.
+# Many tests wait for other processes: three test processes keep two cores busy. `make test TESTS=tests`
+# runs those of the whole workflow, of W&B's service and of faults too.
+TESTS := tests/unit tests/steps
 test: setup
-	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(TESTS) --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # docs/configuration.md and the JSON Schema for editors, from gcodefp/config.py and config.yaml, and the
 # tables of docs/metrics.md from gcodefp/evaluation/metrics.py.

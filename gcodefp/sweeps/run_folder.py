@@ -19,6 +19,8 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,12 +30,13 @@ from gcodefp.documents import Count, Document, Finite, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.model.run_files import SYSTEM_FILE, Row, check_epochs, read_metrics
-from gcodefp.sweeps.lease import OUTPUT, PROGRAM_FOLDER, Lease, newest_claim
+from gcodefp.sweeps.lease import OUTPUT, PROGRAM_FOLDER, Lease, names_in, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
 RERUN_AGENTS = "start the agents again (in the workflow: snakemake --cores all --forcerun agent)"
 """What resumes a sweep; Snakemake has recorded its agents as done."""
+ASSIGNED, CLOSED = "hyperparameters.json", "closed"
 REBUILD = f"remove this run's folder, then {RERUN_AGENTS}"
 
 TERMINAL_STATES = ("finished", "stopped", "failed")
@@ -82,7 +85,20 @@ class RunFolder:
 
     path: Path
 
-    @property
+    # Agents look for these files of all runs, again and again, and joining a path takes longer.
+    @cached_property
+    def _assigned(self) -> Path:
+        return self.path / ASSIGNED
+
+    @cached_property
+    def _outcome(self) -> Path:
+        return self.path / "run.json"
+
+    @cached_property
+    def _closed(self) -> Path:
+        return self.path / CLOSED
+
+    @cached_property
     def number(self) -> int:
         return int(self.path.name)
 
@@ -103,12 +119,12 @@ class RunFolder:
 
     def assigned(self) -> dict[str, Any] | None:
         """`hyperparameters` and `latent` assigned to the run; None before that."""
-        path = self.path / "hyperparameters.json"
+        path = self._assigned
         return read_document(path, ASSIGNED_FORMAT, _Assigned, REBUILD) if path.exists() else None
 
     def is_assigned(self) -> bool:
         """Whether the run has its hyperparameters."""
-        return (self.path / "hyperparameters.json").exists()
+        return self._assigned.exists()
 
     def assign(
         self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
@@ -119,7 +135,7 @@ class RunFolder:
         try:
             write_json(draft, ASSIGNED_FORMAT, content)
             with suppress(FileExistsError):
-                os.link(draft, self.path / "hyperparameters.json")
+                os.link(draft, self._assigned)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -128,7 +144,7 @@ class RunFolder:
 
         Raises UserError: it is damaged, or metrics.csv does not have the run's epochs.
         """
-        path = self.path / "run.json"
+        path = self._outcome
         if not path.exists():
             return None
         content = read_document(path, RUN_FORMAT, _Outcome, REBUILD)
@@ -140,7 +156,7 @@ class RunFolder:
 
     def has_ended(self) -> bool:
         """Whether the run has ended."""
-        return (self.path / "run.json").exists()
+        return self._outcome.exists()
 
     def end(self, content: Mapping[str, Any], lease: Lease | None = None) -> None:
         """Writes run.json and removes what the run no longer needs.
@@ -172,7 +188,8 @@ class RunFolder:
             (files / PROGRAM_FOLDER).rmdir()  # Where it is empty.
         with suppress(OSError):
             (files / PROGRAM_FOLDER).rename(self.path / PROGRAM_FOLDER)
-        for name in PROMOTED_FILES:
+        names = names_in(files)
+        for name in (name for name in PROMOTED_FILES if name in names):
             draft = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
             with suppress(FileNotFoundError):  # It has none, or another process was faster.
                 os.link(files / name, draft)
@@ -181,23 +198,24 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Removes claims, generations and half-written files of a run that has ended."""
-        for path in (self.path / "last.pt", *self.path.glob("lease.*"), *self.path.glob(".*.tmp")):
-            path.unlink(missing_ok=True)
-        for path in self.path.glob("generation.*"):
-            shutil.rmtree(path, ignore_errors=True)
+        for name in names_in(self.path):
+            if name.startswith("generation."):
+                shutil.rmtree(self.path / name, ignore_errors=True)
+            elif name == "last.pt" or fnmatchcase(name, "lease.*") or fnmatchcase(name, ".*.tmp"):
+                (self.path / name).unlink(missing_ok=True)
 
     def mark_sweep_end(self, reason: str) -> None:
         """Records why neither this run nor a later one starts."""
-        write_text(self.path / "closed", reason + "\n")
+        write_text(self._closed, reason + "\n")
 
     def clear_sweep_end(self) -> None:
         """Lets this run and later ones start after all."""
-        (self.path / "closed").unlink(missing_ok=True)
+        self._closed.unlink(missing_ok=True)
 
     def sweep_end_reason(self) -> str | None:
         """Why the sweep ends before this run; None if it does not."""
         try:
-            return (self.path / "closed").read_text(encoding="utf-8", errors="replace").strip()
+            return self._closed.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
 
@@ -229,6 +247,7 @@ def run_folders(sweep_folder: Path) -> list[RunFolder]:
     return sorted(folders, key=lambda run: run.number)
 
 
+@lru_cache(maxsize=100_000)
 def run_folder(sweep_folder: Path, number: int) -> RunFolder:
     """The folder of run `number`, whether it exists or not."""
     return RunFolder(sweep_folder / f"{number:04d}")

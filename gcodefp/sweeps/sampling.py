@@ -12,7 +12,6 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.distributions import Scalar
@@ -238,9 +237,7 @@ class ConfigurationSequence:
             raise Exhausted("every configuration of the grid has been tried")
         random = np.random.default_rng(self._seed)
         while True:
-            proposal = self._drawn(random, assigned)
-            assigned.add(key(proposal.hyperparameters))
-            yield proposal
+            yield self._drawn(random, assigned)
 
     def _listed(self) -> Iterator[Proposal]:
         """The first points, then the grid (the last key varies fastest); each once."""
@@ -278,19 +275,17 @@ class ConfigurationSequence:
         assigned = {key(run.hyperparameters) for run in others}
         for attempt in range(SUGGESTIONS if varying(specification) else 0):
             parts = np.random.SeedSequence([self._seed, number, attempt])
-            # The last digits of a sum depend on how threads share it.
-            with threadpool_limits(1):
-                latent = suggest(specification, int(parts.generate_state(1)[0]), others)
+            latent = suggest(specification, int(parts.generate_state(1)[0]), others)
             proposal = proposal_at(specification, latent)
-            if self._is_new(proposal, assigned):
+            if self._add_if_new(proposal, assigned):
                 return proposal
         return self._drawn(np.random.default_rng([self._seed, number]), assigned)
 
     def _drawn(self, random: np.random.Generator, assigned: set[str]) -> Proposal:
-        """A random configuration that is possible and that no run has."""
+        """A random configuration that is possible and that no run has; added to `assigned`."""
         for _ in range(ATTEMPTS):
             proposal = proposal_at(self._specification, draw(self._specification, random))
-            if self._is_new(proposal, assigned):
+            if self._add_if_new(proposal, assigned):
                 return proposal
             if self._all is not None and len(assigned) >= len(self._all):
                 break
@@ -299,15 +294,21 @@ class ConfigurationSequence:
         remaining = [p for p in self._all if key(p.hyperparameters) not in assigned]
         if not remaining:
             raise Exhausted("every configuration of the space has been tried")
-        return _with_latent(self._specification, remaining[int(random.integers(len(remaining)))])
+        proposal = remaining[int(random.integers(len(remaining)))]
+        assigned.add(key(proposal.hyperparameters))
+        return _with_latent(self._specification, proposal)
 
     @cached_property
     def _all(self) -> list[Proposal] | None:
         return configurations(self._specification)
 
-    def _is_new(self, proposal: Proposal, assigned: set[str]) -> bool:
-        is_assigned = key(proposal.hyperparameters) in assigned
-        return not is_assigned and is_possible(self._specification, proposal)
+    def _add_if_new(self, proposal: Proposal, assigned: set[str]) -> bool:
+        """Whether it is possible, and no run has it; then it is added to `assigned`."""
+        identity = key(proposal.hyperparameters)
+        if identity in assigned or not is_possible(self._specification, proposal):
+            return False
+        assigned.add(identity)
+        return True
 
 
 def checked_total(specification: Specification, where: str, seed: int) -> int:

@@ -261,7 +261,7 @@ class Scheduler:
         Returns what an earlier run's agent has assigned to this one; None if it is its turn.
         """
         deadline = time.monotonic() + ASSIGNMENT_TIMEOUT_SECONDS
-        for earlier in range(number):
+        for earlier in range(self.results.first_unfinished(), number):
             while self.results.may_be_assigned(earlier) and time.monotonic() < deadline:
                 if (assigned := self.results.assigned(number)) is not None:
                     return assigned

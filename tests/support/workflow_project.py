@@ -36,7 +36,7 @@ def copy_project(folder: Path) -> Path:
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(PROJECT / name, folder)
     for name in ("workflow", "gcodefp", "envs"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / name, folder / name)
     (folder / "sweep.yaml").write_text(SWEEP)
     for section, values in SETTINGS.items():
         change(folder, section, **values)

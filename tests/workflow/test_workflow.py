@@ -158,7 +158,7 @@ def test_a_killed_pipeline_ends_as_an_undisturbed_one(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(folder.glob("results/runs/*/*/generation.*/metrics.csv")):
         assert time.monotonic() < deadline
         assert process.poll() is None

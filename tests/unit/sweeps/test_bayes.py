@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from sklearn.gaussian_process import GaussianProcessRegressor
 
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps import bayes
@@ -23,6 +25,26 @@ UNEQUAL = Parameter("categorical_w_probabilities", {}, ("x", "y"), (0.9, 0.1))
 def space(**parameters: Parameter) -> Specification:
     objective = Objective("val/loss", "minimize")
     return Specification("bayes", objective, dict(sorted(parameters.items())), None, None, {})
+
+
+def test_expected_improvement_is_that_of_scikit_learns_process_bit_by_bit() -> None:
+    random = np.random.default_rng(0)
+    features, points, losses = random.random((30, 3)), random.random((500, 3)), random.random(30)
+    ended = np.arange(30) < 24
+    targets = np.where(ended, losses, np.nan)
+    improvement = bayes._model(features, ended, targets)(points)
+
+    fitted = bayes._fitted(features[ended], targets[ended])
+    expected = fitted.predict(features)
+    process = GaussianProcessRegressor(fitted.kernel_, optimizer=None)
+    process.fit(features, np.where(ended, targets, expected))
+    mean, deviation = process.predict(points, return_std=True)
+    deviation = np.sqrt(np.maximum(deviation**2 - fitted.kernel_.k2.noise_level, 1e-12))
+    gain = (expected.min() - mean) / deviation
+    value = deviation * (gain * norm.cdf(gain) + norm.pdf(gain))
+    is_far = improvement != -1.0
+    assert is_far.mean() > 0.9
+    np.testing.assert_array_equal(improvement[is_far], value[is_far])
 
 
 MIXED = space(unit=UNIT, ordered=LIST, names=NAMES, unequal=UNEQUAL)

@@ -55,6 +55,11 @@ def test_sweeps_beside_each_other_are_separate(tmp_path: Path) -> None:
     assert run_folder(tmp_path / "b", 2).run_id == "b-0002"
 
 
+def test_of_agents_that_see_a_new_run_one_makes_its_folder(tmp_path: Path) -> None:
+    free = [made._scan()[0] for made in (engine(tmp_path), engine(tmp_path), engine(tmp_path))]
+    assert [run and run.number for run in free] == [0, 1, 2]
+
+
 def test_held_run_is_left_to_its_agent(tmp_path: Path) -> None:
     def nested(leased: LeasedRun) -> dict[str, Any]:
         if leased.folder.number == 0:
