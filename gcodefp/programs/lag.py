@@ -40,9 +40,9 @@ REWEIGHTINGS = 2
 STD_OFFSET = 0.3
 """Added to a channel's standard deviation: a nearly constant channel has little information."""
 MIN_SHRINKAGE = 0.03
-"""Least share of the diagonal in the covariance of the noise (Friedman 1989). With fewer rows
-than 1 / 0.03 for each channel it is the channels' share of them: a covariance that follows single
-rows confirms the lags that it was measured with."""
+"""Least share of the diagonal in the covariance of the noise (Friedman 1989). It is the number of
+channels by that of independent rows, if that is more: a covariance that follows single rows
+confirms the lags that it was measured with."""
 RIDGE = 1e-3
 """Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
 MAX_REFERENCES = 24
@@ -138,7 +138,7 @@ def estimate_joint_lags(
             _best_lags(program, whitening, _max_lag(max_lag_seconds, step_seconds, len(program[0])))
             for program in detrended
         ]
-        noise = _noise(detrended, steps)
+        noise = _noise(detrended, steps, odd_rows_in(SMOOTHING_SECONDS, step_seconds))
     return JointLags([lags * step_seconds for lags in steps], noise)
 
 
@@ -242,9 +242,15 @@ class _ReferenceCorrelations(NamedTuple):
 
 
 def _noise(
-    programs: Sequence[Sequence[Signals]], steps: Sequence[NDArray[np.floating]]
+    programs: Sequence[Sequence[Signals]],
+    steps: Sequence[NDArray[np.floating]],
+    smoothed_rows: int,
 ) -> NDArray[np.float64]:
-    """Covariance of recordings without their lags about their program's mean, (C, C)."""
+    """Shrunk covariance of recordings without their lags about their program's mean, (C, C).
+
+    Args:
+        smoothed_rows: as many neighbouring rows count as one independent row.
+    """
     channels = programs[0][0].shape[1]
     total, freedom = np.zeros((channels, channels)), 0
     for program, lags in zip(programs, steps, strict=True):
@@ -258,7 +264,8 @@ def _noise(
         freedom += (len(program) - 1) * (last + 1)
     if not freedom:
         return np.eye(channels)
-    covariance, shrinkage = total / freedom, min(1.0, max(MIN_SHRINKAGE, channels / freedom))
+    covariance = total / freedom
+    shrinkage = min(1.0, max(MIN_SHRINKAGE, channels * smoothed_rows / freedom))
     diagonal = shrinkage * np.diag(covariance) + RIDGE
     return np.asarray((1 - shrinkage) * covariance + np.diag(diagonal))
 

