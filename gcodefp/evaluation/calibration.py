@@ -29,6 +29,7 @@ from gcodefp.evaluation.decode import decode_batches
 from gcodefp.evaluation.decoder import Decoder, WindowEmissions
 from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.evaluation.speed import train_speeds
+from gcodefp.evaluation.verdicts import MIN_RECORDINGS
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
 from gcodefp.model.hmm import centre_posterior, rows_at_once
@@ -105,7 +106,8 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
     near = [probabilities for probabilities in near if probabilities.size]
     if not near:
         return decoder
-    scores = [np.log(np.maximum(probability, MIN_PROBABILITY)) for probability, _ in near]
+    # An odd weight of the network makes probabilities that are no numbers.
+    scores = [np.log(np.maximum(np.nan_to_num(p), MIN_PROBABILITY)) for p, _ in near]
     hits = np.concatenate([hit for _, hit in near], axis=1).mean(1)
     mean = np.concatenate(scores, axis=1).mean(1)
     tried = np.column_stack([np.array(pairs), mean, hits]).astype(np.float32)
@@ -120,6 +122,8 @@ def least_certain(
 ) -> int:
     """The pair of lowest weights that is within a standard error of the best one.
 
+    Of fewer than MIN_RECORDINGS recordings the error is not known, and the best one is chosen.
+
     The one-standard-error rule (Breiman et al. 1984): val recordings are of the sessions of the
     train split, and what is more certain than they call for is wrong in another session. A pair
     uses the network, or the templates, if the best one does.
@@ -131,10 +135,12 @@ def least_certain(
     count = np.array([each.shape[1] for each in scores])
     total = np.stack([each.sum(1) for each in scores])
     best = int(total.sum(0).argmax())
+    if len(scores) < MIN_RECORDINGS:
+        return best
     deficit = total[:, best, None] - total
     mean = deficit.sum(0) / count.sum()
     spread = np.square(deficit - mean * count[:, None]).sum(0)
-    error = np.sqrt(spread * len(count) / max(1, len(count) - 1)) / count.sum()
+    error = np.sqrt(spread * len(count) / (len(count) - 1)) / count.sum()
     as_good = [
         index
         for index in np.flatnonzero(mean <= error).tolist()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PERMUTED
 from gcodefp.dataset.store import Split
 from gcodefp.documents import read_document
+from gcodefp.evaluation.baselines.task import most_common
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import ControlDocument
 from gcodefp.evaluation.metrics import RowPredictions
@@ -25,8 +26,10 @@ LIMITS: Mapping[str, str] = {
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
 """Control -> the baseline that it must not beat: what is predictable without the motion."""
-PROGRAM_LIMITS: Mapping[str, str] = {LABELS_SHUFFLED: MAJORITY, PRESENCE_ONLY: MAJORITY}
-"""The same for the program; permuted sensors keep the operation, and with it the program."""
+KEEPS_PROGRAM = (SENSORS_PERMUTED,)
+"""Controls with the sensors of the operation, which tell the program."""
+COMMON_PROGRAM = "the test split's most common program"
+"""What the programs of other controls must not beat: no constant guess is right more often."""
 SENSOR_PREDICTORS = tuple(
     name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
 )
@@ -56,10 +59,11 @@ def assess_control(
         for name, predicted in predictions.items()
         if predicted.program is not None
     }
-    recording = test.recording[rows]
+    program, recording = test.program[rows], test.recording[rows]
     answers = {"answers": _compare(lines, LIMITS[control], recording)}
-    if limit := PROGRAM_LIMITS.get(control):
-        answers["program_answers"] = _compare(programs, limit, recording)
+    if control not in KEEPS_PROGRAM:
+        programs[COMMON_PROGRAM] = program == most_common(program)
+        answers["program_answers"] = _compare(programs, COMMON_PROGRAM, recording)
     return answers
 
 

@@ -47,8 +47,8 @@ PROGRAMS: Mapping[str, ArraySpec] = {
     "step_seconds": ArraySpec("f", (), 1e-9, 1e9),
 }
 """Arrays of a checkpoint's `programs`: K programs, P states, C channels, as in Programs."""
-MIN_PRECISION = 1e-3
-CHANNEL_WEIGHT = {"weight": ArraySpec("f", ("K", "C"), 0, 1e6)}
+MIN_PRECISION, MIN_EIGENVALUE = 1e-3, 1e-6
+CHANNEL_WEIGHT = {"weight": ArraySpec("f", ("K", "C"), 0, 500)}
 """What earlier versions had in place of `noise`: the root of the signal-to-noise ratio."""
 
 
@@ -148,7 +148,8 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     hyperparameters = parse_hyperparameters(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
     if "weight" in programs and "noise" not in programs:
-        check_arrays(programs, CHANNEL_WEIGHT, path, REBUILD)
+        lengths = {"K": len(programs["names"]), "C": len(content["dataset"]["channels"])}
+        check_arrays(programs, CHANNEL_WEIGHT, path, REBUILD, lengths)
         precision = np.square(programs.pop("weight")).mean(0)
         programs["noise"] = np.diag(1 / np.maximum(precision, MIN_PRECISION))
     if programs.keys() != PROGRAMS.keys():
@@ -156,6 +157,9 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     channels = len(content["dataset"]["channels"])
     lengths = {"C": channels, "J": programs["names"].size + 1}
     check_arrays(programs, PROGRAMS, path, REBUILD, lengths)
+    noise = programs["noise"] = programs["noise"].astype(np.float64)
+    if not np.allclose(noise, noise.T) or np.linalg.eigvalsh(noise)[0] < MIN_EIGENVALUE:
+        raise UserError(f"{path}: programs.noise is no covariance of channels; {REBUILD}")
     description = parse_description(content["dataset"], Programs(**programs))
     sizes, weights = network_sizes(description), content["weights"]
     first = programs["first"]

@@ -129,6 +129,7 @@ def test_a_control_that_leaks_is_reported(
 def test_a_control_that_knows_the_program_leaks() -> None:
     names = [f"{'face' if i % 3 else 'pocket'}_{i:03}" for i in range(12)]
     test = tiny_split(names)
+    assert 0.6 < (test.program == test.program[-1]).mean() < 0.7
     rows = np.arange(len(test.block))
     blocks, operation = np.full(len(rows), "G0 X0"), np.zeros(len(rows), np.int64)
     nothing = RowPredictions(blocks, operation, np.full(len(rows), test.program[0], np.int64))

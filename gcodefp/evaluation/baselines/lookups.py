@@ -10,14 +10,11 @@ from gcodefp.evaluation.names import ELAPSED, MAJORITY, MAJORITY_PRIVILEGED
 
 
 def majority(task: Task) -> Predictions:
-    """The most common block, operation and program of the train split, for every row."""
+    """The most common block and operation of the train split, for every row."""
     train, count = task.train, len(task.rows)
-    operation, program = (
-        np.full(count, most_common(labels[labels >= 0]), np.int64)
-        for labels in (train.operation, train.program)
-    )
+    operation = np.full(count, most_common(train.operation), np.int64)
     block = train.blocks[most_common(train.block)]
-    return {MAJORITY: RowPredictions(np.full(count, block), operation, program)}
+    return {MAJORITY: RowPredictions(np.full(count, block), operation)}
 
 
 def majority_of_operation(task: Task) -> Predictions:

@@ -1,6 +1,6 @@
 """Training runs: they learn, are reproducible, keep the best epoch and end early."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from learning_data import CPU, RECORDINGS, of_no_program, tiny, tiny_data, tiny_split, with_blocks
+from numpy.typing import NDArray
 from training_runs import GCODE, run, same_weights, weights
 
 from gcodefp.dataset.vocabulary import UNSEEN
+from gcodefp.errors import UserError
 from gcodefp.model.checkpoint import FORMAT, read_checkpoint, read_torch, write_torch
 from gcodefp.model.epoch import validate
 from gcodefp.model.hyperparameters import LOGGED_METRICS, Objective
@@ -113,6 +115,29 @@ def test_checkpoints_of_earlier_versions_are_loaded(data: TrainingData, tmp_path
     read = read_checkpoint(path, CPU)
     assert same_weights(weights(read), weights(checkpoint))
     np.testing.assert_allclose(read.description.programs.noise, np.eye(channels) / 4)
+
+
+ODD_NOISE = {
+    "negative": lambda noise: -noise,
+    "zero": lambda noise: 0 * noise,
+    "two rows alike": lambda noise: noise[[1, 1, *range(2, len(noise))]],
+    "not positive": lambda noise: noise + 9 * np.eye(len(noise))[::-1],
+    "tiny": lambda noise: noise * 1e-30,
+}
+
+
+@pytest.mark.parametrize("change", ODD_NOISE.values(), ids=ODD_NOISE)
+def test_noise_that_is_no_covariance_is_refused(
+    data: TrainingData, tmp_path: Path, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    run(tmp_path, data, max_epochs=1)
+    path = tmp_path / "checkpoint.pt"
+    content = read_torch(path, FORMAT, CPU)
+    noise = content["programs"]["noise"].numpy()
+    content["programs"]["noise"] = torch.as_tensor(change(noise))
+    write_torch(path, content)
+    with pytest.raises(UserError, match="noise is no covariance"):
+        read_checkpoint(path, CPU)
 
 
 def test_a_report_stops_the_run(data: TrainingData, tmp_path: Path) -> None:
