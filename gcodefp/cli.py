@@ -137,6 +137,9 @@ def _run(words: Sequence[str]) -> NoReturn:
                 "workflow; run it in a clone of the repository"
             )
         where = ["--snakefile", str(snakefile)]
+    early = _snakemake_parser().parse_known_args(flags)[0]
+    if missing := [name for name in early.configfile if not Path(name).is_file()]:
+        sys.exit(f"gcodefp run: --configfile: no such file: {missing[0]}")
     names = {flag.partition("=")[0].rstrip("0123456789") for flag in flags}
     size = [] if names & SIZED else ["--cores", "all"]
     quiet = [] if names & VERBOSE else ["--quiet", "rules", "host", "progress"]
@@ -144,16 +147,16 @@ def _run(words: Sequence[str]) -> NoReturn:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": path}
     if not names & WITHOUT_LOCK:
-        _hold_alone(_directory(flags), [*snakemake, "--unlock"], environment)
+        _hold_alone(early.directory, [*snakemake, "--unlock"], environment)
     os.execve(sys.executable, [*snakemake, *quiet, *targets], environment)
 
 
-def _directory(flags: Sequence[str]) -> Path:
-    """Where Snakemake works."""
+def _snakemake_parser() -> argparse.ArgumentParser:
+    """Those of Snakemake's flags that decide before it starts."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-d", "--directory", type=Path, default=Path())
-    directory: Path = parser.parse_known_args(flags)[0].directory
-    return directory
+    parser.add_argument("--configfile", "--configfiles", nargs="*", default=[])
+    return parser
 
 
 def _hold_alone(folder: Path, unlock: Sequence[str], environment: dict[str, str]) -> None:

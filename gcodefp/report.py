@@ -63,7 +63,9 @@ def _report(arguments: argparse.Namespace) -> None:
         own = "recordings of your own, docs/tutorial.md"
         more = own if results.is_simulated else "verdicts on new recordings, docs/verdict.md"
         logger.info("next: %s; a prediction, docs/python.md", more)
-    logger.info("report: %s", arguments.output)
+    # Elsewhere the pipeline may have been started from another folder, with --directory.
+    is_clone = Path("Snakefile").is_file()
+    logger.info("report: %s", arguments.output if is_clone else arguments.output.absolute())
 
 
 def _measured(results: SweepResults) -> str:

@@ -163,7 +163,7 @@ class RecordingPrediction:
         )
         facts = self.row[starts], self.row[ends - 1], self.line[starts], self.block[starts]
         columns = (*facts, *means, *position_mm.T)
-        return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)), index=starts)
+        return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
 
 
 def _group_starts(*columns: NDArray[Any]) -> NDArray[np.intp]:
@@ -304,7 +304,8 @@ def gcode_text(
     """
     lines = _head(prediction, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))
     table = prediction.blocks
-    for first, block in zip(table.index.tolist(), table.itertuples(), strict=True):
+    starts = _group_starts(prediction.line, prediction.block).tolist()
+    for first, block in zip(starts, table.itertuples(), strict=True):
         annotation = (
             f"confidence {block.confidence:.2f}, rows {block.first_row}-{block.last_row}, "
             f"line {block.line}, with median lag {block.confidence_clock_known:.2f}"

@@ -104,13 +104,18 @@ def layout_flags(output):
 def command_again(target):
     """The command for another target with the configuration of this one."""
     here = any(Path(path).is_file() for path in ("Snakefile", "workflow/Snakefile"))
-    program = ["snakemake", "--cores", "all"] if here else ["gcodefp", "run"]
     cwd = Path.cwd()  # Snakemake makes the files' paths absolute.
-    files = [f.relative_to(cwd) if f.is_relative_to(cwd) else f for f in command_line_files]
+    files = command_line_files
+    if here:
+        command = ".venv/bin/gcodefp" if Path(".venv/bin/gcodefp").is_file() else "gcodefp"
+        program = [command, "run"]
+        files = [f.relative_to(cwd) if f.is_relative_to(cwd) else f for f in files]
+    else:  # Perhaps of --directory.
+        program = ["gcodefp", "run", "--directory", str(cwd)]
     values = workflow.config_settings.config_args if workflow.config_settings.config else []
     flags = ["--configfile", *map(str, files)] if files else []
     flags += ["--config", *values] if values else []
-    return shlex.join([*program, *flags, *(["--"] if flags else []), target])
+    return shlex.join([*program, *flags, "--", target])
 
 
 def script():
