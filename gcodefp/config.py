@@ -125,6 +125,9 @@ class Split(Documented):
     held_out: Names
     """Shell patterns of the test recordings; needed by session and program, empty for the
     others."""
+    val_held_out: Names
+    """Shell patterns of the val recordings, such as those of a session: the best run is then one
+    that holds in another session. Empty: by val_fraction. Protocols do not use it."""
     val_fraction: float = Field(gt=0, lt=0.5)
     """Share of the recordings of each operation that chooses the best run; its sum with
     test_fraction has to be below 0.9."""
@@ -327,6 +330,8 @@ def _problems(config: Config) -> Problems:
         (split.held_out and not needs_held_out, "split.held_out",
          f" {shown(split.held_out)} is not used by split.by {split.by!r}; empty it, or choose "
          "session or program"),
+        (split.val_held_out and split.by == "window", "split.val_held_out",
+         f" {shown(split.val_held_out)} is not used by split.by 'window'; empty it"),
         (split.val_fraction + split.test_fraction >= 0.9, "split.val_fraction",
          f" {split.val_fraction} and split.test_fraction {split.test_fraction} leave too little "
          "to train on; make one smaller"),

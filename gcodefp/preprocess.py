@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
     add("--split", choices=METHODS, required=True, help="how recordings are assigned to splits")
     add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings of the test split")
+    add("--val-held-out", nargs="*", default=[], metavar="PATTERN", help="those of the val split")
     add("--val-fraction", type=share, required=True)
     add("--test-fraction", type=share, required=True)
     add("--seed", type=not_negative, required=True, help="seed of the split")
@@ -101,7 +102,8 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     copies = find_copies({name: recording.signature for name, recording in recordings.items()})
     _unify_operations(recordings, copies)
     fractions = arguments.val_fraction, arguments.test_fraction
-    method, share = (arguments.split, arguments.held_out), arguments.same_program_share
+    method = arguments.split, arguments.held_out, arguments.val_held_out
+    share = arguments.same_program_share
     names = assign_splits(recordings, copies, *method, *fractions, arguments.seed, share)
     excluded += _label(recordings, names, layout, arguments.window)
     train = [recordings[name] for name in names["train"]]
@@ -293,6 +295,7 @@ def _describe_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "split": {
             "by": arguments.split,
             "held_out": arguments.held_out,
+            **({"val_held_out": arguments.val_held_out} if arguments.val_held_out else {}),
             "val_fraction": arguments.val_fraction,
             "test_fraction": arguments.test_fraction,
             "seed": arguments.seed,

@@ -26,6 +26,7 @@ def assign_splits(
     copies: Mapping[str, str],
     method: str,
     patterns: Sequence[str],
+    val_patterns: Sequence[str],
     val_fraction: float,
     test_fraction: float,
     seed: int,
@@ -37,6 +38,7 @@ def assign_splits(
         copies: recording -> the original of which it is a copy.
         method: one of METHODS; the leaky `window` has all recordings in each split.
         patterns: of the test recordings, for `session` and `program`.
+        val_patterns: of the val recordings, such as those of a session; none: by val_fraction.
         seed, same_share: `split.seed` and `programs.same_share` of the configuration.
 
     Raises UserError: a split has no recording, or there are no patterns, or one matches nothing.
@@ -44,6 +46,7 @@ def assign_splits(
     operations = {name: recording.operation for name, recording in recordings.items()}
     if method == "window":
         return dict.fromkeys(SPLITS, sorted(operations))
+    sessions = {name: recording.session for name, recording in recordings.items()}
     held_out: set[str] = set()
     if method in ("session", "program"):
         if not patterns:
@@ -51,14 +54,14 @@ def assign_splits(
                 f"split.held_out is empty: split.by {method!r} needs patterns of the recordings of "
                 "the test split, such as ['damage*']"
             )
-        sessions = {name: recording.session for name, recording in recordings.items()}
         held_out = match_recordings(operations, patterns, sessions)
     if method == "program":
         held_out = expand_to_programs(held_out, list(recordings.values()), same_share)
+    val = match_recordings(operations, val_patterns, sessions, "split.val_held_out") - held_out
     order = latest_first_order if method == "chronological" else random_order(seed)
     originals = {name: operations[name] for name in operations if name not in copies}
-    held_out = {copies.get(name, name) for name in held_out}
-    names = split_recordings(originals, val_fraction, test_fraction, order, held_out)
+    held_out, val = ({copies.get(name, name) for name in group} for group in (held_out, val))
+    names = split_recordings(originals, val_fraction, test_fraction, order, held_out, val)
     return {
         split: sorted([*members, *(c for c, original in copies.items() if original in members)])
         for split, members in names.items()
@@ -71,6 +74,7 @@ def split_recordings(
     test_fraction: float,
     order: Order,
     held_out: Set[str] = frozenset(),
+    val_held_out: Set[str] = frozenset(),
 ) -> dict[str, list[str]]:
     """Split -> names of its recordings, operation by operation.
 
@@ -80,25 +84,27 @@ def split_recordings(
         operations: recording -> operation.
         order: `random_order`, or `latest_first_order`, which tests on the last recordings.
         held_out: if there are any, they are the test split, and test_fraction is ignored.
+        val_held_out: the same for the val split and val_fraction.
 
     Raises:
         UserError: a split has no recording.
     """
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    others = operations.keys() - held_out - val_held_out
     for operation in sorted(set(operations.values())):
-        members = (name for name in operations if operations[name] == operation)
-        names = order(sorted(name for name in members if name not in held_out))
+        names = order(sorted(name for name in others if operations[name] == operation))
         test = val = 0
         if len(names) >= 3:
             # At least one recording each where the fraction is not 0, and at least one in train.
             if test_fraction > 0 and not held_out:
                 test = min(max(1, round(test_fraction * len(names))), len(names) - 2)
-            if val_fraction > 0:
+            if val_fraction > 0 and not val_held_out:
                 val = min(max(1, round(val_fraction * len(names))), len(names) - test - 1)
         splits["test"] += names[:test]
         splits["val"] += names[test : test + val]
         splits["train"] += names[test + val :]
     splits["test"] += held_out
+    splits["val"] += val_held_out
     for split in SPLITS:
         if not splits[split]:
             counts = ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
@@ -125,19 +131,23 @@ def latest_first_order(names: list[str]) -> list[str]:
 
 
 def match_recordings(
-    recordings: Iterable[str], patterns: Sequence[str], sessions: Mapping[str, str] | None = None
+    recordings: Iterable[str],
+    patterns: Sequence[str],
+    sessions: Mapping[str, str] | None = None,
+    key: str = "split.held_out",
 ) -> set[str]:
     """The recordings whose name, or session if there is one, matches a shell pattern: `damage*`.
 
     Args:
         sessions: recording -> its session, empty without one.
+        key: of the configuration, which has the patterns.
     """
     names = {name: (name, *filter(None, [(sessions or {}).get(name)])) for name in recordings}
     matched: set[str] = set()
     for pattern in patterns:
         members = {n for n, texts in names.items() if any(fnmatchcase(t, pattern) for t in texts)}
         if not members:
-            raise UserError(f"split.held_out: {pattern!r} matches no recording")
+            raise UserError(f"{key}: {pattern!r} matches no recording")
         matched |= members
     return matched
 

@@ -65,6 +65,7 @@ rule preprocess:
         max_gap_seconds=config["window"]["max_gap_seconds"],
         by=config["split"]["by"],
         held_out=config["split"]["held_out"],
+        val_held_out=config["split"]["val_held_out"],
         val_fraction=config["split"]["val_fraction"],
         test_fraction=config["split"]["test_fraction"],
         seed=config["split"]["seed"],
@@ -86,6 +87,7 @@ rule preprocess:
             --max-gap-seconds {params.max_gap_seconds} \
             --split {params.by:q} \
             --held-out {params.held_out:q} \
+            --val-held-out {params.val_held_out:q} \
             --val-fraction {params.val_fraction} \
             --test-fraction {params.test_fraction} \
             --seed {params.seed} \

@@ -30,6 +30,7 @@ use rule preprocess as preprocess_fold with:
     params:
         by=lambda wildcards: wildcards.protocol,
         held_out=fold_setting("held_out", []),
+        val_held_out=[],
         seed=fold_setting("seed", config["split"]["seed"]),
 
 
