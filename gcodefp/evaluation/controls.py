@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PERMUTED
 from gcodefp.dataset.store import Split
 from gcodefp.documents import read_document
-from gcodefp.evaluation.baselines.task import most_common
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import ControlDocument
 from gcodefp.evaluation.metrics import RowPredictions
@@ -62,7 +61,8 @@ def assess_control(
     program, recording = test.program[rows], test.recording[rows]
     answers = {"answers": _compare(lines, LIMITS[control], recording)}
     if control not in KEEPS_PROGRAM:
-        programs[COMMON_PROGRAM] = program == most_common(program)
+        names, counts = np.unique(program, return_counts=True)
+        programs[COMMON_PROGRAM] = program == names[counts.argmax()]
         answers["program_answers"] = _compare(programs, COMMON_PROGRAM, recording)
     return answers
 
