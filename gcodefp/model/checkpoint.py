@@ -157,8 +157,9 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     channels = len(content["dataset"]["channels"])
     lengths = {"C": channels, "J": programs["names"].size + 1}
     check_arrays(programs, PROGRAMS, path, REBUILD, lengths)
-    noise = programs["noise"] = programs["noise"].astype(np.float64)
-    if not np.allclose(noise, noise.T) or np.linalg.eigvalsh(noise)[0] < MIN_EIGENVALUE:
+    noise = programs["noise"] = programs["noise"].astype(np.float32)
+    least = np.linalg.eigvalsh(noise.astype(np.float64))[0]
+    if not np.allclose(noise, noise.T) or least < MIN_EIGENVALUE:
         raise UserError(f"{path}: programs.noise is no covariance of channels; {REBUILD}")
     description = parse_description(content["dataset"], Programs(**programs))
     sizes, weights = network_sizes(description), content["weights"]

@@ -47,6 +47,11 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
         {"by": "chronological", "held_out": ["face*"]},
         ["held_out ['face*'] is not used by split.by 'chronological'"],
     ),
+    "window has no val": (
+        "split",
+        {"by": "window", "val_held_out": ["face*"]},
+        ["val_held_out ['face*'] is not used by split.by 'window'"],
+    ),
     "no test": ("split.by", "session", ["split.held_out", "'session'", "[damage*]"]),
     "sums": ("split", {"val_fraction": 0.45, "test_fraction": 0.45}, ["0.45", "make one smaller"]),
     "stride": ("window.stride_rows", 65, ["65", "window.rows 64", "make it smaller"]),

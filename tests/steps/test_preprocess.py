@@ -405,6 +405,7 @@ def test_a_pressure_that_is_no_number_matters_only_as_an_input(
         (None, {"test_fraction": 0.0}, "no recording is left for test"),
         (None, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches no recording"),
         (None, {"split": "program"}, "split.held_out is empty: split.by 'program'"),
+        (None, {"val_held_out": "nose*"}, "split.val_held_out: 'nose*' matches no recording"),
         (None, {"max_gap_seconds": 0.1}, "no window of 8 rows fits"),
         (None, {"groups": "optical"}, "none is live in 50% of the 4 train recordings"),
     ],

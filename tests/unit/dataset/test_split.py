@@ -70,6 +70,19 @@ def test_held_out_recordings_are_the_test() -> None:
         split_recordings(operations, 0.2, 0.2, random_order(0), set(operations))
 
 
+def test_val_recordings_of_a_session_choose_the_best_run() -> None:
+    operations = operations_of({"face": 4, "pocket": 4})
+    val = {"face_000", "pocket_002"}
+    splits = split_recordings(operations, 0.2, 0.2, random_order(0), val_held_out=val)
+    assert splits["val"] == sorted(val)
+    assert len(splits["test"]) == 2, "one of each operation, by test_fraction"
+    assert sorted(chain(*splits.values())) == sorted(operations)
+    splits = split_recordings(operations, 0.2, 0.2, random_order(0), {"face_001"}, val)
+    assert (splits["test"], splits["val"]) == (["face_001"], sorted(val))
+    with pytest.raises(UserError, match=r"split.val_held_out: 'Face\*' matches no recording"):
+        match_recordings(operations, ["Face*"], key="split.val_held_out")
+
+
 def test_recordings_of_one_program_are_held_out_together() -> None:
     recordings = [
         replay("a_1").recording,
