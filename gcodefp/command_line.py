@@ -179,11 +179,14 @@ def run_step(
     return 0
 
 
-def for_each(items: Sequence[T], body: Callable[[T], None], name: Callable[[T], object]) -> None:
+def for_each(
+    items: Sequence[T], body: Callable[[T], None], name: Callable[[T], object], end: str
+) -> None:
     """Calls the body with each; an error with one does not keep it from the others.
 
     Args:
         name: of an item, for the message.
+        end: what is logged if it succeeded with any.
 
     Raises UserError: it names the items with an error; the errors themselves are logged.
     """
@@ -194,8 +197,10 @@ def for_each(items: Sequence[T], body: Callable[[T], None], name: Callable[[T], 
         except (UserError, OSError) as error:
             logging.getLogger("gcodefp").error("%s", error)
             failed.append(str(name(item)))
+    done = len(items) - len(failed)
+    if done:
+        logging.getLogger("gcodefp").info("%s", end)
     if failed:
-        done = len(items) - len(failed)
         raise UserError(f"failed: {', '.join(failed)}; the reasons are above (done: {done})")
 
 

@@ -87,8 +87,8 @@ def _judge(arguments: argparse.Namespace) -> None:
             _follow(source, task)
         _judge_recording(source, task)
 
-    for_each(sources, judge, lambda source: paths_of([source])[0])
-    logger.info("segments and pictures: NAME.json and NAME.png in %s", arguments.output)
+    end = f"segments and pictures: NAME.json and NAME.png in {arguments.output}"
+    for_each(sources, judge, lambda source: paths_of([source])[0], end)
 
 
 class _Task(NamedTuple):

@@ -67,7 +67,6 @@ def _predict(arguments: argparse.Namespace) -> None:
     _check_names(recordings, arguments.output)
     if predictor.decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
-    logger.info("the files are in %s; never run them on a machine", arguments.output)
 
     def predict(source: Recordable) -> None:
         unlabelled = predictor.read(source, arguments.allow_missing)
@@ -75,7 +74,8 @@ def _predict(arguments: argparse.Namespace) -> None:
         _write(arguments, source, predictor, unlabelled, prediction)
         _log(prediction, unlabelled)
 
-    for_each(recordings, predict, lambda source: paths_of([source])[0])
+    end = f"the files are in {arguments.output}; never run them on a machine"
+    for_each(recordings, predict, lambda source: paths_of([source])[0], end)
 
 
 def _check_names(recordings: Sequence[Recordable], output: Path) -> None:

@@ -15,6 +15,7 @@ from gcodefp.evaluation.documents import ControlDocument
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, PREDICTORS, SENSORS
 from gcodefp.evaluation.verdicts import side_of_zero
+from gcodefp.programs.table import UNKNOWN
 
 CONTROL_FORMAT = "gcodefp-control-1"
 CONTROL_REBUILD = "snakemake --cores all --forcerun control"
@@ -60,9 +61,9 @@ def assess_control(
     }
     program, recording = test.program[rows], test.recording[rows]
     answers = {"answers": _compare(lines, LIMITS[control], recording)}
-    if control not in KEEPS_PROGRAM:
-        names, counts = np.unique(program, return_counts=True)
-        programs[COMMON_PROGRAM] = program == names[counts.argmax()]
+    in_train = program[program != UNKNOWN]
+    if control not in KEEPS_PROGRAM and len(in_train):
+        programs[COMMON_PROGRAM] = program == np.bincount(in_train).argmax()
         answers["program_answers"] = _compare(programs, COMMON_PROGRAM, recording)
     return answers
 

@@ -47,8 +47,8 @@ PROGRAMS: Mapping[str, ArraySpec] = {
     "step_seconds": ArraySpec("f", (), 1e-9, 1e9),
 }
 """Arrays of a checkpoint's `programs`: K programs, P states, C channels, as in Programs."""
-MIN_PRECISION, MIN_EIGENVALUE = 1e-3, 1e-6
-CHANNEL_WEIGHT = {"weight": ArraySpec("f", ("K", "C"), 0, 500)}
+MIN_PRECISION, MAX_WEIGHT, MIN_EIGENVALUE = 1e-3, 500, 1e-6
+CHANNEL_WEIGHT = {"weight": ArraySpec("f", ("K", "C"), 0)}
 """What earlier versions had in place of `noise`: the root of the signal-to-noise ratio."""
 
 
@@ -147,10 +147,10 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     check_document(content, _CheckpointDocument, path, REBUILD)
     hyperparameters = parse_hyperparameters(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
-    if "weight" in programs and "noise" not in programs:
-        lengths = {"K": len(programs["names"]), "C": len(content["dataset"]["channels"])}
+    if {"names", "weight"} <= programs.keys() and "noise" not in programs:
+        lengths = {"K": programs["names"].size, "C": len(content["dataset"]["channels"])}
         check_arrays(programs, CHANNEL_WEIGHT, path, REBUILD, lengths)
-        precision = np.square(programs.pop("weight")).mean(0)
+        precision = np.square(np.minimum(programs.pop("weight"), MAX_WEIGHT)).mean(0)
         programs["noise"] = np.diag(1 / np.maximum(precision, MIN_PRECISION))
     if programs.keys() != PROGRAMS.keys():
         raise UserError(f"{path}: programs has not the keys {', '.join(PROGRAMS)}; {REBUILD}")

@@ -45,6 +45,8 @@ channels by that of independent rows, if that is more: a covariance that follows
 confirms the lags that it was measured with."""
 RIDGE = 1e-3
 """Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
+MIN_CHANGE = 1e-9
+"""Least range of a channel that is live, in its scale."""
 MAX_REFERENCES = 24
 """Of up to this many recordings all pairs are compared; others with these reference recordings."""
 MAX_ROUNDS = 30
@@ -133,9 +135,8 @@ def estimate_joint_lags(
     detrended = [[_detrend(samples, step_seconds) for samples in program] for program in programs]
     noise = np.eye(detrended[0][0].shape[1])
     for _ in range(1 + REWEIGHTINGS):
-        whitening = np.linalg.cholesky(np.linalg.inv(noise))
         steps = [
-            _best_lags(program, whitening, _max_lag(max_lag_seconds, step_seconds, len(program[0])))
+            _best_lags(program, noise, _max_lag(max_lag_seconds, step_seconds, len(program[0])))
             for program in detrended
         ]
         noise = _noise(detrended, steps, odd_rows_in(SMOOTHING_SECONDS, step_seconds))
@@ -158,10 +159,10 @@ def estimate_lag(
     """
     max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
     expected, measured = (_detrend(samples, step_seconds) for samples in (template, signals))
+    live, spectrum = _live(measured), _spectrum(measured)
 
     def lag_by(channels: NDArray[np.bool_]) -> float | None:
-        matched = np.linalg.solve(noise[channels][:, channels], expected[:, channels].T).T
-        spectrum = _spectrum(measured[:, channels])
+        matched = expected @ _precision(noise, channels & live)
         curve = _correlation(_spectrum(matched), spectrum[None], max_lag)[0]
         if not curve.any():
             return None
@@ -181,12 +182,21 @@ def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np
 
 
 def _best_lags(
-    detrended: Sequence[Signals], whitening: NDArray[np.floating], max_lag: int
+    detrended: Sequence[Signals], noise: NDArray[np.floating], max_lag: int
 ) -> NDArray[np.float64]:
     """Lags, in steps, of the highest total correlation, (R,); their median is 0."""
-    spectra = np.stack([_spectrum(samples @ whitening) for samples in detrended])
+    spectra = np.stack([_spectrum(samples) for samples in detrended])
+    live = np.stack([_live(samples) for samples in detrended])
+    # Recordings that lack the same nodes are compared at once.
+    patterns, pattern = np.unique(live, axis=0, return_inverse=True)
     references = np.unique(np.linspace(0, len(detrended) - 1, MAX_REFERENCES).astype(int))
-    correlations = np.stack([_correlation(spectra[r], spectra, max_lag) for r in references])
+    correlations = np.zeros((len(references), len(detrended), 2 * max_lag + 1))
+    for index, reference in enumerate(references):
+        for number, channels in enumerate(patterns):
+            own = pattern.ravel() == number
+            precision = _precision(noise, channels & live[reference]).astype(np.float32)
+            matched = spectra[reference] @ precision
+            correlations[index, own] = _correlation(matched, spectra[own], max_lag)
     pairs = _ReferenceCorrelations(correlations, references, max_lag)
     candidates = [pairs.coordinate_ascent(lags - max_lag) for lags in correlations.argmax(2)]
     best = max(candidates, key=pairs.total_correlation)
@@ -252,22 +262,40 @@ def _noise(
         smoothed_rows: as many neighbouring rows count as one independent row.
     """
     channels = programs[0][0].shape[1]
-    total, freedom = np.zeros((channels, channels)), 0
+    total, freedom = np.zeros((channels, channels)), np.zeros(channels)
     for program, lags in zip(programs, steps, strict=True):
         last = len(program[0]) - 1
         # Rows beyond an end repeat the last row.
         rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in lags]
         aligned = np.stack([interpolate_rows(s, row) for s, row in zip(program, rows, strict=True)])
-        aligned -= aligned.mean(0)
-        for deviation in aligned:
+        # A dead channel is 0: it does not count.
+        live = np.stack([_live(samples) for samples in program])
+        aligned -= aligned.sum(0) / np.maximum(live.sum(0), 1)
+        for deviation, counts in zip(aligned, live, strict=True):
+            deviation *= counts
             total += deviation.T @ deviation
-        freedom += (len(program) - 1) * (last + 1)
-    if not freedom:
+        freedom += np.maximum(live.sum(0) - 1, 0) * (last + 1)
+    if not freedom.any():
         return np.eye(channels)
-    covariance = total / freedom
-    shrinkage = min(1.0, max(MIN_SHRINKAGE, channels * smoothed_rows / freedom))
+    # One scale for each channel: another for each pair could make a covariance that is none.
+    scale = np.sqrt(np.maximum(freedom, 1))
+    covariance = total / np.outer(scale, scale) + np.diag((freedom == 0).astype(float))
+    shrinkage = min(1.0, max(MIN_SHRINKAGE, channels * smoothed_rows / float(freedom.max())))
     diagonal = shrinkage * np.diag(covariance) + RIDGE
     return np.asarray((1 - shrinkage) * covariance + np.diag(diagonal))
+
+
+def _live(detrended: Signals) -> NDArray[np.bool_]:
+    """The channels that change at all, (C,); others have no samples in this recording."""
+    is_live: NDArray[np.bool_] = np.ptp(detrended, axis=0) > MIN_CHANGE
+    return is_live
+
+
+def _precision(noise: NDArray[np.floating], channels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The inverse of the noise of some channels (C,), 0 for all others, (C, C)."""
+    precision, both = np.zeros(noise.shape), np.ix_(channels, channels)
+    precision[both] = np.linalg.inv(noise[both])
+    return precision
 
 
 def _max_lag(max_lag_seconds: float, step_seconds: float, length: int) -> int:

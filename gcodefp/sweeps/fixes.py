@@ -32,7 +32,7 @@ from gcodefp.sweeps.specification import CAP_NAMES, Sweep
 from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
 from gcodefp.yaml_input import LOADER, load_yaml
 
-MAX_FIXES, MAX_SHOWN = 200, 20
+MAX_FIXES, MAX_SHOWN = 1000, 20
 BOM = "\ufeff"
 
 

@@ -323,11 +323,16 @@ def _process_identity(pid: int) -> dict[str, str | int | None]:
 
 
 @cache
+def _cached_process(pid: int) -> str:
+    if (process := _process(pid)) is None:  # Not kept: /proc may be readable the next time.
+        raise OSError(f"process {pid} cannot be identified")
+    return process
+
+
 def _own_process() -> str | None:
-    return _process(os.getpid())
-
-
-os.register_at_fork(after_in_child=_own_process.cache_clear)
+    with suppress(OSError):
+        return _cached_process(os.getpid())
+    return None
 
 
 def _process(pid: int) -> str | None:

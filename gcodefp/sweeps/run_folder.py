@@ -188,7 +188,7 @@ class RunFolder:
             (files / PROGRAM_FOLDER).rmdir()  # Where it is empty.
         with suppress(OSError):
             (files / PROGRAM_FOLDER).rename(self.path / PROGRAM_FOLDER)
-        names = names_in(files)
+        names = os.listdir(files)  # noqa: PTH208  An error has to stop it: `tidy` is next.
         for name in (name for name in PROMOTED_FILES if name in names):
             draft = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
             with suppress(FileNotFoundError):  # It has none, or another process was faster.

@@ -141,6 +141,11 @@ def test_a_control_that_knows_the_program_leaks() -> None:
     assert [key for key, fail in fails.items() if not fail] == [("program", MODEL)]
     assert len(fails) == 5
     assert "program_answers" not in assess_control(SENSORS_PERMUTED, predictions, test, rows)
+    half = replace(test, program=np.where(test.recording % 2, test.program, -1))
+    common = assess_control(PRESENCE_ONLY, predictions, half, rows)["program_answers"][WHOLE]
+    assert 0.2 < common["limit_score"]["value"] < 0.5, "a program of the train split"
+    none = replace(test, program=np.full_like(test.program, -1))
+    assert "program_answers" not in assess_control(PRESENCE_ONLY, predictions, none, rows)
 
 
 def test_checkpoints_of_another_control_or_dataset_are_refused(

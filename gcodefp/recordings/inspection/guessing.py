@@ -92,7 +92,7 @@ def guess_targets(
             guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
     if "line" not in {guess.target for guess in guesses.values()}:
         for column in (c for c in columns if c not in guesses and c not in numeric):
-            if table[column].astype(str).str.fullmatch(r"N\d+").all():
+            if len(table) and table[column].astype(str).str.fullmatch(r"N\d+").all():
                 guesses[column] = Guess("line", "its texts are N words")
                 break
     if "block" not in {guess.target for guess in guesses.values()}:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -46,9 +46,15 @@ def guess_regex(lines: Sequence[str]) -> str:
         return ""
     (keys, _), *_ = Counter(tuple(values) for _, values in pairs).most_common(1)
     alike = [(line, values) for line, values in pairs if tuple(values) == keys]
-    time, _ = host_time(alike[0][0].partition(f"{keys[0]}=")[0])
+    head = alike[0][0].partition(f"{keys[0]}=")[0]
+    time, _ = host_time(re.sub(r"^\W*", "", head), re.match)
     groups = [rf"\b{key}={_group(key, [values[key] for _, values in alike])}" for key in keys]
-    return ".*?".join([rf"^\W*{time}", *groups]) if time and "time" not in keys else ""
+    regex = ".*?".join([rf"^\W*{time}", *groups])
+    try:
+        re.compile(regex)
+    except re.error:  # Such as two groups of one name.
+        return ""
+    return regex if time else ""
 
 
 def _group(key: str, values: Sequence[str]) -> str:
@@ -72,9 +78,11 @@ def matching_rows(regex: str, lines: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def host_time(text: str) -> tuple[str, dict[str, Any]]:
+def host_time(
+    text: str, find: Callable[[str, str], re.Match[str] | None] = re.search
+) -> tuple[str, dict[str, Any]]:
     """The group of a regex that reads the time in a text and its clock; empty without one."""
     for pattern, clock in HOST_TIMES:
-        if re.search(pattern, text):
+        if find(pattern, text):
             return f"(?P<time>{pattern})", clock | {"column": "time"}
     return "", {}

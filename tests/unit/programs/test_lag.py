@@ -75,6 +75,25 @@ def test_a_drift_is_no_motion_and_the_noise_of_channels_is_found() -> None:
     assert 2 * np.diag(noise)[1::2].max() < np.diag(noise)[::2].min()
 
 
+def test_recordings_that_lack_a_node_are_compared_by_the_others() -> None:
+    true, random = true_lags(8, 1), np.random.default_rng(4)
+    signals = recordings(true, seed=1)
+    for number, samples in enumerate(signals):
+        samples += 2 * random.normal(size=(ROWS, 1))  # A noise that all channels share.
+        if number % 2:
+            samples[:, :10] = 0.0
+    lags = estimate_joint_lags([signals], STEP)
+    np.testing.assert_allclose(lags.seconds[0], true - np.median(true), atol=STEP / 3)
+    whole = estimate_joint_lags([signals[::2]], STEP).noise
+    np.testing.assert_allclose(np.diag(lags.noise)[:10], np.diag(whole)[:10], rtol=0.35)
+    for lacking in (0, 10, 30):
+        (own,) = recordings(np.array([2.0]), seed=1)
+        own += 2 * random.normal(size=(ROWS, 1))
+        own[:, :lacking] = 0.0
+        lag = estimate_lag(own, motion(0.0, 1), lags.noise, STEP, {})
+        assert lag.seconds == pytest.approx(2.0, abs=STEP / 3)
+
+
 @pytest.mark.parametrize("lag", [-6.0, 0.0, 0.375, 11.0, MAX_LAG_SECONDS - 1])
 def test_a_recording_is_compared_with_a_template(lag: float) -> None:
     (signals,) = recordings(np.array([lag]), 2.0)
