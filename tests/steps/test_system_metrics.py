@@ -105,7 +105,7 @@ def test_all_views_show_them(
     assert "GPU 50 % 1000 MB" in shown
     assert compare.main([str(own.runs / "0000"), str(own.runs / "0001")]) == 0
     facts = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["peak_gpu_memory_mb", "1000", "-"] in facts
+    assert ["peak_gpu_memory_mb", "1,000", "-"] in facts
     file = own.create()
     trials = study(file, StatusReader(file, own.runs).read()).trials
     assert trials[0].user_attrs["peak_gpu_memory_mb"] == 1000
