@@ -24,7 +24,7 @@ from gcodefp.command_line import (
     step_parser,
 )
 from gcodefp.dataset.channels import fit_scaler
-from gcodefp.dataset.split import METHODS, SPLITS, assign_splits
+from gcodefp.dataset.split import METHODS, SPLITS, assign_splits, match_recordings
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
 from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import assemble, held_out_stride
@@ -47,7 +47,13 @@ from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import GROUPS, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.gcode import Word, parse_block
-from gcodefp.recordings.laboratory.lab_files import SIMULATION_MARK, list_recordings, paths_of
+from gcodefp.recordings.laboratory.lab_files import (
+    SIMULATION_MARK,
+    Recordable,
+    list_recordings,
+    name_of,
+    paths_of,
+)
 from gcodefp.recordings.laboratory.layout import Layout, describe_layout, read_optional_layout
 from gcodefp.recordings.loading import Excluded, load_recordings
 
@@ -92,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _preprocess(arguments: argparse.Namespace) -> None:
     layout = read_optional_layout(arguments.layout)
     sources = list_recordings(arguments.recordings, arguments.exclude, layout)
+    _check_patterns(sources, arguments)
     recordings, excluded = load_recordings(
         sources,
         arguments.groups,
@@ -165,6 +172,16 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     write_json(arguments.output / "dataset.json", FORMAT, document)
 
 
+def _check_patterns(sources: Sequence[Recordable], arguments: argparse.Namespace) -> None:
+    """Raises UserError before anything is read if a pattern of a split matches no recording."""
+    if arguments.split == "window":
+        return
+    sessions = {name_of(source): getattr(source, "session", "") for source in sources}
+    if arguments.split in ("session", "program"):
+        match_recordings(sessions, arguments.held_out, sessions)
+    match_recordings(sessions, arguments.val_held_out, sessions, "split.val_held_out")
+
+
 def _label(
     recordings: dict[str, Recording],
     names: dict[str, list[str]],
@@ -217,8 +234,8 @@ def _log_channels(
         logger.warning(
             "no inputs, since not live in enough train recordings: %s%s",
             describe_channels(unused, counts),
-            "; a band without a frequency of the rows' interval has no samples: make it wider"
-            * is_band,
+            "; a band that is too narrow for the rows' interval has no samples: "
+            "inspect_recordings says what helps" * is_band,
         )
     lacking = [
         f"{name}: {describe_channels(missing, channels)}"

@@ -28,6 +28,7 @@ from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.laboratory.assembly import read_recording
 from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.laboratory.layout import LayoutError
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.quantities import RUNNING
 from gcodefp.recordings.laboratory.reader import (
@@ -198,6 +199,8 @@ def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -
         return read_table(source, groups)
     try:
         table = read_recording(source)
+    except LayoutError:
+        raise
     except UserError as error:
         raise UserError(
             f"{error}; repair the file, or the layout (inspect_recordings shows how it reads), or "

@@ -3,7 +3,7 @@
 One split earns no verdict: its intervals are over its recordings, with one training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -97,19 +97,33 @@ def _answers(results: Results) -> dict[str, str]:
     doubts = [f"{recordings} of one split and one training; others may give other numbers"]
     if count < MIN_RECORDINGS:
         doubts.append(f"with fewer than {MIN_RECORDINGS} the intervals themselves are rough")
+    doubts += _not_better(results)
     if doubtful := len(evaluation["doubtful_lags"]):
         doubts.append(f"the lag, and so the true time, is doubtful in {doubtful}")
     return {
         "Which program": f"Right in {right}.",
         "Where in it": f"{METRICS[PRIMARY].title.capitalize()} in {interval(windows[PRIMARY])} of "
-        f"the time after {seconds:.3g} s of listening ({rows} rows), each row from the window in "
-        f"whose middle it lies most (the ladder below counts centre rows), and in "
-        f"{interval(whole[PRIMARY])} with whole recordings.",
+        f"the time after {seconds:.3g} s of listening ({rows} rows), and in "
+        f"{interval(whole[PRIMARY])} with whole recordings. Windows overlap: each row is decoded "
+        "once, from the window whose centre is nearest to it. (The ladder below counts only the "
+        "row at each window's centre.)",
         "What was executed": f"{METRICS['gcode_error_rate'].title} "
         f"{interval(whole['gcode_error_rate'])}, {METRICS['segment_f1'].title} "
         f"{interval(whole['segment_f1'])}, with whole recordings.",
         "Doubts": f"{'; '.join(doubts)}.",
     }
+
+
+def _not_better(results: Results) -> Iterator[str]:
+    """What is not better than its best baseline, beyond the interval of this split."""
+    for name, title in PIPELINE_TITLES.items():
+        if baseline := best_baseline(results.evaluation["models"], name):
+            gain = difference(results, name, baseline)
+            side = side_of_zero(gain["low"], gain["high"])
+            if side <= 0:
+                points = interval_text(gain, "+.1f", unit=" percentage points")
+                text = "worse than" if side else "not shown to be better than"
+                yield f"with {title} gcodefp is {text} {baseline} ({points})"
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:

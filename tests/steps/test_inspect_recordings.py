@@ -133,7 +133,9 @@ def test_an_unknown_log_is_shown_with_a_layout_to_complete(
     (tmp_path / "stub.yaml").write_text(error[error.index("sources:") :].replace("line=", "line:"))
     flags = ["--layout", str(tmp_path / "stub.yaml"), "--output", str(output)]
     assert main([str(folder), *flags]) == 0
-    assert "60 rows, 1.0 Hz, 59.0 s; lines 0 to 59" in capsys.readouterr().out
+    report = capsys.readouterr().out
+    assert ("{name}.log (1 file): read by the layout, as its source log" in report) == bool(word)
+    assert "60 rows, 1.0 Hz, 59.0 s; lines 0 to 59" in report
 
 
 def test_a_text_log_of_keys_gets_a_layout_that_reads_it(
@@ -238,6 +240,49 @@ def test_gaps_frozen_nodes_and_dead_channels_are_found(
     assert "! spindle: 1 gaps, the longest 2.00 s, 12.0 s after its start" in report
     assert "! spindle: dead, always the same value: spindle.Ay" in report
     assert "! spindle: spindle is frozen for 6.0 s, 5.0 s after the start" in report
+
+
+def test_missing_samples_are_explained_with_what_fills_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An accelerometer too slow for the bands, a force in every 25th row of its file."""
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, reports = run.times(100), run.times(10)
+    folder, layout = tmp_path / "files", tmp_path / "layout.yaml"
+    folder.mkdir()
+    pd.DataFrame({"t": reports, "line": run.lines(reports)}).to_csv(folder / "square_001.csv")
+    table = pd.DataFrame(run.acceleration_g(t), columns=["ax", "ay", "az"]).assign(t=t)
+    table.loc[::25, "fz"] = np.random.default_rng(0).normal(size=len(table[::25]))
+    table.to_csv(folder / "square_001_imu.csv", index=False)
+    clock = {"format": "seconds", "column": "t"}
+    imu = {
+        "files": "{name}_imu.csv",
+        "clock": clock,
+        "columns": {**{f"a{a}": f"spindle.A{a} [g]" for a in "xyz"}, "fz": "bed.Fz [N]"},
+    }
+    log = {"files": "{name}.csv", "clock": clock, "columns": {"line": "line"}, "ignore": ["*"]}
+
+    def report(**sources: object) -> tuple[str, list[str]]:
+        layout.write_text(yaml.safe_dump({"sources": {"log": log, **sources}}))
+        text = inspect(folder, capsys, "--layout", str(layout))
+        return text, re.findall(r"fix: (.*)", text)
+
+    def missing(text: str) -> int:
+        return int(text.partition(" missing_samples")[0].split()[-1])
+
+    text, (own, bands) = report(imu=imu)
+    assert "! imu: bed.Fz: a sample in one row of 25 only" in text
+    assert "band1 of spindle.Ax, spindle.Ay, spindle.Az: missing, since a row has 10 sam" in text
+    before = missing(text)
+    del imu["columns"]["fz"]
+    imu |= {"ignore": ["fz"], **yaml.safe_load(bands)}
+    source = own[own.index("imu_bed:") :]
+    text, fixes = report(imu=imu, **yaml.safe_load(source))
+    assert fixes == []
+    assert missing(text) < 0.02 * before, "behind the last force"
+    imu |= {"bands_hz": [0, 5.1, 20, 50]}
+    text, fixes = report(imu={**imu, "clock": clock | {"offset_seconds": 0.0}})
+    assert fixes == ["bands_hz: [0.0, 20.0, 50.0]"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from recording_files import preprocess, read_dataset
 
 from gcodefp import evaluate
 from gcodefp.recordings.laboratory.lab_files import list_recordings
-from gcodefp.recordings.laboratory.layout import parse_layout, stored_layout
+from gcodefp.recordings.laboratory.layout import describe_layout, parse_layout, stored_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 MILL_PLC = ROOT.parent / "shared/others/mill_plc"
@@ -50,7 +50,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_dataset_knows_its_layout_and_keeps_the_recordings(made: Path, tmp_path: Path) -> None:
     description, splits = read_dataset(made / "d")
-    assert stored_layout(description.document) == parse_layout(content(), "lab.yaml")
+    stored = stored_layout(description.document)
+    assert stored is not None
+    assert describe_layout(stored) == describe_layout(parse_layout(content(), "lab.yaml"))
     assert len(description.scaler.channels) == 14
     assert {c["unit"] for c in description.document["channels"]} == {"g", "log10 of (g)^2"}
     assert splits["train"].position_mm[0, 0] == pytest.approx(12.7)

@@ -393,6 +393,10 @@ def test_a_pressure_that_is_no_number_matters_only_as_an_input(
     assert "column 'spindle2.Pressure', data row 7: 'off'" in capsys.readouterr().err
 
 
+def unreadable(folder: Path) -> None:
+    (folder / "face_002_aligned.csv.gz").write_bytes(b"no gzip")
+
+
 @pytest.mark.parametrize(
     ("damage", "options", "complaint"),
     [
@@ -403,9 +407,10 @@ def test_a_pressure_that_is_no_number_matters_only_as_an_input(
          "leaves none"),
         (None, {"window": ROWS + 1}, "no recording is left; the reasons are above"),
         (None, {"test_fraction": 0.0}, "no recording is left for test"),
-        (None, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches no recording"),
+        # Before any file is read.
+        (unreadable, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches no rec"),
         (None, {"split": "program"}, "split.held_out is empty: split.by 'program'"),
-        (None, {"val_held_out": "nose*"}, "split.val_held_out: 'nose*' matches no recording"),
+        (unreadable, {"val_held_out": "nose*"}, "split.val_held_out: 'nose*' matches no rec"),
         (None, {"max_gap_seconds": 0.1}, "no window of 8 rows fits"),
         (None, {"groups": "optical"}, "none is live in 50% of the 4 train recordings"),
     ],

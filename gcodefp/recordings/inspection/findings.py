@@ -4,7 +4,7 @@ Files are read as pre-processing reads them, but nothing is resampled, repaired 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
+from gcodefp.recordings.cleaning import Recording
+from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.inspection.draft import flow, line_of
 from gcodefp.recordings.inspection.guessing import guess_targets
 from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity, usual_step
@@ -21,6 +23,7 @@ from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import placeholders
 from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
+from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
 from gcodefp.recordings.laboratory.source_file import SourceFile
 from gcodefp.recordings.samples import equals_previous, segment_lengths
 
@@ -41,6 +44,9 @@ MIN_LINES_SHARE = 0.5
 """Of reported lines that a program has: below it, they are counted in another way."""
 MAX_MISSING_SHARE = 0.2
 """Of rows without a line in a log that has one: above it, its last line still runs."""
+MAX_EMPTY_SHARE = 0.2
+"""Of rows without a sample of a channel: above it, the report says why."""
+_BAND = re.compile(r"_band(\d+)$")
 MIN_COMMON_SHARE = 0.8
 """Of the time of the source that reports lines: below it, a clock may be wrong."""
 
@@ -183,8 +189,13 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
         keys = [key for channel in dead if not placeholders(key := facts.keys[channel])]
         fix = f"{line_of('ignore', keys)} instead of columns" if keys else ""
         yield Finding(name, f"dead, always the same value: {shown}; they are no inputs", fix)
+    empty = sensors.isna().mean()
+    sparse = [c for c in names if c not in dead and empty[c] > MAX_EMPTY_SHARE]
+    yield from _sparse(recording, name, facts, sparse)
     live = [
-        c for c in names if c not in dead and columns.channel_group(c) not in columns.WITHOUT_NOISE
+        c
+        for c in names
+        if c not in [*dead, *sparse] and columns.channel_group(c) not in columns.WITHOUT_NOISE
     ]
     for node in dict.fromkeys(map(columns.node_or_channel, live)):
         own = [c for c in live if columns.node_or_channel(c) == node]
@@ -201,6 +212,70 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
             if unit_by_gravity(g) != "g":
                 text = f"{node} measures {g:.3g} g on the whole; at rest it should be 1 g"
                 yield Finding(name, text, _unit_fix(recording, name, g))
+
+
+def _sparse(
+    recording: LabRecording, name: str, facts: SourceFacts, channels: Sequence[str]
+) -> Iterator[Finding]:
+    """Channels that a logger writes in some rows only, such as every tenth one."""
+    alike: dict[str, list[str]] = {}
+    source = recording.layout.sources[name]
+    for channel in channels if source.resample == "features" else ():
+        rows = np.flatnonzero(facts.channels[channel].notna())
+        steps = np.diff(rows)
+        every = int(np.median(steps))
+        is_even = (steps == every).mean() > 0.9
+        text = f"one row of {every}" if is_even else f"{len(rows) / len(facts.seconds):.0%} of rows"
+        alike.setdefault(text, []).append(channel)
+    for text, names in alike.items():
+        shown = columns.describe_channels(names, list(map(str, facts.channels)))
+        keys, fix = [facts.keys[channel] for channel in names], ""
+        if not any(map(placeholders, keys)):
+            own = source.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            own |= {"columns": {key: own["columns"][key] for key in keys}}
+            own |= {"ignore": ["*"], "resample": "interpolate"}
+            node = columns.node_or_channel(names[0])
+            fix = f"{line_of('ignore', keys)} instead of columns, and a source of their own: "
+            fix += line_of(f"{name}_{node}", own)
+        text = (
+            f"{shown}: a sample in {text} only; the others are interpolated (up to 1 s) or missing"
+        )
+        yield Finding(name, text, fix)
+
+
+def find_empty_bands(
+    recording: LabRecording, facts: Mapping[str, SourceFacts], read: Recording
+) -> Iterator[Finding]:
+    """Frequency bands without a sample, since the interval of a row is too short for them.
+
+    Args:
+        facts: of each of its sources.
+        read: the recording as pre-processing reads it.
+    """
+    empty = read.signals.isna().mean() > MAX_EMPTY_SHARE
+    for name, source_facts in facts.items():
+        source = recording.layout.sources[name]
+        sampled = source_facts.channels.notna().mean() > 1 - MAX_EMPTY_SHARE
+        bands = [
+            (int(match[1]), str(channel)[: match.start()])
+            for channel in read.signals.columns[empty]
+            if (match := _BAND.search(channel)) and sampled.get(channel[: match.start()], False)
+        ]
+        if not bands:
+            continue
+        numbers, channels = (list(dict.fromkeys(each)) for each in zip(*bands, strict=True))
+        key = "bands" if source.bands_hz is None else "bands_hz"
+        edges = list(getattr(source, key))
+        count = median_period(read.seconds) / source_facts.period_seconds
+        text = f"bands need {MIN_BAND_SAMPLES}"
+        fix = line_of("features", [f for f in source.features if f != "bands"])
+        if len(numbers) < len(edges) - 1:
+            # Each is joined with a neighbour.
+            inner = {edges[min(number, len(edges) - 2)] for number in numbers}
+            text, fix = "too few for so narrow a band", line_of(key, sorted({*edges} - inner))
+        shown = ", ".join(f"band{number}" for number in sorted(numbers))
+        shown = f"{shown} of {', '.join(channels)}"
+        yield Finding(name, f"{shown}: missing, since a row has {count:.3g} samples: {text}", fix)
 
 
 def _unit_fix(recording: LabRecording, name: str, g: float) -> str:

@@ -24,6 +24,7 @@ from gcodefp.recordings.inspection.draft import (
 from gcodefp.recordings.inspection.findings import (
     Finding,
     SourceFacts,
+    find_empty_bands,
     find_problems,
     inspect_source,
 )
@@ -73,10 +74,13 @@ class InspectedFolder:
     Attributes:
         choice: sentence that says which layout is used, and why.
         draft: text of a layout that was made for the folder; empty if one exists.
+        files: their number.
+        kinds: a line on each kind of them.
     """
 
     folder: Path
-    kinds: list[Kind]
+    files: int
+    kinds: list[str]
     choice: str
     draft: str
     recordings: list[InspectedRecording]
@@ -84,8 +88,7 @@ class InspectedFolder:
 
     def report(self, layout_file: Path) -> list[str]:
         """Lines for the terminal; `layout_file` is where `draft` is written."""
-        lines = [f"{self.folder}: {sum(len(kind.sketches) for kind in self.kinds)} files"]
-        lines += [f"  {_describe_kind(kind)}" for kind in self.kinds]
+        lines = [f"{self.folder}: {self.files} files", *(f"  {kind}" for kind in self.kinds)]
         lines += [f"layout: {self.choice.format(layout_file)}"]
         lines += [f"! {note}" for note in self.notes]
         alike: dict[str, list[InspectedRecording]] = {}
@@ -137,7 +140,10 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     if len(recordings) > limit:
         notes.append(f"the first {limit} of {len(recordings)} recordings follow")
     inspected = [_inspect(r, sketches, is_default) for r in recordings[:limit]]
-    return InspectedFolder(folder, kinds, choice, draft, inspected, notes)
+    files = [r.files for r in recordings if isinstance(r, LabRecording)]
+    sources = {path: name for each in files for name, path in each.items()}
+    described = [_describe_kind(kind, sources.get(kind.sketches[0].path)) for kind in kinds]
+    return InspectedFolder(folder, len(sketches), described, choice, draft, inspected, notes)
 
 
 def _default_layout(folder: Path) -> Layout:
@@ -192,7 +198,8 @@ def _inspect(
     recording: Recordable, sketches: dict[Path, Sketch], is_default: bool
 ) -> InspectedRecording:
     assert isinstance(recording, LabRecording)
-    reading, rows = _read(next(iter(recording.files.values())) if is_default else recording)
+    reading, read = _read(next(iter(recording.files.values())) if is_default else recording)
+    rows = len(read.seconds) if read else 0
     inspected = InspectedRecording(recording.name, recording.operation, reading, rows)
     for name, source in recording.layout.sources.items():
         try:
@@ -208,20 +215,21 @@ def _inspect(
     if is_default:  # There is no layout to be corrected.
         for facts in inspected.facts.values():
             facts.absent, facts.unmapped = [], []
-    findings = find_problems(recording, inspected.facts, files)
+    findings = [*find_problems(recording, inspected.facts, files)]
+    findings += find_empty_bands(recording, inspected.facts, read) if read else ()
     inspected.findings += [f._replace(fix="") if is_default else f for f in findings]
     return inspected
 
 
-def _read(source: Recordable) -> tuple[str, int]:
-    """How pre-processing reads a recording, or why it does not; and its rows."""
+def _read(source: Recordable) -> tuple[str, Recording | None]:
+    """How pre-processing reads a recording, or why it does not."""
     try:
         recording = load_recording(source, SENSOR_GROUPS, 1)
-        return describe_reading(recording), len(recording.seconds)
+        return describe_reading(recording), recording
     except RecordingRejected as rejection:
-        return f"would be excluded: {rejection}", 0
+        return f"would be excluded: {rejection}", None
     except UserError as error:
-        return f"cannot be read with labels: {error}", 0
+        return f"cannot be read with labels: {error}", None
 
 
 def describe_reading(recording: Recording) -> str:
@@ -259,7 +267,8 @@ def describe_source(facts: SourceFacts) -> str:
     return text + " …" * (len(nodes) > 6)
 
 
-def _describe_kind(kind: Kind) -> str:
+def _describe_kind(kind: Kind, source: str | None) -> str:
+    """One line on files of one kind, which the layout reads as a source, if it does."""
     sketch = kind.sketches[0]
     text = sketch.format
     if text == "program":
@@ -270,6 +279,8 @@ def _describe_kind(kind: Kind) -> str:
             text = f"program: {error}"
     elif text in TABLES:
         text = _describe_table(sketch)
+    elif text == "unknown" and source is not None:
+        text = f"read by the layout, as its source {source}"
     elif text == "unknown" and (line := first_line(kind)):
         text = f"unknown, its first line is {shown(line)}: docs/recordings.md#another-logger"
     return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"

@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, Tag, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, Tag, model_validator
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.columns import LINE, POSITION_MM
@@ -23,6 +23,10 @@ from gcodefp.yaml_input import load_yaml, read_text
 SHIPPED = Path(__file__).parents[1] / "layouts"
 NAME_FIELDS = ("name", "operation", "session", "machine")
 """Placeholders in patterns of file names."""
+
+
+class LayoutError(UserError):
+    """A key of a layout does not fit a file: the layout is to be mended."""
 
 
 def placeholders(text: str) -> list[str]:
@@ -191,6 +195,13 @@ class Source(Documented):
         None, min_length=2
     )
     """Edges of the bands in Hz, instead of bands."""
+
+    _where: str = PrivateAttr("layout: source")
+
+    @property
+    def where(self) -> str:
+        """The layout's file and this section in it, for messages."""
+        return self._where
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> Self:
@@ -369,7 +380,10 @@ def read_optional_layout(name: str | None) -> Layout | None:
 
 def parse_layout(content: Any, where: str) -> Layout:
     """The layout that a mapping from the file `where` describes, or UserError."""
-    return validated(Layout, content, where)
+    layout = validated(Layout, content, where)
+    for name, source in layout.sources.items():
+        source._where = f"{where}: sources.{name}"
+    return layout
 
 
 def stored_layout(dataset: Mapping[str, Any]) -> Layout | None:

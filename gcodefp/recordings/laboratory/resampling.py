@@ -67,8 +67,10 @@ class SlowSensor:
         self._count, self.period_seconds = 0, 0.0
 
     def add(self, seconds: Samples, values: Samples) -> None:
-        self._chunks.append((seconds, values))
-        self._count += len(seconds)
+        # A logger may write this sensor in every tenth row of a file only.
+        has_sample = np.isfinite(values).any(axis=1)
+        self._chunks.append((seconds[has_sample], values[has_sample]))
+        self._count += int(has_sample.sum())
         # Before memory is full; `finish` says it exactly.
         if self._count > 10 * len(self._rows) + RATE_SAMPLES:
             self.finish()

@@ -13,14 +13,13 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.laboratory.layout import Source
+from gcodefp.recordings.laboratory.layout import LayoutError, Source
 
 OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -103,7 +102,7 @@ def _read_csv(
     import pyarrow
     from pyarrow import csv as arrow_csv
 
-    with _opened_csv(path, source) as (header, separator, body):
+    with _opened_csv(path, source, chunk_rows) as (header, separator, blocks):
         names = source.header or [
             name.strip() for name in next(csv.reader([header], delimiter=separator), [])
         ]
@@ -115,25 +114,50 @@ def _read_csv(
         if twice := [name for name in used if names.count(name) > 1]:
             raise ValueError(f"two columns are {twice[0]!r}; remove or rename one of them")
         # Arrow refuses rows with more or fewer fields than names.
-        chunks = arrow_csv.open_csv(
-            pyarrow.PythonFile(body, mode="r"),
-            arrow_csv.ReadOptions(
-                use_threads=False, block_size=chunk_rows * ROW_BYTES, column_names=names
-            ),
-            arrow_csv.ParseOptions(delimiter=separator),
-            arrow_csv.ConvertOptions(
-                column_types={n: "string" if texts(n) else "float64" for n in used},
-                include_columns=used,
-                null_values=list(MISSING),
-                decimal_point=source.decimal,
-            ),
+        parsing = arrow_csv.ParseOptions(delimiter=separator)
+        conversion = arrow_csv.ConvertOptions(
+            column_types={n: "string" if texts(n) else "float64" for n in used},
+            include_columns=used,
+            null_values=list(MISSING),
+            decimal_point=source.decimal,
         )
-        yield from (batch.to_pandas() for batch in chunks)
+        count = 0
+        for block in blocks:
+            # A reader of the whole stream would read ahead, in a thread that may outlive Python.
+            options = arrow_csv.ReadOptions(
+                use_threads=False, block_size=len(block), column_names=names
+            )
+            try:
+                table = arrow_csv.read_csv(
+                    pyarrow.BufferReader(block), options, parsing, conversion
+                )
+            except pyarrow.ArrowInvalid as error:
+                raise _csv_error(str(error), count, path, source) from None
+            count += len(table)
+            yield table.to_pandas()
+
+
+def _csv_error(message: str, count: int, path: Path, source: Source) -> Exception:
+    """The error of Arrow in a block of a file that `count` rows precede."""
+    width = re.search(r"Row #1: Expected \d+ columns, got (\d+)", message)
+    if width and not count and source.header is not None:
+        return _wrong_header(path, source, int(width[1]))
+    return ValueError(re.sub(r"Row #(\d+)", lambda row: f"Row #{int(row[1]) + count}", message))
+
+
+def _wrong_header(path: Path, source: Source, count: int) -> UserError:
+    return LayoutError(
+        f"{source.where}.header: {len(source.header or ())} names for the {count} columns of "
+        f"{path}: name every column, in the order of the file (list those that are not needed "
+        "under ignore), or remove header if the file names them itself"
+    )
 
 
 @contextmanager
-def _opened_csv(path: Path, source: Source) -> Iterator[tuple[str, str, Any]]:
-    """The header's line, the separator, and the bytes below the header as UTF-8."""
+def _opened_csv(
+    path: Path, source: Source, chunk_rows: int
+) -> Iterator[tuple[str, str, Iterator[bytes]]]:
+    """The header's line, the separator, and blocks of about `chunk_rows` rows below it in UTF-8."""
     is_plain = source.encoding.casefold() in ("utf-8", "utf8") and source.comment is None
     if is_plain and not source.quoted_rows and source.separator != WHITESPACE:
         with opened(path) as stream:
@@ -143,19 +167,20 @@ def _opened_csv(path: Path, source: Source) -> Iterator[tuple[str, str, Any]]:
             while source.header is None and not header.strip():
                 if not (header := stream.readline(MAX_LINE_CHARACTERS)):
                     break
-            yield header.decode("utf-8-sig").strip("\r\n"), source.separator, stream
+            size = chunk_rows * ROW_BYTES
+            blocks = iter(lambda: stream.read(size) + stream.readline(MAX_LINE_CHARACTERS), b"")
+            text = header.decode("utf-8-sig").strip("\r\n")
+            yield text, source.separator, filter(bytes.strip, blocks)
         return
     with _opened_lines(path, source) as lines:
         if source.quoted_rows:
             lines = map(_unquoted, lines)
         if source.separator == WHITESPACE:
             lines = ("\t".join(line.split()) for line in lines)
-        header_line = next(lines, "") if source.header is None else ""
+        text = next(lines, "") if source.header is None else ""
         separator = "\t" if source.separator == WHITESPACE else source.separator
-        with TemporaryFile() as stream:
-            stream.writelines(f"{line}\n".encode() for line in lines)
-            stream.seek(0)
-            yield header_line, separator, stream
+        rows = iter(lambda: [f"{line}\n" for line in islice(lines, chunk_rows)], [])
+        yield text, separator, ("".join(batch).encode() for batch in rows)
 
 
 def _unquoted(line: str) -> str:
@@ -208,9 +233,11 @@ def _read_hdf5(
     with h5py.File(path) as file:
         node = file[source.dataset]
         if isinstance(node, h5py.Dataset):
-            if source.header is None or node.shape[1:] != (len(source.header),):
+            if source.header is not None and node.shape[1:] != (len(source.header),):
+                raise _wrong_header(path, source, node.shape[1] if node.ndim > 1 else 1)
+            if source.header is None:
                 raise ValueError(
-                    f"{source.dataset} is a {node.shape} matrix; header has to name it"
+                    f"{source.dataset} is a {node.shape} matrix; header has to name its columns"
                 )
             names = [name for name in source.header if is_read(name)]
             places = [source.header.index(name) for name in names]

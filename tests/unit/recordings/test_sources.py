@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.laboratory.layout import Clock, Source
+from gcodefp.recordings.laboratory.layout import Clock, LayoutError, Source, parse_layout
 from gcodefp.recordings.laboratory.reader import RecordingRejected
 from gcodefp.recordings.laboratory.source_file import SourceClock, SourceFile
 
@@ -108,7 +108,10 @@ FORMATS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("rows", [100_000, 7])
-def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, rows: int) -> None:
+def test_every_format_gives_the_same_rows(
+    tmp_path: Path, name: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")  # Large files are copied nowhere.
     content, changes = FORMATS[name]
     path = tmp_path / "file"
     if callable(content):
@@ -175,6 +178,38 @@ def test_a_file_that_does_not_fit(
     with pytest.raises(UserError, match=message) as error:
         read(path, **changes)
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("separator", [",", "whitespace"])
+def test_a_wrong_row_is_counted_from_the_start_of_the_file(tmp_path: Path, separator: str) -> None:
+    rows = [f"{n},2,G1" for n in range(1000)]
+    text = "\n".join(["t,amps,code", *rows, "7,8", *rows])
+    text = text.replace(",", " ") if separator == "whitespace" else text
+    path = write_csv(tmp_path / "run.csv", text)
+    with pytest.raises(UserError, match="Row #1001: Expected 3 columns, got 2"):
+        read(path, 100, separator=separator)
+
+
+@pytest.mark.parametrize("names", [["t", "amps"], ["t", "amps", "code", "other", "more"]])
+@pytest.mark.parametrize("is_matrix", [False, True])
+def test_a_header_of_another_length_is_the_layouts_error(
+    tmp_path: Path, names: list[str], is_matrix: bool
+) -> None:
+    path = tmp_path / "run"
+    section = {"files": "*", "clock": {"format": "seconds", "column": "t"}, "header": names,
+               "columns": {"amps": "S.Current [A]"}}  # fmt: skip
+    if is_matrix:
+        with h5py.File(path, "w") as file:
+            file["samples"] = np.zeros((5, 4))
+        section |= {"format": "hdf5", "dataset": "samples"}
+    else:
+        path.write_text(csv_text(header=False))
+    layout = parse_layout({"sources": {"plc": section}}, "lab.yaml")
+    message = (
+        rf"^lab\.yaml: sources\.plc\.header: {len(names)} names for the 4 columns of {path}: name"
+    )
+    with pytest.raises(LayoutError, match=message):
+        list(SourceFile(path, "plc", layout.sources["plc"]).chunks())
 
 
 def test_a_clock_that_runs_backwards(tmp_path: Path) -> None:

@@ -51,6 +51,17 @@ def test_one_split_has_numbers_and_earns_no_verdict(
         assert part in result.evidence
     assert "never seen in training" in result.tested_on
     assert "rough" not in result.answers["Doubts"]
+    doubt = f"with windows gcodefp is worse than {NEIGHBOUR} (-"
+    assert (doubt in result.answers["Doubts"]) == (model > baseline)
+
+
+def test_a_difference_that_may_be_zero_is_a_doubt(results: Results) -> None:
+    gain = {"value": 0.01, "low": -0.02, "high": 0.04}
+    for name, text in ((MODEL, "windows"), (WHOLE, "whole recordings")):
+        differences = {**results.evaluation["differences"], name: {NEIGHBOUR: gain}}
+        doubts = one_split(evaluated(results, differences=differences)).answers["Doubts"]
+        shown = f"not shown to be better than {NEIGHBOUR} (+1.0 percentage points [-2.0, +4.0])"
+        assert f"with {text} gcodefp is {shown}" in doubts
 
 
 def test_few_recordings_are_named(results: Results) -> None:
