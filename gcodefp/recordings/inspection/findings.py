@@ -224,13 +224,13 @@ def _sparse(
         rows = np.flatnonzero(facts.channels[channel].notna())
         steps = np.diff(rows)
         every = int(np.median(steps))
-        is_even = (steps == every).mean() > 0.9
+        is_even = every > 1 and (steps == every).mean() > 0.9
         text = f"one row of {every}" if is_even else f"{len(rows) / len(facts.seconds):.0%} of rows"
         alike.setdefault(text, []).append(channel)
     for text, names in alike.items():
         shown = columns.describe_channels(names, list(map(str, facts.channels)))
         keys, fix = [facts.keys[channel] for channel in names], ""
-        if not any(map(placeholders, keys)):
+        if text.startswith("one row") and not any(map(placeholders, keys)):
             own = source.model_dump(mode="json", by_alias=True, exclude_defaults=True)
             own |= {"columns": {key: own["columns"][key] for key in keys}}
             own |= {"ignore": ["*"], "resample": "interpolate"}

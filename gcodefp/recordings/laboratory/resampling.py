@@ -32,6 +32,8 @@ MAX_GAP_PERIODS = 5.0
 """No sample is interpolated over a longer gap."""
 MAX_HELD_PERIODS = 2.0
 """No sample is held for longer: the sensor has stopped."""
+MAX_SPARSE_SHARE = 0.6
+"""Of a file's rows with a sample: below it the sensor is slower than the file's clock."""
 MIN_POWER = 1e-12
 """Added to a band's power before its logarithm, in the square of the channel's unit."""
 
@@ -67,10 +69,8 @@ class SlowSensor:
         self._count, self.period_seconds = 0, 0.0
 
     def add(self, seconds: Samples, values: Samples) -> None:
-        # A logger may write this sensor in every tenth row of a file only.
-        has_sample = np.isfinite(values).any(axis=1)
-        self._chunks.append((seconds[has_sample], values[has_sample]))
-        self._count += int(has_sample.sum())
+        self._chunks.append((seconds, values))
+        self._count += len(seconds)
         # Before memory is full; `finish` says it exactly.
         if self._count > 10 * len(self._rows) + RATE_SAMPLES:
             self.finish()
@@ -81,6 +81,11 @@ class SlowSensor:
         seconds = np.concatenate([times for times, _ in self._chunks])
         values = np.concatenate([samples for _, samples in self._chunks])
         self._chunks = [(seconds, values)]
+        has_sample = np.isfinite(values).any(axis=1)
+        if has_sample.mean() < MAX_SPARSE_SHARE:
+            seconds, values = seconds[has_sample], values[has_sample]
+        if not len(seconds):
+            raise ValueError("it has no sample")
         row_period = median_period(self._rows)
         self.period_seconds = median_period(seconds)
         if np.isnan(self.period_seconds):  # of a single sample
