@@ -3,6 +3,8 @@
 import importlib
 import re
 import shlex
+import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,12 @@ def test_make_and_snakemake_know_the_targets_that_are_shown() -> None:
     assert made
     assert named
     assert not unknown | {(p, w) for p, w in named if w not in rules}
+
+
+def test_the_installation_says_before_each_long_step_what_it_takes() -> None:
+    command = ["make", "--dry-run", "--always-make", "setup"]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    steps = list(pairwise(lines.splitlines()))
+    long = [before for before, line in steps if line.endswith(".lock")]
+    assert len(long) == 2
+    assert all(re.match(r"echo '.* GB on disk.* minute", line) for line in long)
