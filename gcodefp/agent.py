@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from statistics import fmean
 
-from gcodefp.cluster.gpus import assign_gpu, run_in_workers
+from gcodefp.cluster.gpus import assign_gpu, run_in_workers, warn_of_time_slices
 from gcodefp.cluster.interrupt import AFTER_RUN, AT_EPOCH, INTERRUPT, Interrupted
 from gcodefp.cluster.job import Deadline, OutOfTime, end_early, open_deadline
 from gcodefp.command_line import (
@@ -109,6 +109,7 @@ def _work(arguments: argparse.Namespace) -> None:
 
 def _in_workers(task: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     """Trains several runs at a time; only the first worker waits for all runs."""
+    warn_of_time_slices(arguments.device, arguments.workers)
     others = argparse.Namespace(**vars(arguments) | {"wait_for_all_runs": False})
     tasks = [arguments, *(others for _ in range(arguments.workers - 1))]
     return run_in_workers(task, tasks, arguments.log)

@@ -92,6 +92,23 @@ def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
     raise AssertionError("slots do not end")
 
 
+def warn_of_time_slices(device: str, workers: int) -> None:
+    """Logs that processes take turns on a GPU without NVIDIA's Multi-Process Service.
+
+    Args:
+        device: auto, cpu, cuda or mps (of a Mac).
+        workers: processes that train on one GPU.
+    """
+    pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
+    if workers > 1 and device in ("auto", "cuda") and not pipes.is_dir() and _gpus():
+        logger.warning(
+            "%d trainings share one GPU without NVIDIA's Multi-Process Service, and take turns, "
+            "which can be slower than one alone; start it before the agents "
+            "(nvidia-cuda-mps-control -d), or set agents.per_gpu to 1",
+            workers,
+        )
+
+
 def run_in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path | None) -> int:
     """The sum of `work` over tasks, each in a process of its own.
 

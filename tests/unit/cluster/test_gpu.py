@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_commands import Commands
 
-from gcodefp.cluster.gpus import assign_gpu, visible_gpu
+from gcodefp.cluster.gpus import assign_gpu, visible_gpu, warn_of_time_slices
 
 HOLDER = """
 import sys
@@ -125,3 +125,18 @@ def test_without_two_working_gpus_nothing_is_set(
     with assign_gpu("auto"):
         assert visible_gpu() is None
         assert "CUDA_DEVICE_ORDER" not in os.environ
+
+
+def test_trainings_that_take_turns_on_a_gpu_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path / "mps"))
+    warn_of_time_slices("cpu", 8)
+    warn_of_time_slices("auto", 1)
+    assert not caplog.records
+    warn_of_time_slices("auto", 8)
+    assert "8 trainings share one GPU" in caplog.text
+    caplog.clear()
+    (tmp_path / "mps").mkdir()
+    warn_of_time_slices("cuda", 8)
+    assert not caplog.records
