@@ -89,7 +89,7 @@ class Programs:
         return slice(int(self.first[program]), int(self.first[program + 1]))
 
 
-class Alignment(NamedTuple):
+class LagCorrectedLabels(NamedTuple):
     """A recording of N rows, aligned with its program.
 
     Attributes:
@@ -255,14 +255,14 @@ def _resample(
     return interpolate_rows(signals, np.interp(times, clock, np.arange(len(clock))))
 
 
-def align_recording(
+def lag_corrected_labels(
     recording: Recording,
     signals: Signals,
     programs: Programs,
     groups: Mapping[str, NDArray[np.bool_]],
     max_lag_seconds: float = MAX_LAG_SECONDS,
     same_share: float = SAME_PROGRAM_SHARE,
-) -> Alignment:
+) -> LagCorrectedLabels:
     """Estimates a recording's lag and states from its controller's reports.
 
     For training labels and oracles only; predictions from sensors alone must not use it.
@@ -273,8 +273,8 @@ def align_recording(
     count = len(recording.row)
     index = _find_program(recording, programs, same_share)
     if index == UNKNOWN:
-        unknown = np.full(count, np.nan, np.float32)
-        return Alignment(UNKNOWN, Lag(np.nan, {}), unknown, np.arange(count, dtype=np.int32))
+        state, row = np.full(count, np.nan, np.float32), np.arange(count, dtype=np.int32)
+        return LagCorrectedLabels(UNKNOWN, Lag(np.nan, {}), state, row)
     step = float(programs.step_seconds)
     states = programs.state_slice(index)
     template = programs.template[states]
@@ -284,7 +284,7 @@ def align_recording(
     lag = estimate_lag(resampled, template, noise, step, groups, max_lag_seconds)
     sensed = clock - lag.seconds
     state = np.clip(sensed / step, 0, len(template) - 1)
-    return Alignment(
+    return LagCorrectedLabels(
         index,
         lag,
         (programs.first[index] + state).astype(np.float32),

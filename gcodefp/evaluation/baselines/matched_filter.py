@@ -43,7 +43,7 @@ MIN_NOISE = 1e-6
 MIN_ENERGY = 1e-3
 """Least energy of a window's templates that divides its correlation, as a share of the median."""
 
-Aligned = tuple[NDArray[np.int64], NDArray[np.float64]]
+StateSignals = tuple[NDArray[np.int64], NDArray[np.float64]]
 """The states (A,) that a train recording passes, and its normalised signals there, (A, C)."""
 
 
@@ -169,7 +169,7 @@ def tune_matched_filter(
     every_smoothing = [odd_rows_in(s, float(programs.step_seconds)) for s in SMOOTHING_SECONDS]
     fitted = []
     for clip in CLIPS:
-        aligned = align_recordings(train, programs, clip)
+        aligned = state_signals(train, programs, clip)
         for smoothing, exponent, score in product(every_smoothing, WEIGHT_EXPONENTS, SCORES):
             options = FilterOptions(smoothing, exponent, clip, score)
             matched = fit_matched_filter(aligned, programs, options)
@@ -179,12 +179,12 @@ def tune_matched_filter(
             fitted.append(replace(matched, val_within_1s=share))
     assert val is not None, "without it the first options were taken"
     best = max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
-    aligned = align_recordings(join_splits(train, val), programs, best.options.clip)
+    aligned = state_signals(join_splits(train, val), programs, best.options.clip)
     final = fit_matched_filter(aligned, programs, best.options)
     return replace(final, val_within_1s=best.val_within_1s)
 
 
-def align_recordings(train: Split, programs: Programs, clip: float | None) -> list[Aligned]:
+def state_signals(train: Split, programs: Programs, clip: float | None) -> list[StateSignals]:
     """The train recordings on the states that their sensors measure, between rows interpolated."""
     return [
         (passed.states, interpolate_rows(normalise(passed.signals, clip), passed.position))
@@ -200,7 +200,7 @@ def normalise(signals: NDArray[np.floating], clip: float | None = None) -> NDArr
 
 
 def fit_matched_filter(
-    aligned: Sequence[Aligned], programs: Programs, options: FilterOptions
+    aligned: Sequence[StateSignals], programs: Programs, options: FilterOptions
 ) -> MatchedFilter:
     """The filter of aligned train recordings."""
     smoothed = [(s, moving_average(signals, options.smoothing_rows)) for s, signals in aligned]
@@ -220,7 +220,7 @@ def fit_matched_filter(
 
 
 def _signal_to_noise(
-    aligned: Sequence[Aligned], template: NDArray[np.float64], count: NDArray[np.int64]
+    aligned: Sequence[StateSignals], template: NDArray[np.float64], count: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """The variance of each channel's mean over states, over that between recordings, (C,).
 

@@ -15,7 +15,7 @@ from gcodefp.programs.lag import (
     estimate_lag,
     is_doubtful,
 )
-from gcodefp.programs.table import align_recording, fit_programs
+from gcodefp.programs.table import fit_programs, lag_corrected_labels
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.simulation import recording as simulation
 
@@ -191,7 +191,7 @@ def test_the_lags_of_simulated_recordings_are_those_that_were_drawn(
     scaler = fit_scaler(loaded, 0.7, centered=True)
     signals = {recording.name: scaler.apply(recording) for recording in loaded}
     programs = fit_programs(loaded, signals)
-    estimated = [align_recording(r, signals[r.name], programs, {}).lag.seconds for r in loaded]
+    estimated = [lag_corrected_labels(r, signals[r.name], programs, {}).lag.seconds for r in loaded]
     # The lag that all share is not observable: the median recording is taken to have none.
     error = np.array(estimated) - np.array(drawn)
     assert np.ptp(drawn) > 1.0
