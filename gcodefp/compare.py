@@ -21,7 +21,7 @@ from gcodefp.command_line import add_device_flags, add_runs_flag, run_step, step
 from gcodefp.errors import UserError
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
+from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE

@@ -21,8 +21,9 @@ from gcodefp.evaluation.baselines.task import Task
 from gcodefp.evaluation.controls import (
     CONTROL_FORMAT,
     assess_control,
-    every_answer,
+    comparisons,
     leak_warnings,
+    passes,
 )
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.split_scores import open_evaluation
@@ -70,12 +71,12 @@ def _score(arguments: argparse.Namespace) -> None:
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
-        "fails": all(answer["fails"] for *_, answer in every_answer(answers)),
+        "fails": all(passes(entry) for *_, entry in comparisons(answers)),
         **answers,
     }
     write_json(arguments.output, CONTROL_FORMAT, content)
-    for what, predictor, answer in every_answer(answers):
-        scores = (answer["score"]["value"], answer["limit"], answer["limit_score"]["value"])
+    for what, predictor, entry in comparisons(answers):
+        scores = (entry["score"]["value"], entry["limit"], entry["limit_score"]["value"])
         logger.info("%s: %s %.3f, %s %.3f", what, predictor, *scores)
     for warning in leak_warnings(content):
         logger.error(warning)

@@ -32,7 +32,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
 from gcodefp.programs.identification import SAME_PROGRAM_SHARE
 from gcodefp.programs.labelling import label_recordings
-from gcodefp.programs.lag import MAX_LAG_SECONDS, checking_groups, log_doubtful
+from gcodefp.programs.lag import MAX_LAG_SECONDS, log_doubtful, reliable_groups
 from gcodefp.programs.motion import MachineLimits
 from gcodefp.programs.table import (
     UNKNOWN,
@@ -120,7 +120,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         for name, recording in recordings.items()
     }
     val_lags = [alignment[name].lag for name in names["val"]]
-    lag_groups = checking_groups(val_lags) if max_lag else []
+    lag_groups = reliable_groups(val_lags) if max_lag else []
     _log_doubts(alignment, programs, lag_groups, arguments)
 
     def assemble_split(name: str, stride: int) -> Split:

@@ -82,10 +82,10 @@ def align_sequences(
     return pairs
 
 
-def rows_of_segments(segment: NDArray[np.integer]) -> list[NDArray[np.int64]]:
-    """The rows of each segment, in order, from the segment of each row (N,)."""
-    ends = np.cumsum(np.bincount(segment))
-    return np.split(np.argsort(segment, kind="stable"), ends)[:-1]
+def rows_of_sequences(sequence: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """The rows of each sequence, in order, from the sequence of each row (N,)."""
+    ends = np.cumsum(np.bincount(sequence))
+    return np.split(np.argsort(sequence, kind="stable"), ends)[:-1]
 
 
 def executed_blocks(

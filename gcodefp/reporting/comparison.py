@@ -13,8 +13,8 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Statistic, paired_difference, with_interval
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import MODEL, PREDICTORS, PRIMARY, SENSORS
+from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
 from gcodefp.evaluation.split_scores import open_evaluation, score_predictors
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.reporting.wording import PRIMARY_ROWS, interval_text

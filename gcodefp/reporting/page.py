@@ -18,12 +18,12 @@ from gcodefp.reporting.page_tables import (
     cleaning_table,
     control_summary,
     cost_tables,
-    ladder_table,
     metric_table,
     pareto_table,
     protocol_section,
     result_table,
     runs_table,
+    window_length_table,
     winner_tables,
 )
 from gcodefp.reporting.results import Results
@@ -48,7 +48,7 @@ SWEEP_SECTIONS = ("winner", "sweep", "costs")
 PROGRAM_SECTIONS = ("program", "figures", *SWEEP_SECTIONS, "provenance")
 """Templates of the page of a sweep of another program, which has no dataset and no evaluation."""
 SECTIONS = (
-    "verdict",
+    "summary",
     "result",
     "detection",
     "protocols",
@@ -118,13 +118,13 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
     section = protocol_section(results, protocols)
     return {
         "sections": SECTIONS,
-        "verdicts": section["verdicts"],
+        "claims": section["claims"],
         "split": one_split(results),
         "evaluation": evaluation,
         "model": MODEL,
         "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
         "detail_table": metric_table(models, DETAIL_METRICS, with_counts=True),
-        "ladder": ladder_table(evaluation),
+        "window_lengths": window_length_table(evaluation),
         "controls": control_summary(evaluation),
         "protocols": section,
         "detection": results.detection,

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import every_answer, leak_warnings
-from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
+from gcodefp.evaluation.controls import comparisons, leak_warnings, passes
+from gcodefp.evaluation.names import CENTRE_METRICS, PREDICTORS
 from gcodefp.reporting.protocols_table import (
     NOTE,
+    claims,
     columns,
     read_protocols,
-    verdicts,
     warnings,
 )
 from gcodefp.reporting.results import Results
@@ -30,9 +30,9 @@ from gcodefp.reporting.sweep_runs import (
     work_intervals,
 )
 from gcodefp.reporting.wording import (
-    KINDS,
     METRIC_TITLES,
     NOTHING,
+    PREDICTOR_KINDS,
     RULES,
     cell_text,
     interval,
@@ -66,7 +66,7 @@ def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool)
         with_counts: whether cells have the metric's denominator; else sections have a note.
     """
     sections = []
-    for kind, group in KINDS.items():
+    for kind, group in PREDICTOR_KINDS.items():
         names = [name for name in PREDICTORS if name in models and PREDICTORS[name].kind == kind]
         rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
@@ -81,9 +81,9 @@ def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
     return interval_cell(interval_text(score, unit.form, unit.factor), count)
 
 
-def ladder_table(evaluation: JsonContent) -> dict[str, Any]:
-    """`sections` have, of each metric of the ladder, a row for each model; `head` the windows."""
-    ladder, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
+def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
+    """`sections` have, of each of CENTRE_METRICS, a row for each model; `head` the windows."""
+    entries, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
     notes = {
         "within_1s": "all recordings" if doubtful else "",
         "within_1s_certain": f"without {', '.join(doubtful)}, whose lag, and so whose truth, is "
@@ -92,21 +92,21 @@ def ladder_table(evaluation: JsonContent) -> dict[str, Any]:
     }
     head = [
         "whole recording"
-        if rung["rows"] is None
-        else f"{rung['rows']} rows, {rung['seconds']:.3g} s"
-        for rung in ladder
+        if entry["rows"] is None
+        else f"{entry['rows']} rows, {entry['seconds']:.3g} s"
+        for entry in entries
     ]
-    models = [name for name in PREDICTORS if ladder and name in ladder[0]["models"]]
+    models = [name for name in PREDICTORS if entries and name in entries[0]["models"]]
     sections = [
         {
             "title": f"{METRIC_TITLES[registered]}, {unit_format(registered).unit}",
             "note": notes[metric],
             "rows": [
-                (name, [_cell(registered, rung["models"][name][metric], False) for rung in ladder])
+                (name, [_cell(registered, e["models"][name][metric], False) for e in entries])
                 for name in models
             ],
         }
-        for metric, registered in LADDER_METRICS.items()
+        for metric, registered in CENTRE_METRICS.items()
         if doubtful or metric == registered
     ]
     return {"head": head, "sections": sections if models else []}
@@ -119,9 +119,9 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
         return None
     rows = [
         [control["what"], name, what, interval(score["score"]), score["limit"],
-         interval(score["limit_score"]), "passes" if score["fails"] else "LEAK"]
+         interval(score["limit_score"]), "passes" if passes(score) else "LEAK"]
         for control in controls
-        for what, name, score in every_answer(control)
+        for what, name, score in comparisons(control)
     ]  # fmt: skip
     head = [
         "control",
@@ -263,11 +263,11 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     """Content of protocols.json for the page; `state` is none, unreadable or shown.
 
-    `verdicts` are empty unless they are about the winner of these results.
+    `claims` are empty unless they are about the winner of these results.
     """
     section: dict[str, Any] = {
         "state": "none", "rebuild": results.protocols_command, "provenance": None,
-        "verdicts": [],
+        "claims": [],
     }  # fmt: skip
     if path is None or not path.is_file():
         return section
@@ -284,7 +284,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     return {
         **section,
         "state": "shown",
-        "verdicts": [] if others else verdicts(document["protocols"]),
+        "claims": [] if others else claims(document["protocols"]),
         "head": list(columns(document["protocols"][0])),
         "rows": rows,
         "excluded": document["left_out"],

@@ -19,19 +19,19 @@ from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import ELAPSED, FILTER, MAJORITY, MODEL, NEIGHBOUR, PRIMARY, WHOLE
-from gcodefp.evaluation.verdicts import MIN_FOLDS
+from gcodefp.evaluation.significance import MIN_FOLDS
 from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import render, versions
-from gcodefp.reporting.page_tables import ladder_table, metric_table
+from gcodefp.reporting.page_tables import metric_table, window_length_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.templates import FOLDER
 from gcodefp.reporting.wording import (
     DETAIL_METRICS,
-    KINDS,
     MAIN_METRICS,
     METRIC_TITLES,
     NOTHING,
+    PREDICTOR_KINDS,
     interval,
     interval_text,
 )
@@ -107,7 +107,7 @@ def test_report_stands_alone(
     assert output.read_bytes() == first
     # These end the output of `make run`; warnings stand before them.
     lines = [line.partition(" report: ")[2] for line in capsys.readouterr().err.splitlines()]
-    words = ("measured: ", "how good: ", "verdict: No evidence", "next: ", f"report: {output}")
+    words = ("measured: ", "how good: ", "claim: No evidence", "next: ", f"report: {output}")
     assert all(map(str.startswith, lines[-len(words) :], words))
     assert interval(models[MODEL][PRIMARY]) in lines[-4]
 
@@ -148,8 +148,8 @@ def test_the_first_screen_answers_what_is_asked_and_names_doubts(
     models, count = results.evaluation["models"], results.evaluation["recordings"]
     windows, whole = models[MODEL], models[WHOLE]
     program, where, executed, doubts = one_split(results).answers.values()
-    assert program == f"Right in {count} of {count} test recordings."
-    assert f"{interval(windows[PRIMARY])} of the time after 1 s of listening (4 rows)" in where
+    assert program == f"Correct in {count} of {count} test recordings."
+    assert f"{interval(windows[PRIMARY])} of the time from windows of 1 s (4 rows)" in where
     assert f"{interval(whole[PRIMARY])} with whole recordings" in where
     assert interval(whole["gcode_error_rate"]) in executed
     assert interval(whole["segment_f1"]) in executed
@@ -161,7 +161,7 @@ def test_the_first_screen_answers_what_is_asked_and_names_doubts(
     dataset = {**results.dataset, "simulated": True}
     odd = replace(results, evaluation=evaluation, dataset=dataset)
     program, _, _, doubts = one_split(odd).answers.values()
-    assert program == f"Right in {interval(SHARE)} of the time in {count} test recordings."
+    assert program == f"Correct in {interval(SHARE)} of the time in {count} test recordings."
     assert "the lag, and so the true time, is doubtful in 2" in doubts
     assert "<b>Simulated recordings.</b>" in render(odd, pictures)
 
@@ -203,27 +203,30 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
     cells = []
     for metrics, with_counts in ((MAIN_METRICS, False), (DETAIL_METRICS, True)):
         table = metric_table(models, metrics, with_counts)
-        assert [each["title"] for each in table["sections"]] == [k.title for k in KINDS.values()]
+        titles = [kind.title for kind in PREDICTOR_KINDS.values()]
+        assert [each["title"] for each in table["sections"]] == titles
         rows = dict(row for section in table["sections"] for row in section["rows"])
         assert list(rows) == list(models)
         cells.append({n: dict(zip(table["head"], row, strict=True)) for n, row in rows.items()})
     main, details = cells
     assert main[MAJORITY]["program, %"] == (NOTHING, "")
     assert main[MODEL]["program, %"].value == "100.0"
-    assert details[MODEL]["token, %"].small.endswith(f"n={models[MODEL]['token']['n']}")
+    assert details[MODEL]["token, controller's clock, %"].small.endswith(
+        f"n={models[MODEL]['token']['n']}"
+    )
 
 
-def test_the_ladder_is_a_table_of_windows(leaky: list[str]) -> None:
+def test_window_lengths_are_a_table_of_windows(leaky: list[str]) -> None:
     evaluation = results_of(leaky).evaluation
-    table = ladder_table(evaluation)
+    table = window_length_table(evaluation)
     assert table["head"] == ["16 rows, 4 s", "32 rows, 8 s", "64 rows, 16 s", "whole recording"]
     near, program = table["sections"]
     assert [near["title"], program["title"]] == ["within 1 s, %", "program, %"]
     assert [name for name, _ in near["rows"]] == [MODEL, FILTER]
     assert near["rows"][1][1][0] == ("40.0", "[30.0, 50.0]")
     assert [cell.value for cell in program["rows"][0][1]] == ["59.0", "74.0", "84.0", "99.0"]
-    assert ladder_table({"ladder": [], "doubtful_lags": []}) == {"head": [], "sections": []}
-    doubtful = ladder_table({**evaluation, "doubtful_lags": ["face_003"]})["sections"]
+    assert window_length_table({"ladder": [], "doubtful_lags": []}) == {"head": [], "sections": []}
+    doubtful = window_length_table({**evaluation, "doubtful_lags": ["face_003"]})["sections"]
     assert doubtful[::2] == [{**near, "note": "all recordings"}, program]
     assert doubtful[1]["note"].startswith("without face_003, whose lag")
     assert doubtful[1]["rows"][0][1][0].value == "57.0"
@@ -306,8 +309,8 @@ def write_table(path: Path, winner: Mapping[str, Any], count: int = MIN_FOLDS) -
 
 
 def claims(page: str) -> list[tuple[str, str]]:
-    """Kind and conclusion of each verdict at the top."""
-    return re.findall(r'<section class="verdict ?(.*?)">\n<strong>(.*?)</strong>', page)
+    """Kind and conclusion of each claim at the top."""
+    return re.findall(r'<section class="claim ?(.*?)">\n<strong>(.*?)</strong>', page)
 
 
 def section(page: str) -> str:
@@ -324,8 +327,8 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     text = section(page)
     rows = re.findall(r"<tr>(<td>.*?)</tr>", text)
     assert [row.count("<td>") for row in rows] == [text.count("<th ")] * 2
-    assert '<b class="dirty">LEAKY, an upper bound</b>' not in rows[0]
-    assert '<b class="dirty">LEAKY, an upper bound</b> window' in rows[1]
+    assert '<b class="dirty">LEAKY, too optimistic</b>' not in rows[0]
+    assert '<b class="dirty">LEAKY, too optimistic</b> window' in rows[1]
     share = results.evaluation["models"][NEIGHBOUR][PRIMARY]
     mean = f"{100 * share['value']:.1f}"
     assert f"<td>{NEIGHBOUR} {mean}<small>[{mean}, {mean}]</small></td>" in rows[0]
@@ -361,7 +364,7 @@ def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     assert "snakemake --cores all protocols" in text
 
 
-def test_the_verdicts_of_the_protocols_stand_above_the_numbers_of_one_split(
+def test_the_claims_of_the_protocols_stand_above_the_numbers_of_one_split(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "protocols.json"
@@ -371,15 +374,15 @@ def test_the_verdicts_of_the_protocols_stand_above_the_numbers_of_one_split(
     assert [kind for kind, _ in claims(page)] == ["beats", "beats"]
     assert all(rival in conclusion for _, conclusion in claims(page))
     assert "means over 5 splits by recording, each with a training of its own" in page
-    assert "earns no verdict" not in page
-    assert page.index('<section class="verdict') < page.index("The best baseline for windows")
+    assert "supports no claim" not in page
+    assert page.index('<section class="claim') < page.index("The best baseline for windows")
     write_table(path, results.winner, count=MIN_FOLDS - 1)
     page = render(results, pictures, path)
     assert [kind for kind, _ in claims(page)] == ["undecided", "undecided"]
     assert "beats" not in "".join(conclusion for _, conclusion in claims(page))
 
 
-def test_a_page_with_warnings_colours_no_verdict(
+def test_a_page_with_warnings_colours_no_claim(
     leaky: list[str], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The folds may be sound where the page's own split is not; the log has the claims too."""
@@ -387,7 +390,7 @@ def test_a_page_with_warnings_colours_no_verdict(
     path, output = tmp_path / "protocols.json", tmp_path / "report.html"
     flags = ["--figures", str(pictures), "--protocols", str(path), "--output", str(output)]
     assert report.main([*options, *flags]) == 0
-    assert "One split earns no verdict" in capsys.readouterr().err
+    assert "One split supports no claim" in capsys.readouterr().err
     write_table(path, results_of(options).winner)
     assert report.main([*leaky, *flags]) == 0
     assert "From windows the pipeline " in capsys.readouterr().err

@@ -81,8 +81,8 @@ def sweep_document() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ladder_document() -> list[dict[str, Any]]:
-    """The ladder of metrics.json: the network is right more often than the filter."""
+def window_lengths() -> list[dict[str, Any]]:
+    """The key `ladder` of metrics.json: the network is right more often than the filter."""
     shares = ((16, 0.55, 0.4), (32, 0.7, 0.5), (64, 0.8, 0.65), (None, 0.95, 0.9))
     return [
         {

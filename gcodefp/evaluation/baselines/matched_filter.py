@@ -1,8 +1,8 @@
 """The matched filter: the mean signals of each program, compared with a window at every shift.
 
 The filter has a pattern of C channels for each state of the programs. A window's score at a shift
-sums, over its rows, the product of the row and the pattern of its state; the answer is the shift
-with the highest score. No network is trained.
+sums, over its rows, the product of the row and the pattern of its state; the shift with the highest
+score is predicted. No network is trained.
 
 Signals are normalised and clipped within their own recording. The moving average smooths the
 pattern twice, and not the signals: that has the same sum as smoothing signals and templates, and no
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.baselines.task import Predictions, Task, at_states, states_by_window
-from gcodefp.evaluation.ladder import listen, score_rung
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
+from gcodefp.evaluation.window_lengths import decode_centre_rows, score_centres
 from gcodefp.model.hmm import rows_at_once
 from gcodefp.model.templates import fill_states, passages
 from gcodefp.programs.lag import interpolate_rows, moving_average
@@ -61,7 +61,7 @@ class FilterOptions(NamedTuple):
 
 @dataclass(frozen=True)
 class MatchedFilter:
-    """A fitted filter; a `Listener`."""
+    """A fitted filter; a `CentreDecoder`."""
 
     first: NDArray[np.int64]  # (K + 1,) first state of each program, and P
     pattern: NDArray[np.float64]  # (P, C) weighted and smoothed mean signals
@@ -152,8 +152,8 @@ def filter_predictions(task: Task, matched: MatchedFilter) -> Predictions:
         task, lambda signals, starts: matched.window_states(signals, task.window)[starts]
     )
     whole = np.zeros(len(task.test.recording), np.int64)
-    heard = listen(matched, task.test, None)
-    whole[heard.rows] = heard.state
+    centres = decode_centre_rows(matched, task.test, None)
+    whole[centres.rows] = centres.state
     return {FILTER: at_states(task, by_window), FILTER_WHOLE: at_states(task, whole[task.rows])}
 
 
@@ -175,8 +175,8 @@ def tune_matched_filter(
             matched = fit_matched_filter(aligned, programs, options)
             if val is None:
                 return matched
-            share = score_rung(listen(matched, val, window), val, programs)["within_1s"].value
-            fitted.append(replace(matched, val_within_1s=share))
+            scores = score_centres(decode_centre_rows(matched, val, window), val, programs)
+            fitted.append(replace(matched, val_within_1s=scores["within_1s"].value))
     assert val is not None, "without it the first options were taken"
     best = max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
     aligned = state_signals(join_splits(train, val), programs, best.options.clip)

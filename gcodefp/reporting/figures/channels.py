@@ -78,7 +78,7 @@ def draw_channels(results: Results) -> paper.Drawn:
         "executed": block_intervals(true, np.ones(len(true), bool)),
         "predicted": block_intervals(predicted, correct),
     }
-    # Shorter segments have no room for their text.
+    # Shorter intervals have no room for their text.
     min_rows = 1.3 * BLOCK_POINTS * len(true) / PLOT_POINTS
     heights = [PANEL_INCHES] * len(panels)
     heights += [_strip_inches(strip, min_rows) for strip in strips.values()]
@@ -149,7 +149,7 @@ def choose_panels(
 
 
 def block_intervals(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[BlockInterval]:
-    """The segments of (N,) blocks, each all correct or all wrong."""
+    """The intervals of (N,) blocks, each all correct or all wrong."""
     edges = np.flatnonzero((blocks[1:] != blocks[:-1]) | (correct[1:] != correct[:-1])) + 1
     return [
         BlockInterval(

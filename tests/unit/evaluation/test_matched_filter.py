@@ -28,8 +28,8 @@ from gcodefp.evaluation.baselines.matched_filter import (
     tune_matched_filter,
 )
 from gcodefp.evaluation.baselines.task import Task
-from gcodefp.evaluation.ladder import listen
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
+from gcodefp.evaluation.window_lengths import decode_centre_rows
 from gcodefp.model import hmm
 
 FIRST = np.array([0, 7, 16])
@@ -93,8 +93,8 @@ def test_a_planted_shift_is_found_and_edge_states_repeat(score: str) -> None:
     states = matched(test.signals[rows], None)
     np.testing.assert_array_equal(states, ROWS + rows)
     # Inside, a window as long as two blocks has one best place; the middle of a block is certain.
-    heard = listen(matched, test, 2 * WINDOW)
-    assert np.abs(heard.state - test.state[heard.rows]).max() <= 1
+    centres = decode_centre_rows(matched, test, 2 * WINDOW)
+    assert np.abs(centres.state - test.state[centres.rows]).max() <= 1
 
 
 def test_states_are_interpolated_and_clipped_rows_do_not_count() -> None:
@@ -141,8 +141,8 @@ def test_options_are_those_that_are_best_on_val() -> None:
     tuned = tune_matched_filter(train, val, programs, WINDOW)
     shares = {}
     for options in (default.options, tuned.options):
-        heard = listen(fitted(train, options), val, WINDOW)
-        error = np.abs(heard.state - val.state[heard.rows]) * STEP_SECONDS
+        centres = decode_centre_rows(fitted(train, options), val, WINDOW)
+        error = np.abs(centres.state - val.state[centres.rows]) * STEP_SECONDS
         shares[options] = float((error <= 1.0).mean())
     assert tuned.val_within_1s == pytest.approx(shares[tuned.options])
     assert shares[tuned.options] > shares[default.options]

@@ -13,7 +13,7 @@ import pytest
 from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, ladder_document
+from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, window_lengths
 from result_files import (
     results_of,
     true_blocks,
@@ -31,7 +31,7 @@ from gcodefp.evaluation.names import (
     SENSORS,
     WHOLE,
 )
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS
+from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
@@ -51,7 +51,7 @@ from gcodefp.reporting.figures.paper import (
 )
 from gcodefp.reporting.results import Predictions, Results, StoredExplanation
 from gcodefp.reporting.sweep_runs import describe_runs
-from gcodefp.reporting.wording import KINDS, MAIN_METRICS, group_title, logged_metric
+from gcodefp.reporting.wording import MAIN_METRICS, PREDICTOR_KINDS, group_title, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
@@ -154,12 +154,13 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
          "accuracy": "test split: 1 recording, 18 rows"},
     ),
     "no baselines": (only_sensors, {"accuracy": "Within 1 s: gcodefp"}),
-    "no ladder": (evaluated(ladder=[]), {"ladder": "nothing was heard in windows"}),
+    "no window lengths": (evaluated(ladder=[]), {"ladder": "no window was decoded"}),
     "whole recordings only": (
-        evaluated(ladder=ladder_document()[-1:]), {"ladder": "95.0 % after whole recordings"},
+        evaluated(ladder=window_lengths()[-1:]), {"ladder": "95.0 % of whole recordings"},
     ),
     "one window": (
-        evaluated(ladder=ladder_document()[1:4:2]), {"ladder": "70.0 % after 8 s (gcodefp), 95.0"},
+        evaluated(ladder=window_lengths()[1:4:2]),
+        {"ladder": "70.0 % of windows of 8 s (gcodefp), 95.0"},
     ),
     "no lag": (with_lags(None, None, None, None), {"clocks": "No recording has a lag"}),
     "one row of lag": (with_lags(0.0, 0.25, -0.1, 0.0), {"clocks": "to within one row"}),
@@ -307,7 +308,7 @@ def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None
         for metric in ("within_1s", "program_time_error_s", "position_error_mm"):
             if (value := metrics[metric]["value"]) is not None:
                 assert (f"{value:.2f}" if value < 9.995 else f"{value:.1f}") in shown
-    assert {KINDS[SENSORS].title, KINDS[BASELINE].title} <= set(shown)
+    assert {PREDICTOR_KINDS[SENSORS].title, PREDICTOR_KINDS[BASELINE].title} <= set(shown)
     # Some predict neither program nor position.
     silent = {name for name, metrics in models.items() if metrics["program"]["value"] is None}
     assert silent == {MAJORITY, ELAPSED}
