@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gcodefp.command_line import add_files, not_negative, run_step, step_parser
 from gcodefp.dataset.store import read_description, read_split
-from gcodefp.detection.detector import fit_detector, labelled_recordings, write_detector
+from gcodefp.detection.detector import fit_detector, labelled_signals, write_detector
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.reading import read_dataset
 from gcodefp.detection.verdict import DETECTION_FORMAT
@@ -44,7 +44,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     names = {str(name) for split in splits.values() for name in split.recordings}
     recordings = read_dataset(arguments.recordings, names, description)
     good, test = (
-        labelled_recordings(recordings, [splits[name] for name in members], description)
+        labelled_signals(recordings, [splits[name] for name in members], description)
         for members in (("train", "val"), ("test",))
     )
     programs = description.programs

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcodefp.detection.profile import LabelledRecording, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, SensedRecording
 from gcodefp.programs.lag import interpolate_rows
 
 FADE_ROWS = 3
@@ -43,8 +43,8 @@ class AlteredCopy(NamedTuple):
 
 
 def altered_copies(
-    labelled: LabelledRecording,
-    others: Sequence[LabelledRecording],
+    labelled: LabelledSignals,
+    others: Sequence[LabelledSignals],
     names: Sequence[str],
     step_seconds: float,
     rng: np.random.Generator,
@@ -82,7 +82,7 @@ def altered_copies(
     same = [other for other in others if other.program == program and other is not labelled]
     if same:
         donor = same[rng.integers(len(same))]
-        delay = np.nanmedian(donor.row_of_state - labelled.row_of_state)
+        delay = np.nanmedian(donor.state_rows - labelled.state_rows)
         donor_row = row + round(float(delay)) if np.isfinite(delay) else -1
         if 0 <= donor_row <= len(donor.recording.signals) - rows:
             spliced = _splice(recording, donor.recording, row, donor_row, rows)

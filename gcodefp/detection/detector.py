@@ -24,7 +24,7 @@ from gcodefp.detection.deviations import (
 from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE, live_statistics, live_thresholds
 from gcodefp.detection.profile import (
     Array,
-    LabelledRecording,
+    LabelledSignals,
     Profile,
     SensedRecording,
     fit_profile,
@@ -130,9 +130,9 @@ class Detector:
         return live_thresholds(self.calibration.live, self.calibration.seconds, per_hour)
 
 
-def labelled_recordings(
+def labelled_signals(
     recordings: Sequence[UniformRecording], splits: Sequence[Split], description: Description
-) -> list[LabelledRecording]:
+) -> list[LabelledSignals]:
     """The recordings of some splits, on the states of their lag-corrected labels."""
     # torch takes seconds to import, and judge needs none.
     from gcodefp.model.templates import passages
@@ -150,7 +150,7 @@ def labelled_recordings(
             own[states - programs.first[program]] = np.interp(
                 passage.position, np.arange(len(at)), at
             )
-            labelled.append(LabelledRecording(uniform.recording, program, own))
+            labelled.append(LabelledSignals(uniform.recording, program, own))
     return labelled
 
 
@@ -170,7 +170,7 @@ def _expected(fits_by_state: Sequence[Array]) -> Array:
 
 
 def fit_detector(
-    labelled: Sequence[LabelledRecording],
+    labelled: Sequence[LabelledSignals],
     names: Sequence[str],
     channels: Sequence[str],
     step_seconds: float,
@@ -185,7 +185,7 @@ def fit_detector(
             profiles.append(None)
             expected.append(np.zeros(1))
             continue
-        parts, length = [state_samples(p, step_seconds) for p in own], len(own[0].row_of_state)
+        parts, length = [state_samples(p, step_seconds) for p in own], len(own[0].state_rows)
         fold = np.arange(len(own)) % min(len(own), FOLDS)
         folds = {
             number: fit_profile(

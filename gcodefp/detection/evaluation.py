@@ -17,7 +17,7 @@ from gcodefp.detection.attacks import GOOD, AlteredCopy, altered_copies
 from gcodefp.detection.detector import Detector
 from gcodefp.detection.deviations import WINDOW_SECONDS
 from gcodefp.detection.live import LIVE
-from gcodefp.detection.profile import LabelledRecording, Profile, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, Profile, SensedRecording
 from gcodefp.evaluation.bootstrap import (
     Estimate,
     estimate,
@@ -61,8 +61,8 @@ class ScoredCopy(NamedTuple):
 
 def evaluate_detector(
     detector: Detector,
-    test: Sequence[LabelledRecording],
-    donors: Sequence[LabelledRecording],
+    test: Sequence[LabelledSignals],
+    donors: Sequence[LabelledSignals],
     seed: int = 0,
     detectors: Callable[[int], Detector] | None = None,
     decoder: "Decoder | None" = None,

@@ -122,17 +122,17 @@ class Profile:
         return ratios
 
 
-class LabelledRecording(NamedTuple):
+class LabelledSignals(NamedTuple):
     """A good recording with the row of each state, from lag-corrected labels.
 
     Attributes:
         program: its index.
-        row_of_state: (T,) row of each state, with a fraction; NaN where the recording has none.
+        state_rows: (T,) row of each state, with a fraction; NaN where the recording has none.
     """
 
     recording: SensedRecording
     program: int
-    row_of_state: Array
+    state_rows: Array
 
 
 def sensor_numbers(channels: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -161,11 +161,11 @@ class StateSamples(NamedTuple):
     valid: Mask
 
 
-def state_samples(labelled: LabelledRecording, step_seconds: float) -> StateSamples:
+def state_samples(labelled: LabelledSignals, step_seconds: float) -> StateSamples:
     """The signals of a recording in the states of its program."""
-    recording, row_of_state = labelled.recording, labelled.row_of_state
-    states = np.flatnonzero(np.isfinite(row_of_state))
-    at = np.clip(row_of_state[states], 0, len(recording.signals) - 1)
+    recording, state_rows = labelled.recording, labelled.state_rows
+    states = np.flatnonzero(np.isfinite(state_rows))
+    at = np.clip(state_rows[states], 0, len(recording.signals) - 1)
     rows = odd_rows_in(SMOOTHING_SECONDS, step_seconds)
     values = interpolate_rows(moving_average(recording.normalised, rows), at)
     return StateSamples(states, values, recording.valid[np.rint(at).astype(int)])

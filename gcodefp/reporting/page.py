@@ -15,6 +15,7 @@ from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.hyperparameters import MIN_RUNS
 from gcodefp.reporting.figures.paper import stems_of
 from gcodefp.reporting.page_tables import (
+    best_run_tables,
     cleaning_table,
     control_summary,
     cost_tables,
@@ -24,7 +25,6 @@ from gcodefp.reporting.page_tables import (
     result_table,
     runs_table,
     window_length_table,
-    winner_tables,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
@@ -44,7 +44,7 @@ IN_TEXT = ("toolpath", "accuracy", "ladder")
 """Figures beside the text that they belong to; all others are in the gallery."""
 
 
-SWEEP_SECTIONS = ("winner", "sweep", "costs")
+SWEEP_SECTIONS = ("best_run", "sweep", "costs")
 PROGRAM_SECTIONS = ("program", "figures", *SWEEP_SECTIONS, "provenance")
 """Templates of the page of a sweep of another program, which has no dataset and no evaluation."""
 SECTIONS = (
@@ -92,9 +92,9 @@ def render(
         "warnings": results.warnings,
         "sweep": results.sweep,
         "step": results.step,
-        "winner": results.winner,
-        "winner_metric": logged_metric(results.winner["metric"]),
-        "hyperparameters": winner_tables(results),
+        "best_run": results.best_run,
+        "best_run_metric": logged_metric(results.best_run["metric"]),
+        "hyperparameters": best_run_tables(results),
         "runs": runs_table(results),
         "pareto": pareto_table(results),
         "parallel": parallel_coordinates(results),

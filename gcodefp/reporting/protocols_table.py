@@ -49,7 +49,7 @@ pipeline beats it only if the interval is above 0, no split reverses the sign, a
 splits or more. In the table exact lines are pooled over all folds; their 95 % intervals are from a
 bootstrap over recordings, in which a recording that is tested in several folds is drawn as one.
 Other metrics are the mean of the folds with the lowest and the highest one, or of a single fold its
-bootstrap interval. The hyperparameters are the winner's, chosen once on the val split of the
+bootstrap interval. The hyperparameters are the best run's, chosen once on the val split of the
 pipeline's own dataset, whose recordings are also in these splits; weights, scale, vocabulary and
 programs are of each fold's own train split."""
 
@@ -98,7 +98,7 @@ class _Row(Document):
         return self
 
 
-class _Winner(Document):
+class _BestRun(Document):
     sweeps: list[str]
     hyperparameters: dict[str, bool | Finite | str | None]
 
@@ -107,7 +107,7 @@ class ProtocolsDocument(Document):
     """protocols.json, format gcodefp-protocols-3."""
 
     provenance: Provenance
-    winner: _Winner
+    winner: _BestRun
     left_out: list[str]
     protocols: list[_Row] = Field(min_length=1)
 

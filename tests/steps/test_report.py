@@ -128,8 +128,8 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
         (tmp_path / name).write_text(json.dumps(document))
     table = tmp_path / "best/runs.csv"
     table.write_text(table.read_text().replace("early termination", f'"{reason}"'))
-    winner = {**results_of(options).winner, "sweeps": [f"{root}/sweep"]}
-    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", winner)
+    best_run = {**results_of(options).best_run, "sweeps": [f"{root}/sweep"]}
+    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", best_run)
     command = [*options, "--figures", str(pictures), "--output", str(tmp_path / "report.html")]
     command += ["--protocols", str(tmp_path / "protocols.json")]
     for flags, is_shown in (([], False), (["--show-paths"], True)):
@@ -249,7 +249,7 @@ def test_leaky_control_is_marked(tmp_path: Path, pictures: Path, fails: bool) ->
 
 def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
     """An explanation that was made later, with other packages."""
-    own = results_of(leaky).winner["provenance"]
+    own = results_of(leaky).best_run["provenance"]
     later = {**own, "packages": {"numpy": "2.1", "wandb": None}, "python": "3.12.1"}
     rows = dict(versions([own, later])["rows"])
     assert rows["numpy"] == "2.0 and 2.1"
@@ -257,7 +257,7 @@ def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
     assert rows["wandb"] == "not installed"
 
 
-def test_details_of_sweep_winner_and_costs(leaky: list[str], pictures: Path) -> None:
+def test_details_of_sweep_best_run_and_costs(leaky: list[str], pictures: Path) -> None:
     results = results_of(leaky)
     page = render(results, pictures)
     assert "1,000 parameters, 9.5 s on cpu.</p>" in page
@@ -265,18 +265,18 @@ def test_details_of_sweep_winner_and_costs(leaky: list[str], pictures: Path) -> 
     assert "4 runs; method random" in page
     assert "trained again, as a process" not in page
     runs, work = results.runs.copy(), results.work.copy()
-    # A better run that was stopped does not make the winner the best of all.
+    # A better run that was stopped does not make the best run another one.
     runs.loc[runs["state"] == "stopped", "best_value"] = 0.9
     work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
     # As W&B may bring it, where no summary of ours is found.
-    winner = {**results.winner, "sweeps": ["abcd1234", "ef567890"]}
-    winner |= dict.fromkeys(("parameters", "seconds", "device"))
-    winner["hyperparameters"] = {"learning_rate": 0.002}
-    page = render(replace(results, runs=runs, work=work, winner=winner), pictures)
+    best_run = {**results.best_run, "sweeps": ["abcd1234", "ef567890"]}
+    best_run |= dict.fromkeys(("parameters", "seconds", "device"))
+    best_run["hyperparameters"] = {"learning_rate": 0.002}
+    page = render(replace(results, runs=runs, work=work, best_run=best_run), pictures)
     assert "Run 0001 of 4 is the best of the runs trained to their end: " in page
     assert "One epoch was trained again, as a process" in page
     assert "- parameters, - s on -.</p>" in page
-    assert "winning run -. Training code" in page
+    assert "best run -. Training code" in page
     assert "4 runs of 2 sweeps, the first of them with method random" in page
 
 
@@ -304,8 +304,8 @@ def results(tmp_path: Path) -> Results:
     return results_of(write_results(tmp_path, true_blocks(), spoilt(0.5)))
 
 
-def write_table(path: Path, winner: Mapping[str, Any], count: int = MIN_FOLDS) -> None:
-    write_protocols(path, path.with_name("evaluation"), winner, count)
+def write_table(path: Path, best_run: Mapping[str, Any], count: int = MIN_FOLDS) -> None:
+    write_protocols(path, path.with_name("evaluation"), best_run, count)
 
 
 def claims(page: str) -> list[tuple[str, str]]:
@@ -321,7 +321,7 @@ def section(page: str) -> str:
 def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
-    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", results.winner)
+    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", results.best_run)
     page = render(results, pictures, tmp_path / "protocols.json")
     assert "<b>protocols/protocols.json</b>" in page
     text = section(page)
@@ -342,21 +342,21 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
 @pytest.mark.parametrize(
     ("write", "mark"),
     [
-        (lambda path, winner: None, None),
-        (lambda path, winner: path.write_text("{}"), "cannot read protocols.json"),
-        (lambda path, winner: write_table(path, {**winner, "sweeps": ["00000000"]}),
-         "sweep 00000000 (the winner&#39;s: abcd1234)"),
-        (lambda path, winner: write_table(path, {**winner, "hyperparameters": {"d_model": 32}}),
-         "d_model 32 (the winner&#39;s: not set)"),
+        (lambda path, best_run: None, None),
+        (lambda path, best_run: path.write_text("{}"), "cannot read protocols.json"),
+        (lambda path, best_run: write_table(path, {**best_run, "sweeps": ["00000000"]}),
+         "sweep 00000000 (the best run&#39;s: abcd1234)"),
+        (lambda path, best_run: write_table(path, {**best_run, "hyperparameters": {"d_model": 32}}),
+         "d_model 32 (the best run&#39;s: not set)"),
     ],
 )  # fmt: skip
 def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     results: Results, pictures: Path, tmp_path: Path, write: Callable[..., object], mark: str | None
 ) -> None:
     path = tmp_path / "protocols.json"
-    write(path, results.winner)
+    write(path, results.best_run)
     page = render(results, pictures, path)
-    # What another winner has earned is not shown as this one's.
+    # What another best run has earned is not shown as this one's.
     assert claims(page) == [("", one_split(results).conclusion)]
     text = section(page)
     marks = re.findall(r'<p class="warning">(.*?)</p>', text)
@@ -368,7 +368,7 @@ def test_the_claims_of_the_protocols_stand_above_the_numbers_of_one_split(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "protocols.json"
-    write_table(path, results.winner)
+    write_table(path, results.best_run)
     page = render(results, pictures, path)
     rival = f"the pipeline beats the best baseline, {NEIGHBOUR}, on new recordings"
     assert [kind for kind, _ in claims(page)] == ["beats", "beats"]
@@ -376,7 +376,7 @@ def test_the_claims_of_the_protocols_stand_above_the_numbers_of_one_split(
     assert "means over 5 splits by recording, each with a training of its own" in page
     assert "supports no claim" not in page
     assert page.index('<section class="claim') < page.index("The best baseline for windows")
-    write_table(path, results.winner, count=MIN_FOLDS - 1)
+    write_table(path, results.best_run, count=MIN_FOLDS - 1)
     page = render(results, pictures, path)
     assert [kind for kind, _ in claims(page)] == ["undecided", "undecided"]
     assert "beats" not in "".join(conclusion for _, conclusion in claims(page))
@@ -391,7 +391,7 @@ def test_a_page_with_warnings_colours_no_claim(
     flags = ["--figures", str(pictures), "--protocols", str(path), "--output", str(output)]
     assert report.main([*options, *flags]) == 0
     assert "One split supports no claim" in capsys.readouterr().err
-    write_table(path, results_of(options).winner)
+    write_table(path, results_of(options).best_run)
     assert report.main([*leaky, *flags]) == 0
     assert "From windows the pipeline " in capsys.readouterr().err
     page = output.read_text()

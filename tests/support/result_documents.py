@@ -107,7 +107,7 @@ def _share(value: float) -> dict[str, Any]:
 
 
 def write_best(folder: Path) -> None:
-    """Four runs: the winner, a finished, a stopped and a failed one."""
+    """Four runs: the best run, a finished, a stopped and a failed one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "runs.csv").write_text(
         "run,state,failure,reason,best_value,best_epoch,epochs,seconds,parameters,device,host,"

@@ -22,7 +22,7 @@ from gcodefp.detection.detector import Detector, Judgement, fit_detector
 from gcodefp.detection.deviations import ELSEWHERE, EXTRA, MISSING, Statistics
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.live import live_thresholds
-from gcodefp.detection.profile import LabelledRecording, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, SensedRecording
 from gcodefp.detection.verdict import (
     ANOTHER,
     AS_EXPECTED,
@@ -46,12 +46,12 @@ def detector() -> Detector:
     return fitted()
 
 
-def with_rows(labelled: LabelledRecording, rows: np.ndarray) -> SensedRecording:
+def with_rows(labelled: LabelledSignals, rows: np.ndarray) -> SensedRecording:
     recording = labelled.recording
     return SensedRecording(recording.name, recording.signals[rows], recording.valid[rows])
 
 
-def judged(labelled: LabelledRecording, rows: np.ndarray, rate: float = 0.05) -> Judgement:
+def judged(labelled: LabelledSignals, rows: np.ndarray, rate: float = 0.05) -> Judgement:
     return detector().judge(with_rows(labelled, rows), labelled.program, rate)
 
 

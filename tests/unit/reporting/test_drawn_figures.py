@@ -126,7 +126,7 @@ def only_sensors(results: Results) -> Results:
 
 
 def of_two_sweeps(results: Results) -> Results:
-    return replace(results, winner={**results.winner, "sweeps": ["abcd1234", "ef567890"]})
+    return replace(results, best_run={**results.best_run, "sweeps": ["abcd1234", "ef567890"]})
 
 
 def without_curves(results: Results) -> Results:
@@ -214,7 +214,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
         lambda r: swept(r, 20, SEARCHED, {3: "stopped", 4: "failed"}, decided_by_rate,
                         rules={"conditions": {"momentum": "optimizer == 'sgd'"}}, **HYPERBAND),
         {**dict.fromkeys(SWEEP, ""), "importance": "learning_rate is most important",
-         "contours": "wins at learning_rate", "timeline": "2 processes trained for"},
+         "contours": "is best at learning_rate", "timeline": "2 processes trained for"},
     ),
     "two sweeps": (
         lambda r: of_two_sweeps(swept(r, 6, SEARCHED, **HYPERBAND)),
@@ -475,13 +475,13 @@ def test_early_stopping_shows_every_epoch(results: Results) -> None:
 def test_learning_curves_are_of_the_columns_in_the_table(results: Results) -> None:
     """The loss of the train split is named where it is drawn; no panel is empty."""
     metric, loss = (logged_metric(name) for name in ("val/gcode_acc", "val/loss"))
-    both = "loss: val split, and the winner's train split"
+    both = "loss: val split, and the best run's train split"
     for missing, titles in (("", [metric, both]), ("val/loss", [metric]),
                             ("train/loss", [metric, loss])):  # fmt: skip
         edited = replace(results, curves=results.curves.assign(**{missing or "x": np.nan}))
         figure = drawn("learning_curves", edited)
         assert [axes.get_title("left") for axes in figure.axes] == titles
-        assert ("winner, train split" in texts(figure)) == (both in titles)
+        assert ("best run, train split" in texts(figure)) == (both in titles)
     assert describe_runs(results) in " ".join(texts(figure))
 
 
@@ -501,9 +501,9 @@ def test_system_has_a_line_for_each_run_and_a_panel_for_each_quantity(results: R
     x, y = lines[MODEL_BLUE].get_data()
     assert (list(x), list(y)) == ([0.5, 8.5], pytest.approx([0.107, 0.163]))
     assert memory.get_xlabel() == "seconds at work on the run"
-    lacking = results.system["cpu_share"].mask(results.system["run"] == results.winner["run"])
+    lacking = results.system["cpu_share"].mask(results.system["run"] == results.best_run["run"])
     legend = drawn("system", replace(results, system=results.system.assign(cpu_share=lacking)))
-    assert {t.get_text() for t in legend.legends[0].get_texts()} == {"winner", "other runs"}
+    assert {t.get_text() for t in legend.legends[0].get_texts()} == {"best run", "other runs"}
     samples = results.system.assign(gpu_memory_allocated_mb=50.0)
     assert len(drawn("system", replace(results, system=samples)).axes) == 3
     empty = drawn("system", replace(results, system=results.system.iloc[:0]))
