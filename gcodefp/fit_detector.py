@@ -1,6 +1,6 @@
 """Fits and tests the detector of deviations: detector.npz and detection.json.
 
-Templates and calibration are of the recordings of the train and val split, which are taken to be
+Profiles and calibration are of the recordings of the train and val split, which are taken to be
 good: their signals, on the states of their lag-corrected labels. The test recordings are judged as
 they are, and altered in many ways; nothing is chosen by them.
 """

@@ -224,14 +224,14 @@ def _log(name: str, judgement: Judgement, content: dict[str, Any]) -> None:
     if not test.deviates:
         return
     logger.warning("%s: deviates in %s", name, ", ".join(content["reasons"]) or "no single measure")
-    for segment in content["segments"]:
-        lines = [f"{entry['line']} {entry['block']}" for entry in segment["lines"]]
+    for deviation in content["segments"]:
+        lines = [f"{entry['line']} {entry['block']}" for entry in deviation["lines"]]
         more = f" and {len(lines) - MAX_LINES} more" if len(lines) > MAX_LINES else ""
-        start, end = segment["start_seconds"], segment["end_seconds"]
+        start, end = deviation["start_seconds"], deviation["end_seconds"]
         where = f"{start:7.1f} s to {end:7.1f} s" if end > start else f"at {start:7.1f} s"
         logger.warning(
             "%s: %s: %s, %.1f s; lines %s%s",
-            *(name, where, segment["kind"], segment["deviation_seconds"]),
+            *(name, where, deviation["kind"], deviation["deviation_seconds"]),
             *("; ".join(lines[:MAX_LINES]), more),
         )
 

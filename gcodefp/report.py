@@ -57,10 +57,8 @@ def _report(arguments: argparse.Namespace) -> None:
     logger.info("measured: %s", _measured(results))
     if isinstance(results, Results):
         logger.info("how good: %s", _how_good(results))
-        claims = protocol_section(results, protocols)["claims"]
-        for conclusion in [claim["conclusion"] for claim in claims] or [
-            one_split(results).conclusion
-        ]:
+        claims = [c["conclusion"] for c in protocol_section(results, protocols)["claims"]]
+        for conclusion in claims or [one_split(results).conclusion]:
             logger.info("claim: %s", conclusion)
         own = "recordings of your own, docs/tutorial.md"
         more = own if results.is_simulated else "verdicts on new recordings, docs/verdict.md"

@@ -14,8 +14,8 @@ import numpy as np
 from gcodefp.dataset.store import Description, Split
 from gcodefp.detection.alignment import INSIDE
 from gcodefp.detection.deviations import (
+    Alignment,
     Deviation,
-    ProgramAlignment,
     Statistics,
     align_to_program,
     find_deviations,
@@ -67,12 +67,12 @@ class Judgement(NamedTuple):
     statistics: Statistics
     deviations: list[Deviation]
     fit_shares: Array
-    alignment: ProgramAlignment
+    alignment: Alignment
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Templates and calibration of K programs.
+    """Profiles and calibration set of K programs.
 
     Attributes:
         names: (K,) of the programs of the dataset.
@@ -154,7 +154,7 @@ def labelled_signals(
     return labelled
 
 
-def _fit_by_state(alignment: ProgramAlignment) -> Array:
+def _fit_by_state(alignment: Alignment) -> Array:
     """The fit in each state, (T,); NaN where there is none."""
     by_state = np.full(alignment.fits.shape[1], np.nan)
     inside = alignment.path.condition == INSIDE

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPath, viterbi_path
-from gcodefp.detection.profile import Array, Profile, SensedRecording
+from gcodefp.detection.profile import Array, Mask, Profile, SensedRecording
+from gcodefp.evaluation.sequences import runs
 from gcodefp.programs.lag import moving_average
 
 WINDOW_SECONDS = 10.0
@@ -65,7 +66,7 @@ TWO_SIDED = ("duration", "slowdown")
 
 
 @dataclass(frozen=True)
-class ProgramAlignment:
+class Alignment:
     """A recording on its program.
 
     Attributes:
@@ -87,13 +88,13 @@ class ProgramAlignment:
     step_seconds: float
 
 
-def align_to_program(profile: Profile, recording: SensedRecording) -> ProgramAlignment:
+def align_to_program(profile: Profile, recording: SensedRecording) -> Alignment:
     """Aligns a recording with the profile of a program."""
     fits, step = profile.row_fits(recording), profile.step_seconds
     path, count = viterbi_path(fits), len(fits)
     inside = np.flatnonzero(path.condition == INSIDE)
     if not len(inside):
-        return ProgramAlignment(path, fits, np.zeros(count), np.zeros(count, np.int64), 0, count,
+        return Alignment(path, fits, np.zeros(count), np.zeros(count, np.int64), 0, count,
                                 len(profile) * step, 0.0, 0.0, step)  # fmt: skip
     offset = path.state[inside] - inside
     rows = max(1, round(END_SECONDS / step))
@@ -107,11 +108,11 @@ def align_to_program(profile: Profile, recording: SensedRecording) -> ProgramAli
     first = int(np.clip(-begin, 0, inside[0]))
     last = int(np.clip(np.ceil(len(profile) - end), inside[-1] + 1, count))
     missing_end = max(0.0, len(profile) - 1 - (count - 1 + end)) * step
-    return ProgramAlignment(path, fits, fit, state, first, last, max(0.0, begin) * step,
+    return Alignment(path, fits, fit, state, first, last, max(0.0, begin) * step,
                             missing_end, (begin - end) * step, step)  # fmt: skip
 
 
-def measure(alignment: ProgramAlignment, expected: Array) -> Statistics:
+def measure(alignment: Alignment, expected: Array) -> Statistics:
     """The statistics of a recording; `expected` (T,) is the fit of good recordings."""
     step, inside = alignment.step_seconds, slice(alignment.first, alignment.end)
     fit, usual = alignment.fit[inside], expected[alignment.state[inside]]
@@ -139,7 +140,7 @@ def _window_means(values: Array, rows: int) -> Array:
     return means
 
 
-def _drift(alignment: ProgramAlignment) -> Array:
+def _drift(alignment: Alignment) -> Array:
     """Seconds by which the rows advance more than the program within a window around each, (N,)."""
     rows = max(1, round(WINDOW_SECONDS / alignment.step_seconds))
     delay = np.arange(len(alignment.state)) - alignment.state
@@ -169,7 +170,7 @@ class Deviation:
     seconds: float
 
 
-def find_deviations(alignment: ProgramAlignment, usual_drift: float) -> list[Deviation]:
+def find_deviations(alignment: Alignment, usual_drift: float) -> list[Deviation]:
     """The deviations of a recording in the order of time.
 
     Args:
@@ -184,7 +185,7 @@ def find_deviations(alignment: ProgramAlignment, usual_drift: float) -> list[Dev
     return sorted(deviations, key=lambda deviation: (deviation.first, deviation.end))
 
 
-def _missing_or_elsewhere(alignment: ProgramAlignment) -> list[Deviation]:
+def _missing_or_elsewhere(alignment: Alignment) -> list[Deviation]:
     count, last = len(alignment.state), alignment.fits.shape[1]
     ends = []
     if (seconds := alignment.missing_start_seconds) >= MIN_SECONDS:
@@ -205,25 +206,19 @@ def _missing_or_elsewhere(alignment: ProgramAlignment) -> list[Deviation]:
     return ends
 
 
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First row and end of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _other_rows(alignment: ProgramAlignment) -> list[Deviation]:
+def _other_rows(alignment: Alignment) -> list[Deviation]:
     """Deviations of OTHER rows, and of rows before or after the program that should be in it."""
     condition, step = alignment.path.condition, alignment.step_seconds
     row = np.arange(len(condition))
     within = (row >= alignment.first) & (row < alignment.end)
     outside = ((condition == BEFORE) | (condition == AFTER)) & within
     deviations = []
-    for first, end in _runs((condition == OTHER) | outside):
+    for first, end, is_other in runs((condition == OTHER) | outside):
         begin = int(alignment.state[first])
         until = int(alignment.state[min(end, len(row) - 1)])
         rows, states = end - first, until - begin
         seconds = rows * step
-        if max(rows, states) * step < MIN_SECONDS:
+        if not is_other or max(rows, states) * step < MIN_SECONDS:
             continue
         if states < rows / 2:
             kind, seconds = EXTRA, (rows - states) * step
@@ -246,7 +241,7 @@ def _best_states(fits: Array) -> tuple[float, int]:
     return float(means.max()), int(means.argmax())
 
 
-def _jumps(alignment: ProgramAlignment) -> list[Deviation]:
+def _jumps(alignment: Alignment) -> list[Deviation]:
     state, inside = alignment.state, alignment.path.condition == INSIDE
     deviations = []
     for row in np.flatnonzero((np.diff(state) > 2) & inside[1:] & inside[:-1]).tolist():
@@ -257,17 +252,15 @@ def _jumps(alignment: ProgramAlignment) -> list[Deviation]:
     return deviations
 
 
-def _speed_changes(
-    alignment: ProgramAlignment, max_drift: float, explained: NDArray[np.bool_]
-) -> list[Deviation]:
+def _speed_changes(alignment: Alignment, max_drift: float, explained: Mask) -> list[Deviation]:
     drift = np.where(explained, 0.0, _drift(alignment))
     deviations = []
     for kind, sign in ((SLOWER, 1), (FASTER, -1)):
         # A speed that is wrong by a tenth changes by steps: runs with short breaks are one.
         share = moving_average((sign * drift > max_drift).astype(float)[:, None], 9)[:, 0]
-        for first, end in _runs(share > 0.1):
+        for first, end, differs in runs(share > 0.1):
             seconds = (end - first) * alignment.step_seconds
-            if seconds >= WINDOW_SECONDS / 2:
+            if differs and seconds >= WINDOW_SECONDS / 2:
                 begin, until = int(alignment.state[first]), int(alignment.state[end - 1])
                 deviations.append(Deviation(kind, first, end, begin, until, seconds))
     return deviations

@@ -107,27 +107,22 @@ def score_copy(
         warned = np.flatnonzero(is_above)
         warned = warned[warned >= altered.row]
         delay = float(warned[0] - altered.row) * step if len(warned) else np.inf
+    calibration = detector.calibration
+    usual_seconds = float(np.median(calibration.seconds[calibration.program == program]))
     scores = {
         "detector": judgement.test.score,
-        "row count": abs(len(recording.signals) * step - _usual_seconds(detector, program)),
+        "row count": abs(len(recording.signals) * step - usual_seconds),
         "energy per window": energy_deviation(profile, recording),
         "time warping": warping_distance(profile, recording),
     }
     if decoder is not None:
         scores |= decoder_uncertainty(decoder, recording, program)
-    p_value, least = judgement.test.p_value, 1 / (len(detector.calibration.program) + 1)
-    return ScoredCopy(
-        altered.kind, name, scores, p_value, least, judgement.verdict, location, delay
-    )
-
-
-def _usual_seconds(detector: Detector, program: int) -> float:
-    calibration = detector.calibration
-    return float(np.median(calibration.seconds[calibration.program == program]))
+    tested = judgement.test.p_value, 1 / (len(calibration.program) + 1), judgement.verdict
+    return ScoredCopy(altered.kind, name, scores, *tested, location, delay)
 
 
 def energy_deviation(profile: Profile, recording: SensedRecording) -> float:
-    """Largest change of the mean square of all channels from the template's, in a window."""
+    """Largest change of the mean square of all channels from the profile's, in a window."""
     rows = max(1, round(WINDOW_SECONDS / profile.step_seconds))
     own, usual = (
         moving_average((values**2).mean(1, keepdims=True), rows)[:, 0]

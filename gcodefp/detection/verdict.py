@@ -35,10 +35,8 @@ TAIL_SHARE = 0.2
 TAIL_PRIOR, FIT_TAIL_PRIOR = 0.6, 0.05
 """Mean of log(x / threshold) that a tail is taken to have besides its own: one without an outlier
 says little on the next outlier. Window fits are bounded. Chosen on real recordings."""
-FLOORS = Statistics(
-    duration=0.5, slowdown=0.5, missing_start=0.5, missing_end=0.5, jump_gain=1.0, fit_drop=0.02,
-    neg_fit_share=0.02, neg_coverage=0.02, drift=0.5,
-)  # fmt: skip
+FLOORS = Statistics(duration=0.5, slowdown=0.5, missing_start=0.5, missing_end=0.5, jump_gain=1.0,
+                    fit_drop=0.02, neg_fit_share=0.02, neg_coverage=0.02, drift=0.5)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
 STEADY_SECONDS = 3.0
 """Where nine of ten good recordings are as equally long, the duration says what is missing; where
@@ -192,16 +190,13 @@ def conformal_test(
         rate: of false alarms; a higher one if so few good recordings cannot promise it.
     """
     *good, scores = calibration.including(statistics, program).scores()
-    calibration_scores = np.array([max(own.values()) for own in good], dtype=float)[
-        calibration.comparable(program)
-    ]
-    descending = np.sort(calibration_scores)[::-1]
-    p_value = float(
-        (1 + (calibration_scores >= max(scores.values())).sum()) / (len(calibration_scores) + 1)
-    )
-    rate = max(rate, 1 / (len(calibration_scores) + 1))
-    allowed = int(np.floor(rate * (len(calibration_scores) + 1) + 1e-9)) - 1
-    threshold = descending[allowed] if allowed < len(descending) else -np.inf
+    highest = np.array([max(own.values()) for own in good], dtype=float)
+    ranked = np.sort(highest[calibration.comparable(program)])[::-1]
+    count = len(ranked) + 1
+    p_value = float((1 + (ranked >= max(scores.values())).sum()) / count)
+    rate = max(rate, 1 / count)
+    allowed = int(np.floor(rate * count + 1e-9)) - 1
+    threshold = ranked[allowed] if allowed < len(ranked) else -np.inf
     alarms = tuple(name for name, score in scores.items() if score > threshold)
     return ConformalTest(p_value, rate, scores, alarms)
 

@@ -89,15 +89,13 @@ def balanced_accuracy(correct: Numbers, true_class: Indices, recording: Indices)
     return Statistic(recordings, int(count.sum()), resampled)
 
 
-def quantile(
-    values: NDArray[np.floating], recording: Indices, probability: float = 0.5
-) -> Statistic:
+def quantile(values: NDArray[np.floating], recording: Indices, q: float = 0.5) -> Statistic:
     """A quantile over rows, by default the median, linear between ranks.
 
     Args:
         values: (N,) of each row; NaN is skipped.
         recording: (N,) index of each row's recording.
-        probability: between 0 and 1.
+        q: between 0 and 1.
     """
     finite = ~np.isnan(values)
     recordings, index = np.unique(recording[finite], return_inverse=True)
@@ -105,7 +103,7 @@ def quantile(
     ascending, index = values[finite][order], index[order]
 
     def resampled(times: Indices) -> NDArray[np.floating]:
-        rank = (times @ np.bincount(index) - 1) * probability
+        rank = (times @ np.bincount(index) - 1) * q
         below, above = np.floor(rank).astype(int), np.ceil(rank).astype(int)
         # A loop: a table of all rows in all resamples would take hundreds of megabytes.
         ranks = [

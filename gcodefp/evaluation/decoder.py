@@ -184,13 +184,11 @@ class Decoder(NamedTuple):
         Posterior decoding (Rabiner 1989, section III.B) has more lines right than the Viterbi path,
         where the whole recording leaves little doubt; in windows it has fewer.
         """
-        speed = 1.0
-        if self.templates and self.speeds:
-            speed = self.best_template_fit(self.templates, signals)[1]
+        speed = self.best_fit(self.templates, signals)[1] if self.templates and self.speeds else 1.0
         signals, count = at_speed(signals, speed), len(signals)
         return self.decode_parts([signals], [len(signals)]).at_rows(count)
 
-    def best_template_fit(self, templates: Templates, signals: Tensor) -> tuple[float, float]:
+    def best_fit(self, templates: Templates, signals: Tensor) -> tuple[float, float]:
         """The best `template_fit` of a recording (N, C), and the speed that has it."""
         speeds, chain = (1.0, *self.speeds), self.chain(signals.device)
         return best_template_fit(templates, chain, signals, speeds, self.description.window)

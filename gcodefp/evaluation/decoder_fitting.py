@@ -202,7 +202,7 @@ def refusal(decoder: Decoder, signals: Tensor) -> Refusal | None:
     count = len(decoder.template_fits)
     if decoder.templates is None or not count:
         return None
-    fit = decoder.best_template_fit(decoder.templates, signals)[0]
+    fit = decoder.best_fit(decoder.templates, signals)[0]
     p_value = (1 + int((decoder.template_fits <= fit).sum())) / (1 + count)
     return Refusal(fit, p_value, max(FALSE_ALARM_RATE, 1 / (1 + count)))
 
@@ -225,7 +225,7 @@ def _cross_conformal_fits(
         templates = fit_to_passages(others, decoder.programs, channels).to(device)
         for index in own.tolist():
             signals = torch.as_tensor(recordings[index].signals, device=device)
-            template_fits.append(decoder.best_template_fit(templates, signals)[0])
+            template_fits.append(decoder.best_fit(templates, signals)[0])
     return np.array(template_fits, np.float32)
 
 

@@ -62,13 +62,11 @@ class EstimatedShare(Estimated):
 
 
 class ControlComparison(Document):
-    """Of a predictor with its reference baseline, which the keys call `limit`."""
-
-    limit: str
+    limit: str  # the reference baseline
     score: EstimatedShare
     limit_score: EstimatedShare
     difference: Estimated
-    fails: bool
+    fails: bool  # to beat it, as a control should
 
     @model_validator(mode="after")
     def _has_values(self) -> Self:

@@ -103,7 +103,7 @@ def evaluate_split(
     val: Split | None,
     device: torch.device,
     threads: int,
-    centre_stride_rows: int = STRIDE_ROWS,
+    stride_rows: int = STRIDE_ROWS,
     doubtful: Sequence[str] = (),
 ) -> Evaluation:
     """Decodes and scores a split.
@@ -112,20 +112,19 @@ def evaluate_split(
         train: for the baselines; without it there are none.
         val: for the baselines' options; without it they have their defaults.
         threads: processor cores that the baselines may use.
-        centre_stride_rows: from one window to the next, in the scores by window length.
+        stride_rows: from one window to the next, in the scores by window length.
         doubtful: names of recordings with a doubtful lag.
     """
     description, programs = decoder.description, decoder.programs
     decoding = predict_split(decoder, test, device)
-    centre_decoders: dict[str, CentreDecoder] = {MODEL: decoder.decode_centres}
+    decoders: dict[str, CentreDecoder] = {MODEL: decoder.decode_centres}
     tuned: dict[str, Any] = {}
     if train:
         if val is None:
             logger.warning("without --val the options of the baselines are defaults, not tuned")
         task = Task(train, test, decoding.rows, programs, description.window, threads)
         predictions, baseline_decoders, tuned = run_baselines(task, val)
-        decoding = _with_baselines(decoding, predictions)
-        centre_decoders |= baseline_decoders
+        decoding, decoders = _with_baselines(decoding, predictions), decoders | baseline_decoders
     scored = scored_predictions(decoding, test, description)
     in_test = test.recordings[np.unique(test.recording)]
     content = _describe_inputs(decoding, test, description, device) | {
@@ -137,9 +136,7 @@ def evaluate_split(
             }
             for name, each in scored.items()
         },
-        "ladder": score_window_lengths(
-            centre_decoders, test, programs, centre_stride_rows, doubtful
-        ),
+        "ladder": score_window_lengths(decoders, test, programs, stride_rows, doubtful),
         "doubtful_lags": [name for name in doubtful if name in in_test],
         "baselines": tuned,
         **break_down(scored, description),

@@ -90,7 +90,7 @@ class Programs:
 
 
 class LagCorrectedLabels(NamedTuple):
-    """A recording of N rows, aligned with its program.
+    """The program and the lag-corrected states of a recording of N rows.
 
     Attributes:
         program: its index; UNKNOWN if it is not in the train split.

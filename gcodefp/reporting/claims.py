@@ -31,7 +31,7 @@ from gcodefp.evaluation.significance import (
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
-from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text, percentage
+from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text
 from gcodefp.terminal import plural
 
 PIPELINE_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
@@ -70,7 +70,7 @@ def one_split(results: Results) -> OneSplit:
     scores, sentences = results.evaluation["models"], []
     for name, title in PIPELINE_TITLES.items():
         if baseline := best_baseline(scores, name):
-            gain = difference(results, name, baseline)
+            gain = results.evaluation["differences"][name][baseline]
             points = interval_text(gain, "+.1f", unit=" percentage points")
             sentences.append(
                 f"The best baseline for {title} is {baseline} with "
@@ -127,12 +127,6 @@ def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:
     return min(having, key=lambda baseline: (-having[baseline], baseline), default=None)
 
 
-def difference(results: Results, name: str, baseline: str) -> JsonContent:
-    """PRIMARY of one of PIPELINE minus that of a baseline, on the same resamples."""
-    entry: JsonContent = results.evaluation["differences"][name][baseline]
-    return entry
-
-
 def _tested_on(evaluation: JsonContent) -> str:
     count = f"{evaluation['rows']:,} rows of {evaluation['recordings']} recordings"
     if evaluation["leaky"]:
@@ -174,7 +168,7 @@ def claim(
         conclusion = f"the pipeline does not beat {best}: {_reason(folds, entry['kind'])}"
     if baseline is not None:
         own, other = (
-            percentage(fmean(getattr(fold, side) for fold in folds))
+            f"{100 * fmean(getattr(fold, side) for fold in folds):.1f} %"
             for side in ("pipeline", "baseline")
         )
         points = f"{100 * (gain.value or 0.0):+.1f} percentage points"

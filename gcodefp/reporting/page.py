@@ -161,10 +161,10 @@ def versions(provenances: Any) -> dict[str, Any]:
 
 def _gallery(stems: Sequence[str], runs: int) -> dict[str, list[str]]:
     """Category -> the figures in it that do not stand in the text, and have enough runs."""
-    left_out = (*IN_TEXT, *(OF_MANY_RUNS if runs < MIN_RUNS else ()))
+    elsewhere = (*IN_TEXT, *(OF_MANY_RUNS if runs < MIN_RUNS else ()))
     categories: dict[str, list[str]] = {}
     for stem in stems:
-        if stem not in left_out:
+        if stem not in elsewhere:
             categories.setdefault(FIGURES[stem].category, []).append(stem)
     return categories
 

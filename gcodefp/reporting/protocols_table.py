@@ -293,10 +293,8 @@ def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
         first, *others = cells.values()
         lines.append([bold + first, *others])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    sentences = [f"**{each['conclusion']}** {each['evidence']}" for each in claims(rows)]
-    return (
-        "\n\n".join([table, *sentences, NOTE, *(f"Excluded: {text}." for text in excluded)]) + "\n"
-    )
+    texts = [f"**{each['conclusion']}** {each['evidence']}" for each in claims(rows)]
+    return "\n\n".join([table, *texts, NOTE, *(f"Excluded: {text}." for text in excluded)]) + "\n"
 
 
 def table_csv(rows: Sequence[Row]) -> str:

@@ -225,21 +225,21 @@ def read_table(
         )
         wrong = parsed.isna() & (table[name].notna() | is_required)
         wrong |= (parsed < low) | (parsed > high) | ((parsed % 1 != 0) & (name == "epoch"))
-        _refuse(path, table, name, wrong)
+        _check_values(path, table, name, wrong)
         is_whole = name in columns and name in ("epoch", "pid")
         table[name] = parsed.astype(int) if is_whole else parsed
     if runs is None:
         names = table["run"].str.fullmatch(r"\d{1,9}").fillna(False).astype(bool)
-        _refuse(path, table, "run", ~names)
-        _refuse(path, table, "state", ~table["state"].isin(STATES))
+        _check_values(path, table, "run", ~names)
+        _check_values(path, table, "state", ~table["state"].isin(STATES))
         return table
-    _refuse(path, table, "run", ~table["run"].isin(runs["run"]))
+    _check_values(path, table, "run", ~table["run"].isin(runs["run"]))
     if columns is CURVE_COLUMNS:
-        _refuse(path, table, "epoch", table.duplicated(["run", "epoch"]))
+        _check_values(path, table, "epoch", table.duplicated(["run", "epoch"]))
     return table
 
 
-def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]") -> None:
+def _check_values(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]") -> None:
     """Raises UserError, with the first value, if any is wrong."""
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

@@ -138,7 +138,8 @@ def pareto_front(results: SweepResults) -> Front | str:
     goals = results.sweep.get("pareto") or {}
     if not goals:
         return "The configuration names no two objectives (sweep.pareto)."
-    columns = [_column(name, results) for name in goals]
+    metric = results.best_run["metric"]
+    columns = ["best_value" if name == metric else name for name in goals]
     if missing := [name for name in (*columns, COLUMN) if name not in results.runs]:
         return f"runs.csv has no column {missing[0]}: run select_best again."
     table = results.runs[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
@@ -147,10 +148,6 @@ def pareto_front(results: SweepResults) -> Front | str:
         return "No run has a value of both objectives."
     runs = results.runs[is_counted]
     return Front(runs, goals, table[is_counted], (runs[COLUMN] == "yes").to_numpy())
-
-
-def _column(name: str, results: SweepResults) -> str:
-    return "best_value" if name == results.best_run["metric"] else name
 
 
 def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> VariedParameter:

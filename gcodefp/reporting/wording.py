@@ -172,11 +172,6 @@ def interval(score: JsonContent) -> str:
     return "nothing to measure" if score["value"] is None else interval_text(score, unit=" %")
 
 
-def percentage(share: float) -> str:
-    """`34.8 %`."""
-    return f"{100 * share:.1f} %"
-
-
 NOTHING = "-"
 
 

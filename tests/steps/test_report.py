@@ -211,9 +211,8 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
     main, details = cells
     assert main[MAJORITY]["program, %"] == (NOTHING, "")
     assert main[MODEL]["program, %"].value == "100.0"
-    assert details[MODEL]["token, controller's clock, %"].small.endswith(
-        f"n={models[MODEL]['token']['n']}"
-    )
+    tokens = details[MODEL]["token, controller's clock, %"].small
+    assert tokens.endswith(f"n={models[MODEL]['token']['n']}")
 
 
 def test_window_lengths_are_a_table_of_windows(leaky: list[str]) -> None:

@@ -44,9 +44,8 @@ def draw_learning_curves(results: SweepResults) -> paper.Drawn:
     for axes, column in zip(panels, columns, strict=True):
         _draw_others(axes, results, column)
         run = of_best_run.dropna(subset=[column])
-        axes.plot(
-            run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6, label="best run"
-        )
+        axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6,
+                  label="best run")  # fmt: skip
         _circle(axes, run, column, best_run["best_epoch"], paper.MODEL_BLUE, results.step)
         _finish(axes, column, curves[column])
         if column == LOSS and _drawable([TRAIN_LOSS], [of_best_run]):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.sweep_results import SweepResults
-from gcodefp.reporting.sweep_runs import Front, describe_runs, is_wide, pareto_front
+from gcodefp.reporting.sweep_runs import describe_runs, is_wide, pareto_front
 from gcodefp.reporting.wording import logged_metric
 from gcodefp.sweeps.ranking import FACTS
 
@@ -68,13 +68,13 @@ def draw_pareto(results: SweepResults) -> paper.Drawn:
     axes.plot(x[~best], y[~best], "o", color=FINISHED, markersize=3.4, clip_on=False,
               label="" if best.all() else "others")  # fmt: skip
     order = np.lexsort([y[best], x[best]])
-    axes.plot(x[best][order], y[best][order], drawstyle=_staircase(front), color=paper.MODEL_BLUE,
+    # The corners lie on the side of what the front dominates.
+    drawstyle = "steps-post" if [*front.goals.values()][1] == "minimize" else "steps-pre"
+    axes.plot(x[best][order], y[best][order], drawstyle=drawstyle, color=paper.MODEL_BLUE,
               marker="o", markersize=4.5, linewidth=1.0, clip_on=False,
               label="non-dominated")  # fmt: skip
-    is_best_run = (front.runs["run"] == results.best_run["run"]).to_numpy()
-    axes.plot(
-        x[is_best_run], y[is_best_run], linestyle="none", clip_on=False, **RUN_STYLES["best run"]
-    )
+    is_run = (front.runs["run"] == results.best_run["run"]).to_numpy()
+    axes.plot(x[is_run], y[is_run], linestyle="none", clip_on=False, **RUN_STYLES["best run"])
     (first, first_goal), (second, second_goal) = front.goals.items()
     _label(axes.yaxis, first, first_goal, y)
     _label(axes.xaxis, second, second_goal, x)
@@ -83,11 +83,6 @@ def draw_pareto(results: SweepResults) -> paper.Drawn:
     title = f"{best.sum()} of {len(best)} runs are non-dominated"
     subtitle = f"best {results.step} of each run; {describe_runs(results)}"
     return fig, title, subtitle
-
-
-def _staircase(front: Front) -> str:
-    """The corners lie on the side of what the front dominates."""
-    return "steps-post" if list(front.goals.values())[1] == "minimize" else "steps-pre"
 
 
 def _label(axis: XAxis | YAxis, name: str, goal: str, values: NDArray[np.float64]) -> None:
