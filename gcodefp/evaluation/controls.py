@@ -49,7 +49,7 @@ def assess_control(
         rows: (N,) of the test split, whose labels are the true ones.
 
     Returns:
-        `answers` and `program_answers` of control.json, for `passes`.
+        `answers` and `program_answers` of control.json: the comparisons of lines and of programs.
     """
     blocks = test.blocks[test.block[rows]]
     lines = {name: predicted.blocks == blocks for name, predicted in predictions.items()}
@@ -59,12 +59,12 @@ def assess_control(
         if predicted.program is not None
     }
     program, recording = test.program[rows], test.recording[rows]
-    answers = {"answers": _compare(lines, REFERENCE_BASELINES[control], recording)}
+    compared = {"answers": _compare(lines, REFERENCE_BASELINES[control], recording)}
     in_train = program[program != UNKNOWN]
     if control not in KEEPS_PROGRAM and len(in_train):
         programs[COMMON_PROGRAM] = program == np.bincount(in_train).argmax()
-        answers["program_answers"] = _compare(programs, COMMON_PROGRAM, recording)
-    return answers
+        compared["program_answers"] = _compare(programs, COMMON_PROGRAM, recording)
+    return compared
 
 
 def _compare(

@@ -20,7 +20,7 @@ from gcodefp.dataset.store import (
 from gcodefp.errors import UserError
 from gcodefp.evaluation.baselines.suite import run_baselines
 from gcodefp.evaluation.baselines.task import Predictions, Task
-from gcodefp.evaluation.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, Statistic, with_interval
+from gcodefp.evaluation.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
 from gcodefp.evaluation.decoder import Decoder, read_decoder
@@ -193,14 +193,6 @@ def scored_predictions(
             decoding.by_sequence.get(name, in_windows),
         )  # fmt: skip
     return scored
-
-
-def score_predictors(
-    decoding: SplitPredictions, split: Split, description: Description, names: Collection[str]
-) -> dict[str, dict[str, Statistic]]:
-    """Every metric of the named predictors."""
-    scored = scored_predictions(decoding, split, description, names)
-    return {name: compute_metrics(each) for name, each in scored.items()}
 
 
 def write_predictions(
