@@ -111,13 +111,13 @@ def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
     signals = labelled.recording.signals.copy()
     loud = [index for index, name in enumerate(CHANNELS) if name.endswith("RMS")]
     signals[100:140, loud] += 10 * signals.std()
-    heard = labelled.recording._replace(signals=signals)
-    alignment = detector().judge(heard, labelled.program).alignment
+    louder = labelled.recording._replace(signals=signals)
+    alignment = detector().judge(louder, labelled.program).alignment
     assert 0.3 < alignment.fit[100:140].mean() < 0.9
     assert (alignment.path.condition == INSIDE).mean() > 0.9
     is_dead = np.array([name.startswith("b.") for name in CHANNELS])
-    deaf = labelled.recording._replace(valid=labelled.recording.valid & ~is_dead)
-    assert detector().judge(deaf, labelled.program).verdict == AS_EXPECTED
+    without_node = labelled.recording._replace(valid=labelled.recording.valid & ~is_dead)
+    assert detector().judge(without_node, labelled.program).verdict == AS_EXPECTED
 
 
 def test_the_rate_is_at_least_one_in_n_plus_one() -> None:
