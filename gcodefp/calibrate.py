@@ -14,8 +14,8 @@ from pathlib import Path
 from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.dataset.store import read_description, read_split
-from gcodefp.evaluation.calibration import calibrate_decoder
 from gcodefp.evaluation.decoder import write_decoder
+from gcodefp.evaluation.decoder_fitting import fit_decoder
 from gcodefp.evaluation.split_scores import open_checkpoint
 from gcodefp.model.checkpoint import check_dataset
 from gcodefp.model.data import select_device
@@ -46,7 +46,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     if control:
         train = apply_control(train, "train", control, description.window)
         val = apply_control(val, "val", control, description.window)
-    decoder = calibrate_decoder(checkpoint, train, val, device)
+    decoder = fit_decoder(checkpoint, train, val, device)
     write_decoder(arguments.output, decoder, arguments.checkpoint)
     logger.info("chosen: %s, temperature %.2f", decoder.summary, decoder.temperature)
 

@@ -21,8 +21,9 @@ from gcodefp.evaluation.baselines.task import Task
 from gcodefp.evaluation.controls import (
     CONTROL_FORMAT,
     assess_control,
-    every_answer,
+    comparisons,
     leak_warnings,
+    passes,
 )
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.split_scores import open_evaluation
@@ -60,7 +61,7 @@ def _score(arguments: argparse.Namespace) -> None:
     decoding = predict_split(decoder, apply_control(test, "test", name, description.window), device)
     task = Task(train, test, decoding.rows, description.programs, description.window)
     predictions = decoding.predictions | majority(task) | majority_of_operation(task)
-    answers = assess_control(name, predictions, test, decoding.rows)
+    compared = assess_control(name, predictions, test, decoding.rows)
     data = (arguments.dataset, arguments.train, arguments.test)
     inputs = (*decoder.paths(arguments.checkpoint), *data)
     content = {
@@ -70,12 +71,12 @@ def _score(arguments: argparse.Namespace) -> None:
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
-        "fails": all(answer["fails"] for *_, answer in every_answer(answers)),
-        **answers,
+        "fails": all(passes(entry) for *_, entry in comparisons(compared)),
+        **compared,
     }
     write_json(arguments.output, CONTROL_FORMAT, content)
-    for what, predictor, answer in every_answer(answers):
-        scores = (answer["score"]["value"], answer["limit"], answer["limit_score"]["value"])
+    for what, predictor, entry in comparisons(compared):
+        scores = (entry["score"]["value"], entry["limit"], entry["limit_score"]["value"])
         logger.info("%s: %s %.3f, %s %.3f", what, predictor, *scores)
     for warning in leak_warnings(content):
         logger.error(warning)

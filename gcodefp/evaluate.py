@@ -1,7 +1,7 @@
 """Scores a checkpoint on the test split, unseen by training and selection, or on other recordings.
 
 Predictions of the model are free-running, from sensors alone. Every metric has a 95 % interval from
-a bootstrap over recordings. Baselines are scored alike, and so is the upper bound of a decoder that
+a bootstrap over recordings. Baselines are scored alike, and so is the state oracle, a decoder that
 does not know the lag of each recording's sensors behind the controller.
 """
 
@@ -19,7 +19,6 @@ from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder
-from gcodefp.evaluation.ladder import STRIDE_ROWS
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
 from gcodefp.evaluation.split_scores import (
     evaluate_split,
@@ -27,6 +26,7 @@ from gcodefp.evaluation.split_scores import (
     open_evaluation,
     write_predictions,
 )
+from gcodefp.evaluation.window_lengths import STRIDE_ROWS
 from gcodefp.files import write_json
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", type=Path, help="dataset.json; needed with --test, --train and --val")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--val", type=Path, help="val.npz, on which the baselines' options are chosen")
-    text = "rows between the windows of the ladder; default: %(default)s, for publication 1"
+    text = "rows from one window to the next, by length; default: %(default)s, for publication 1"
     add("--ladder-stride", type=positive, default=STRIDE_ROWS, metavar="ROWS", help=text)
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add_device_flags(parser)

@@ -1,6 +1,6 @@
 """Fits and tests the detector of deviations: detector.npz and detection.json.
 
-Templates and calibration are of the recordings of the train and val split, which are taken to be
+Profiles and calibration are of the recordings of the train and val split, which are taken to be
 good: their signals, on the states of their lag-corrected labels. The test recordings are judged as
 they are, and altered in many ways; nothing is chosen by them.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gcodefp.command_line import add_files, not_negative, run_step, step_parser
 from gcodefp.dataset.store import read_description, read_split
-from gcodefp.detection.detector import fit_detector, placed_recordings, write_detector
+from gcodefp.detection.detector import fit_detector, labelled_signals, write_detector
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.reading import read_dataset
 from gcodefp.detection.verdict import DETECTION_FORMAT
@@ -44,7 +44,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     names = {str(name) for split in splits.values() for name in split.recordings}
     recordings = read_dataset(arguments.recordings, names, description)
     good, test = (
-        placed_recordings(recordings, [splits[name] for name in members], description)
+        labelled_signals(recordings, [splits[name] for name in members], description)
         for members in (("train", "val"), ("test",))
     )
     programs = description.programs

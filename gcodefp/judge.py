@@ -1,6 +1,6 @@
 """Did the machine do what it should? Compares recordings with the program that should have run.
 
-For each recording: the verdict with its p-value, NAME.json with the segments that deviate, and
+For each recording: the verdict with its p-value, NAME.json with its deviations, and
 pictures. It reads signals, and the clock to space their rows evenly, never the controller's lines
 or positions. --follow reads a growing file and warns while the program runs.
 """
@@ -26,11 +26,11 @@ from gcodefp.command_line import (
     step_parser,
 )
 from gcodefp.dataset.store import Description, read_description
-from gcodefp.detection.detector import Detector, Judged, read_detector
-from gcodefp.detection.deviations import Segment
+from gcodefp.detection.detector import Detector, Judgement, read_detector
+from gcodefp.detection.deviations import STORED_NAMES, Deviation, Statistics
 from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE
-from gcodefp.detection.reading import EvenRecording, copy_of, read_even
-from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_LEVEL
+from gcodefp.detection.reading import UniformRecording, copy_of, read_uniform
+from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_FIT_SHARE
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
@@ -41,7 +41,7 @@ logger = logging.getLogger("gcodefp.judge")
 
 JUDGEMENT_FORMAT = "gcodefp-judgement-1"
 MAX_LINES = 6
-"""Lines of a segment that are named; all are in the JSON file."""
+"""Lines of a deviation that are named; all are in the JSON file."""
 MIN_GOOD_RECORDINGS = 19
 """With fewer, over one good recording in 20 is said to deviate."""
 POLL_SECONDS = 2.0
@@ -87,7 +87,7 @@ def _judge(arguments: argparse.Namespace) -> None:
             _follow(source, task)
         _judge_recording(source, task)
 
-    end = f"segments and pictures: NAME.json and NAME.png in {arguments.output}"
+    end = f"deviations and pictures: NAME.json and NAME.png in {arguments.output}"
     for_each(sources, judge, lambda source: paths_of([source])[0], end)
 
 
@@ -99,8 +99,8 @@ class _Task(NamedTuple):
     description: Description
     arguments: argparse.Namespace
 
-    def read(self, source: Recordable) -> EvenRecording:
-        return read_even(source, self.description, self.arguments.allow_missing)
+    def read(self, source: Recordable) -> UniformRecording:
+        return read_uniform(source, self.description, self.arguments.allow_missing)
 
 
 def program_index(detector: Detector, name: str) -> int:
@@ -108,24 +108,24 @@ def program_index(detector: Detector, name: str) -> int:
     if name not in detector.names:
         raise UserError(f"--program: no program {name!r}; {did_you_mean(name, detector.names)}")
     program = detector.names.index(name)
-    detector.template(program)
+    detector.profile(program)
     return program
 
 
 def _judge_recording(source: Recordable, task: _Task) -> None:
-    from gcodefp.reporting.figures.judged import draw_judged
+    from gcodefp.reporting.figures.judgement import draw_judgement
     from gcodefp.reporting.figures.paper import paper_style, save
 
-    detector, arguments, even = task.detector, task.arguments, task.read(source)
-    recording, channels = even.recording, task.description.scaler.channels
-    judged = detector.judge(recording, task.program, arguments.false_alarm_rate)
+    detector, arguments, uniform = task.detector, task.arguments, task.read(source)
+    recording, channels = uniform.recording, task.description.scaler.channels
+    judgement = detector.judge(recording, task.program, arguments.false_alarm_rate)
     name = name_of(source)
     files = [*paths_of([source]), arguments.detector, arguments.dataset]
-    content = _document(judged, task, even)
+    content = _document(judgement, task, uniform)
     try:
         with paper_style():
             # First: a figure that cannot be drawn leaves no other file behind.
-            figure = draw_judged(detector, judged, recording, channels)
+            figure = draw_judgement(detector, judgement, recording, channels)
             save(figure, arguments.output, name, [])
         write_json(arguments.output / f"{name}.json", JUDGEMENT_FORMAT,
                    {"provenance": provenance(files), "recording": name, **content})  # fmt: skip
@@ -133,25 +133,25 @@ def _judge_recording(source: Recordable, task: _Task) -> None:
         raise UserError(
             f"--output {arguments.output}: {name} cannot be written ({error}); name another folder"
         ) from None
-    _log(name, judged, content)
+    _log(name, judgement, content)
 
 
-def _notes(judged: Judged, task: _Task, even: EvenRecording) -> list[str]:
+def _notes(judgement: Judgement, task: _Task, uniform: UniformRecording) -> list[str]:
     """Reasons to doubt the verdict."""
     detector, description = task.detector, task.description
-    notes, level = list(even.notes), -judged.statistics.level
-    if not judged.judgement.deviates and level < MIN_LEVEL:
+    notes, fit_share = list(uniform.notes), judgement.statistics.fit_share
+    if not judgement.test.deviates and fit_share < MIN_FIT_SHARE:
         notes.append(
-            f"DOUBTFUL: its fit is {level:.2f} of a good recording's, so its signals say little; "
-            "was it made with the sensors, and in the session, of the good ones?"
+            f"DOUBTFUL: its fit is {fit_share:.2f} of a good recording's, so its signals say "
+            "little; was it made with the sensors, and in the session, of the good ones?"
         )
-    good = int(detector.calibration.comparable(judged.program).sum())
-    if judged.judgement.deviates and good < MIN_GOOD_RECORDINGS:
+    good = int(detector.calibration.comparable(judgement.program).sum())
+    if judgement.test.deviates and good < MIN_GOOD_RECORDINGS:
         notes.append(
             f"DOUBTFUL: compared with {good} good recordings alone, one in {good + 1} that is good "
             f"is said to deviate; record at least {MIN_GOOD_RECORDINGS}"
         )
-    if original := copy_of(even, description):
+    if original := copy_of(uniform, description):
         notes.append(
             f"DOUBTFUL: it is {original} of the train or val split, by its samples: the detector "
             "was fitted to it, and its p-value says nothing"
@@ -159,73 +159,79 @@ def _notes(judged: Judged, task: _Task, even: EvenRecording) -> list[str]:
     return notes
 
 
-def _document(judged: Judged, task: _Task, even: EvenRecording) -> dict[str, Any]:
+def _document(judgement: Judgement, task: _Task, uniform: UniformRecording) -> dict[str, Any]:
     """The content of NAME.json."""
     detector, description = task.detector, task.description
-    judgement, calibration = judged.judgement, detector.calibration
-    levels = zip(detector.names, judged.levels.tolist(), strict=True)
+    test, calibration = judgement.test, detector.calibration
+    fit_shares = zip(detector.names, judgement.fit_shares.tolist(), strict=True)
+    stored = dict(zip(Statistics._fields, STORED_NAMES, strict=True))
     return {
-        "program": detector.names[judged.program],
-        "verdict": judged.verdict,
-        "p_value": judgement.p_value,
-        "false_alarm_rate": judgement.rate,
-        "good_recordings": int(calibration.comparable(judged.program).sum()),
+        "program": detector.names[judgement.program],
+        "verdict": judgement.verdict,
+        "p_value": test.p_value,
+        "false_alarm_rate": test.rate,
+        "good_recordings": int(calibration.comparable(judgement.program).sum()),
         "calibration_pooled": calibration.is_pooled,
-        "reasons": list(judgement.alarms) if judgement.deviates else [],
-        "scores": judgement.scores,
-        "statistics": judged.statistics._asdict(),
-        "fit_to_programs": {name: level for name, level in levels if np.isfinite(level)},
-        "seconds": len(judged.aligned.fit) * judged.aligned.step_seconds,
-        "notes": _notes(judged, task, even),
-        "segments": [_segment(s, judged, description, even) for s in judged.segments],
+        "reasons": [stored[name] for name in test.alarms] if test.deviates else [],
+        "scores": {stored[name]: score for name, score in test.scores.items()},
+        "statistics": dict(zip(STORED_NAMES, judgement.statistics, strict=True)),
+        "fit_to_programs": {name: share for name, share in fit_shares if np.isfinite(share)},
+        "seconds": len(judgement.alignment.fit) * judgement.alignment.step_seconds,
+        "notes": _notes(judgement, task, uniform),
+        "segments": [_describe(d, judgement, description, uniform) for d in judgement.deviations],
     }
 
 
-def _segment(
-    segment: Segment, judged: Judged, description: Description, even: EvenRecording
+def _describe(
+    deviation: Deviation, judgement: Judgement, description: Description, uniform: UniformRecording
 ) -> dict[str, Any]:
-    programs, step = description.programs, judged.aligned.step_seconds
-    first = int(programs.first[judged.program])
-    states = np.arange(segment.first_state, max(segment.end_state, segment.first_state + 1)) + first
-    states = states[states < programs.first[judged.program + 1]]
+    programs, step = description.programs, judgement.alignment.step_seconds
+    first = int(programs.first[judgement.program])
+    states = (
+        np.arange(deviation.first_state, max(deviation.end_state, deviation.first_state + 1))
+        + first
+    )
+    states = states[states < programs.first[judgement.program + 1]]
     pairs = dict.fromkeys(zip(programs.line[states].tolist(), programs.block[states].tolist(),
                               strict=True))  # fmt: skip
     content = {
-        "kind": segment.kind,
-        "start_seconds": round(segment.first * step, 3),
-        "end_seconds": round(segment.end * step, 3),
-        "deviation_seconds": round(segment.seconds, 3),
-        "program_start_seconds": round(segment.first_state * step, 3),
-        "program_end_seconds": round(segment.end_state * step, 3),
+        "kind": deviation.kind,
+        "start_seconds": round(deviation.first * step, 3),
+        "end_seconds": round(deviation.end * step, 3),
+        "deviation_seconds": round(deviation.seconds, 3),
+        "program_start_seconds": round(deviation.first_state * step, 3),
+        "program_end_seconds": round(deviation.end_state * step, 3),
         "lines": [{"line": line, "block": block} for line, block in pairs],
     }
-    if even.clock is not None:
-        row = min(int(np.searchsorted(even.position, segment.first)), len(even.clock) - 1)
-        content["clock"] = str(even.clock[row])
+    if uniform.clock is not None:
+        row = min(
+            int(np.searchsorted(uniform.uniform_row, deviation.first)), len(uniform.clock) - 1
+        )
+        content["clock"] = str(uniform.clock[row])
     return content
 
 
-def _log(name: str, judged: Judged, content: dict[str, Any]) -> None:
-    judgement = judged.judgement
-    log = logger.info if judged.verdict == AS_EXPECTED else logger.warning
+def _log(name: str, judgement: Judgement, content: dict[str, Any]) -> None:
+    test = judgement.test
+    log = logger.info if judgement.verdict == AS_EXPECTED else logger.warning
     log(
         "%s: %s (p = %.3f; false alarms: %.1f %% of good recordings, of which there are %d)",
-        *(name, judged.verdict.upper(), judgement.p_value, 100 * judgement.rate),
+        *(name, judgement.verdict.upper(), test.p_value, 100 * test.rate),
         content["good_recordings"],
     )
     for note in content["notes"]:
         logger.warning("%s: %s", name, note)
-    if not judgement.deviates:
+    if not test.deviates:
         return
-    logger.warning("%s: deviates in %s", name, ", ".join(judgement.alarms) or "no single measure")
-    for segment in content["segments"]:
-        lines = [f"{entry['line']} {entry['block']}" for entry in segment["lines"]]
+    logger.warning("%s: deviates in %s", name, ", ".join(content["reasons"]) or "no single measure")
+    for deviation in content["segments"]:
+        lines = [f"{entry['line']} {entry['block']}" for entry in deviation["lines"]]
         more = f" and {len(lines) - MAX_LINES} more" if len(lines) > MAX_LINES else ""
-        start, end = segment["start_seconds"], segment["end_seconds"]
+        start, end = deviation["start_seconds"], deviation["end_seconds"]
         where = f"{start:7.1f} s to {end:7.1f} s" if end > start else f"at {start:7.1f} s"
         logger.warning(
             "%s: %s: %s, %.1f s; lines %s%s",
-            *(name, where, segment["kind"], segment["deviation_seconds"]),
+            *(name, where, deviation["kind"], deviation["deviation_seconds"]),
             *("; ".join(lines[:MAX_LINES]), more),
         )
 
@@ -233,7 +239,7 @@ def _log(name: str, judged: Judged, content: dict[str, Any]) -> None:
 def _follow(source: Recordable, task: _Task) -> None:
     """Warns once while a file grows; ends when it has not grown for --idle-seconds."""
     detector, idle = task.detector, task.arguments.idle_seconds
-    limits, per_hour = detector.live_limits(task.arguments.false_alarms_per_hour)
+    thresholds, per_hour = detector.live_thresholds(task.arguments.false_alarms_per_hour)
     logger.info("following %s: %.2f false alarms per hour", paths_of([source])[0], per_hour)
     size, grown, has_warned, has_failed = -1, time.monotonic(), False, False
     while time.monotonic() - grown < idle:
@@ -250,13 +256,13 @@ def _follow(source: Recordable, task: _Task) -> None:
                 logger.info("not read yet: %s", error)
             has_failed = True
             continue
-        over = detector.live_statistics(recording, task.program) > limits
-        if not has_warned and over.any():
-            has_warned, row = True, int(over.any(1).argmax())
+        is_above = detector.live_statistics(recording, task.program) > thresholds
+        if not has_warned and is_above.any():
+            has_warned, row = True, int(is_above.any(1).argmax())
             logger.warning(
                 "%s: WARNING at %.1f s: it deviates from program %s (%s)",
                 *(recording.name, row * float(task.description.programs.step_seconds)),
-                *(detector.names[task.program], [*LIVE.values()][int(over[row].argmax())]),
+                *(detector.names[task.program], [*LIVE.values()][int(is_above[row].argmax())]),
             )
 
 

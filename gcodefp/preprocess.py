@@ -32,14 +32,14 @@ from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
 from gcodefp.programs.identification import SAME_PROGRAM_SHARE
 from gcodefp.programs.labelling import label_recordings
-from gcodefp.programs.lag import MAX_LAG_SECONDS, checking_groups, log_doubtful
+from gcodefp.programs.lag import MAX_LAG_SECONDS, log_doubtful, reliable_groups
 from gcodefp.programs.motion import MachineLimits
 from gcodefp.programs.table import (
     UNKNOWN,
-    Alignment,
+    LagCorrectedLabels,
     Programs,
-    align_recording,
     fit_programs,
+    lag_corrected_labels,
     write_programs,
 )
 from gcodefp.provenance import provenance
@@ -123,11 +123,11 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     same_share = arguments.same_program_share
     programs = fit_programs(train, signals, max_lag, same_share)
     alignment = {
-        name: align_recording(recording, signals[name], programs, masks, max_lag, same_share)
+        name: lag_corrected_labels(recording, signals[name], programs, masks, max_lag, same_share)
         for name, recording in recordings.items()
     }
     val_lags = [alignment[name].lag for name in names["val"]]
-    lag_groups = checking_groups(val_lags) if max_lag else []
+    lag_groups = reliable_groups(val_lags) if max_lag else []
     _log_doubts(alignment, programs, lag_groups, arguments)
 
     def assemble_split(name: str, stride: int) -> Split:
@@ -253,7 +253,7 @@ def _missing(recording: Recording, channels: Sequence[str]) -> list[str]:
 
 
 def _log_doubts(
-    alignment: Mapping[str, Alignment],
+    alignment: Mapping[str, LagCorrectedLabels],
     programs: Programs,
     groups: Sequence[str],
     arguments: argparse.Namespace,
@@ -367,16 +367,16 @@ def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
 
 
 def _describe_recording(
-    recording: Recording, alignment: Alignment, programs: Programs, lag_groups: Sequence[str]
+    recording: Recording, labels: LagCorrectedLabels, programs: Programs, lag_groups: Sequence[str]
 ) -> dict[str, Any]:
     """Operation, program and lag of a recording, and what each cleaning rule changed."""
-    is_aligned, lag = alignment.program != UNKNOWN, alignment.lag
+    is_known, lag = labels.program != UNKNOWN, labels.lag
     uncertainty, label = lag.uncertainty_seconds(lag_groups), recording.label_uncertainty_seconds
     return {
         "operation": recording.operation,
         **{key: value for key in ("session", "machine") if (value := getattr(recording, key))},
-        "program": str(programs.names[alignment.program]) if is_aligned else None,
-        "lag_seconds": round(lag.seconds, 3) if is_aligned else None,
+        "program": str(programs.names[labels.program]) if is_known else None,
+        "lag_seconds": round(lag.seconds, 3) if is_known else None,
         "lag_by_group_seconds": {name: round(value, 3) for name, value in lag.by_group.items()},
         "lag_uncertainty_seconds": None if uncertainty is None else round(uncertainty, 3),
         **({} if label is None else {"label_uncertainty_seconds": round(label, 3)}),

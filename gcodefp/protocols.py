@@ -17,11 +17,11 @@ from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
+    claims,
     markdown,
     protocol_rows,
     read_folds,
     table_csv,
-    verdicts,
 )
 from gcodefp.reporting.wording import METRIC_TITLES, interval_text
 from gcodefp.sweeps.sweep_file import read_best
@@ -65,8 +65,8 @@ def _collect(arguments: argparse.Namespace) -> None:
             "%s: %s %s, %d recordings, %d folds%s",
             *(row["protocol"], METRIC_TITLES[PRIMARY], measured, *counts, note),
         )
-    for verdict in verdicts(rows):
-        logger.info("%s %s", verdict["conclusion"], verdict["evidence"])
+    for claim in claims(rows):
+        logger.info("%s %s", claim["conclusion"], claim["evidence"])
 
 
 if __name__ == "__main__":

@@ -57,9 +57,9 @@ def _report(arguments: argparse.Namespace) -> None:
     logger.info("measured: %s", _measured(results))
     if isinstance(results, Results):
         logger.info("how good: %s", _how_good(results))
-        verdicts = protocol_section(results, protocols)["verdicts"]
-        for conclusion in [v["conclusion"] for v in verdicts] or [one_split(results).conclusion]:
-            logger.info("verdict: %s", conclusion)
+        claims = [c["conclusion"] for c in protocol_section(results, protocols)["claims"]]
+        for conclusion in claims or [one_split(results).conclusion]:
+            logger.info("claim: %s", conclusion)
         own = "recordings of your own, docs/tutorial.md"
         more = own if results.is_simulated else "verdicts on new recordings, docs/verdict.md"
         logger.info("next: %s; a prediction, docs/python.md", more)

@@ -8,7 +8,7 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import log_doubtful
-from gcodefp.programs.table import align_recording
+from gcodefp.programs.table import lag_corrected_labels
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import describe_channels, lost_channels
 from gcodefp.recordings.copies import find_copies, parse_signature
@@ -68,7 +68,7 @@ def read_external_split(
     signals = {r.name: description.scaler.apply(r) for r in members}
     masks, limit = description.scaler.group_masks(), description.max_lag_seconds
     alignment = {
-        r.name: align_recording(r, signals[r.name], description.programs, masks, limit)
+        r.name: lag_corrected_labels(r, signals[r.name], description.programs, masks, limit)
         for r in members
     }
     split = assemble(

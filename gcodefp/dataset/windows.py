@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.channels import Scaler
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import UNSEEN, Vocabulary
-from gcodefp.programs.table import Alignment
+from gcodefp.programs.table import LagCorrectedLabels
 from gcodefp.recordings.cleaning import Recording
 
 
@@ -65,7 +65,7 @@ def row_to_window_mask(starts: NDArray[np.integer], window: int) -> NDArray[np.b
 def assemble(
     recordings: Sequence[Recording],
     signals: Mapping[str, NDArray[np.float32]],
-    alignment: Mapping[str, Alignment],
+    alignment: Mapping[str, LagCorrectedLabels],
     scaler: Scaler,
     vocabulary: Vocabulary,
     window: int,

@@ -1,1 +1,1 @@
-"""Did the machine do what it should? Compares a recording with the template of its program."""
+"""Did the machine do what it should? Compares a recording with the profile of its program."""

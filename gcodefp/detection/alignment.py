@@ -1,8 +1,8 @@
-"""Aligns a recording with a template: where in the program each row is, and what is not of it.
+"""Aligns a recording with the profile of a program: the state of each row, and rows of none.
 
 Viterbi's algorithm over these conditions of a row: before the program, in one of its states, in
 something else (the program pauses there, or runs on unseen), and after it. From row to row the
-program advances by one state; by none or two, or further, at a price. Prices are log-likelihoods.
+program advances by one state; by none, by two, or by more (a jump) with a penalty.
 
 Shapes: N rows, T states.
 """
@@ -15,55 +15,55 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 BEFORE, INSIDE, OTHER, AFTER = range(4)
-FIT_WEIGHT = 1.4
-"""Log-likelihood of a row that fits as those of good recordings do: neighbouring rows share
-samples, and sensors noise."""
-STEP_PRICE = 3.0
-JUMP_PRICE = 25.0
-OTHER_PRICE = 8.0
-LEAST_GAIN = 5.0
-"""With less, the alignment without jumps and OTHER rows is taken."""
-END_PRICE = 6.0
+LOG_LIKELIHOOD_PER_FIT = 1.4
+"""Below that of independent rows and sensors: neighbouring rows share samples, sensors noise."""
+STEP_PENALTY = 3.0
+"""Penalties are subtracted from log-likelihoods."""
+JUMP_PENALTY = 25.0
+OTHER_PENALTY = 8.0
+MIN_GAIN = 5.0
+"""With less, the path without jumps and OTHER rows is taken."""
+END_PENALTY = 6.0
 """Of starting after the program's first state, and of ending before its last."""
 NEVER = -1e12
-AWAITED, ENDED = -1, -2
-"""In place of a state: most probably the program has not begun, or is at its end."""
+NOT_STARTED, ENDED = -1, -2
+"""In place of a live state: most probably the program has not started, or is at its end."""
 
 
-class Path(NamedTuple):
-    """The most probable alignment.
+class ViterbiPath(NamedTuple):
+    """The most probable path.
 
     Attributes:
         condition: (N,) BEFORE, INSIDE, OTHER or AFTER.
         state: (N,) of the program; the one that it left where it is OTHER, -1 where outside.
-        gain: log-likelihood above that of the best alignment without jumps and OTHER rows.
+        jump_gain: log-likelihood above that of the best path without jumps and OTHER rows.
     """
 
     condition: NDArray[np.int8]
     state: NDArray[np.int64]
-    gain: float
+    jump_gain: float
 
 
-def align(fits: Array) -> Path:
-    """Aligns fits (N, T) of at least one row."""
-    free, stiff = (_forward(fits * FIT_WEIGHT, is_stiff) for is_stiff in (False, True))
-    gain = free.final[2] - stiff.final[2]
-    taken = free if gain > LEAST_GAIN else stiff
-    return Path(*_trace(taken.back, taken.final[:2]), gain)
+def viterbi_path(fits: Array) -> ViterbiPath:
+    """The path of at least one row, by the fits (N, T)."""
+    with_jumps, without_jumps = (_viterbi_recursion(fits, jumps) for jumps in (True, False))
+    jump_gain = with_jumps.final[2] - without_jumps.final[2]
+    chosen = with_jumps if jump_gain > MIN_GAIN else without_jumps
+    return ViterbiPath(*_backtrack(chosen.back, chosen.final[:2]), jump_gain)
 
 
-def live_alignment(fits: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Of the first rows alone, for each number of rows: gain (N,), and state as `stiff_states`."""
-    free, stiff = (_forward(fits * FIT_WEIGHT, is_stiff) for is_stiff in (False, True))
-    return free.best - stiff.best, stiff.state
+def live_jump_gain(fits: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Of the first n rows alone, n = 1 to N: the gain of jumps, (N,), and `live_states`."""
+    with_jumps, without_jumps = (_viterbi_recursion(fits, jumps) for jumps in (True, False))
+    return with_jumps.best_scores - without_jumps.best_scores, without_jumps.state
 
 
-def stiff_states(fits: Array) -> NDArray[np.int64]:
-    """The most probable state of each row by the rows until it, without jumps; AWAITED, ENDED."""
-    return _forward(fits * FIT_WEIGHT, is_stiff=True).state
+def live_states(fits: Array) -> NDArray[np.int64]:
+    """The most probable state of each row by the rows until it, without jumps."""
+    return _viterbi_recursion(fits, allows_jumps=False).state
 
 
-class _Back(NamedTuple):
+class _Backpointers(NamedTuple):
     """Where the best path to each condition comes from; -1: from BEFORE, or OTHER stays OTHER."""
 
     inside: NDArray[np.int32]
@@ -73,49 +73,50 @@ class _Back(NamedTuple):
     after: NDArray[np.int32]
 
 
-class _Forward(NamedTuple):
-    """The forward pass.
+class _Recursion(NamedTuple):
+    """The result of the recursion over rows.
 
     Attributes:
-        best: score of the first rows, (N,), of a program that goes on, or has ended with its last
+        best_scores: (N,) of the first rows, where the program goes on, or has ended with its last
             state.
         state: (N,) that is most probable by the first rows.
         final: condition, state and score of the last row.
     """
 
-    best: Array
+    best_scores: Array
     state: NDArray[np.int64]
     final: tuple[int, int, float]
-    back: _Back
+    back: _Backpointers
 
 
-def _forward(scores: Array, is_stiff: bool) -> _Forward:
+def _viterbi_recursion(fits: Array, allows_jumps: bool) -> _Recursion:
+    scores = fits * LOG_LIKELIHOOD_PER_FIT
     count, length = scores.shape
     state = np.arange(length)
-    start, end = END_PRICE * (state > 0), END_PRICE * (state < length - 1)
-    back = _Back(
+    start, end = END_PENALTY * (state > 0), END_PENALTY * (state < length - 1)
+    back = _Backpointers(
         np.full((count, length), -1, np.int32), np.zeros((count, length), bool),
         np.zeros((count, length), np.int32), np.zeros((count, length), bool),
         np.full(count, -1, np.int32),
     )  # fmt: skip
     inside, other, after = scores[0] - start, np.full(length, NEVER), NEVER
-    best, states = np.empty(count), np.full(count, AWAITED)
-    best[0] = max(0.0, float(inside.max()))
-    finished = NEVER
+    best_scores, states = np.empty(count), np.full(count, NOT_STARTED)
+    best_scores[0] = max(0.0, float(inside.max()))
+    ended_score = NEVER
     for row in range(1, count):
         ended = inside - end
         # Ties go to the first: straight on, then no step, two steps, a jump, back from OTHER.
         value, source = _shift(inside, 1), state - 1
-        for candidate, origin in ((inside - STEP_PRICE, state),
-                                  (_shift(inside, 2) - STEP_PRICE, state - 2)):  # fmt: skip
+        for candidate, origin in ((inside - STEP_PENALTY, state),
+                                  (_shift(inside, 2) - STEP_PENALTY, state - 2)):  # fmt: skip
             better = candidate > value
             value, source = np.where(better, candidate, value), np.where(better, origin, source)
         begins = -start > value
         value, source = np.where(begins, -start, value), np.where(begins, -1, source)
-        if not is_stiff:
+        if allows_jumps:
             highest = np.maximum.accumulate(inside)
             origin = np.maximum.accumulate(np.where(inside >= highest, state, 0))
-            jumped = _shift(highest, 3) - JUMP_PRICE
+            jumped = _shift(highest, 3) - JUMP_PENALTY
             better = jumped > value
             value = np.where(better, jumped, value)
             source = np.where(better, np.maximum(origin[np.maximum(state - 3, 0)], 0), source)
@@ -125,7 +126,7 @@ def _forward(scores: Array, is_stiff: bool) -> _Forward:
             back.from_other[row] = better
             value, source = np.where(better, resumed, value), np.where(better, resumed_from, source)
             # OTHER begins; while it lasts, the program may run on.
-            left = inside - OTHER_PRICE
+            left = inside - OTHER_PENALTY
             back.other_from_inside[row] = left > resumed
             back.other[row] = np.where(left > resumed, state, resumed_from)
             other = np.maximum(left, resumed)
@@ -134,27 +135,29 @@ def _forward(scores: Array, is_stiff: bool) -> _Forward:
             after, back.after[row] = float(ended[last]), last
         back.inside[row] = source
         inside = value + scores[row]
-        finished = max(finished, float(inside[-1]))
+        ended_score = max(ended_score, float(inside[-1]))
         likely = int(inside.argmax())
-        best[row] = max(0.0, finished, inside[likely], other.max())
-        if inside[likely] >= max(0.0, finished):
+        best_scores[row] = max(0.0, ended_score, inside[likely], other.max())
+        if inside[likely] >= max(0.0, ended_score):
             states[row] = likely
-        elif finished > 0:
+        elif ended_score > 0:
             states[row] = ENDED
-    finals = (
+    ends = (
         (AFTER, -1, after),
         (INSIDE, int((inside - end).argmax()), float((inside - end).max())),
-        (OTHER, int(other.argmax()), float(other.max()) - END_PRICE),
+        (OTHER, int(other.argmax()), float(other.max()) - END_PENALTY),
         (BEFORE, -1, 0.0),
     )
-    return _Forward(best, states, max(finals, key=lambda final: final[2]), back)
+    return _Recursion(best_scores, states, max(ends, key=lambda final: final[2]), back)
 
 
 def _shift(values: Array, steps: int) -> Array:
     return np.concatenate([np.full(min(steps, len(values)), NEVER), values[:-steps]])
 
 
-def _trace(back: _Back, final: tuple[int, int]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+def _backtrack(
+    back: _Backpointers, final: tuple[int, int]
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     count = len(back.after)
     conditions, states = np.zeros(count, np.int8), np.full(count, -1)
     condition, state = final

@@ -1,7 +1,7 @@
 """Alterations of good recordings, as if the machine had done something else.
 
 Signals are altered after scaling, where recordings of other gains are alike, and every seam is
-cross-faded. `PUT_BACK` and `SAME` are no attacks: a seam alone must not raise an alarm.
+cross-faded. SPLICE_CONTROLS are no attacks: a seam alone must not raise an alarm.
 
 Shapes: N rows, C channels.
 """
@@ -12,50 +12,51 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcodefp.detection.template import PlacedRecording, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, SensedRecording
 from gcodefp.programs.lag import interpolate_rows
 
 FADE_ROWS = 3
 MARGIN_SECONDS = 8.0
 """Alterations keep so far from both ends, if the recording is long enough."""
-GOOD, PUT_BACK, SAME = "good", "put back", "same program spliced in 10 s"
-SPLICED, OTHER = "another program spliced in 10 s", "another program"
-OTHER_OF_KIND = "another program of its kind"
+GOOD, OWN_SPLICE, SAME_PROGRAM_SPLICE = "good", "put back", "same program spliced in 10 s"
+OTHER_PROGRAM_SPLICE, OTHER_PROGRAM = "another program spliced in 10 s", "another program"
+SIMILAR_PROGRAM = "another program of its kind"
 """Its name begins with the same letters, as face150025 and face do."""
-CONTROLS = (PUT_BACK, SAME)
+SPLICE_CONTROLS = (OWN_SPLICE, SAME_PROGRAM_SPLICE)
 
 
-class Altered(NamedTuple):
+class AlteredCopy(NamedTuple):
     """A recording that was altered.
 
     Attributes:
         kind: name of the alteration.
         program: index of the program that it should be.
         row: at which it begins to deviate; NaN where it does not.
-        has_place: whether it deviates there, and not as a whole.
+        is_local: whether it deviates there, and not as a whole.
     """
 
     kind: str
     program: int
     recording: SensedRecording
     row: float = np.nan
-    has_place: bool = True
+    is_local: bool = True
 
 
-def alter(
-    placed: PlacedRecording,
-    others: Sequence[PlacedRecording],
+def altered_copies(
+    labelled: LabelledSignals,
+    others: Sequence[LabelledSignals],
     names: Sequence[str],
     step_seconds: float,
     rng: np.random.Generator,
-) -> list[Altered]:
+) -> list[AlteredCopy]:
     """A good recording, and its copies with each alteration.
 
     Args:
-        others: good recordings that segments are taken of.
+        others: good recordings that spliced rows are taken of.
         names: of the programs.
     """
-    recording, program, count = placed.recording, placed.program, len(placed.recording.signals)
+    recording, program, _ = labelled
+    count = len(recording.signals)
 
     def rows_in(seconds: float) -> int:
         return max(1, round(seconds / step_seconds))
@@ -64,57 +65,56 @@ def alter(
         margin = min(rows_in(MARGIN_SECONDS), max(0, (length - rows) // 4))
         return int(rng.integers(margin + FADE_ROWS, max(length - rows - margin, margin + 4)))
 
-    altered = [Altered(GOOD, program, recording)]
+    altered = [AlteredCopy(GOOD, program, recording)]
     for seconds in (5, 10, 30):
         if count > 2 * (rows := rows_in(seconds)):
             row = draw(count, rows)
             cut = _join(_rows(recording, 0, row + FADE_ROWS), _rows(recording, row + rows, count))
-            altered.append(Altered(f"cut {seconds} s", program, cut, row))
+            altered.append(AlteredCopy(f"cut {seconds} s", program, cut, row))
     rows = min(rows_in(10), count // 3)
     row = draw(count, rows)
     rest = rng.choice(np.arange(count - rows_in(2), count), rows + 2 * FADE_ROWS)
-    still = SensedRecording(recording.name, recording.signals[rest], recording.valid[rest])
+    standstill = SensedRecording(recording.name, recording.signals[rest], recording.valid[rest])
     head = _rows(recording, 0, row + FADE_ROWS)
-    paused = _join(_join(head, still), _rows(recording, row, count))
-    altered.append(Altered("pause 10 s", program, paused, row))
-    altered.append(Altered(PUT_BACK, program, _splice(recording, recording, row, row, rows)))
-    same = [other for other in others if other.program == program and other is not placed]
+    paused = _join(_join(head, standstill), _rows(recording, row, count))
+    altered.append(AlteredCopy("pause 10 s", program, paused, row))
+    altered.append(AlteredCopy(OWN_SPLICE, program, _splice(recording, recording, row, row, rows)))
+    same = [other for other in others if other.program == program and other is not labelled]
     if same:
         donor = same[rng.integers(len(same))]
-        delay = np.nanmedian(donor.position - placed.position)
-        place = row + round(float(delay)) if np.isfinite(delay) else -1
-        if 0 <= place <= len(donor.recording.signals) - rows:
-            spliced = _splice(recording, donor.recording, row, place, rows)
-            altered.append(Altered(SAME, program, spliced))
+        delay = np.nanmedian(donor.state_rows - labelled.state_rows)
+        donor_row = row + round(float(delay)) if np.isfinite(delay) else -1
+        if 0 <= donor_row <= len(donor.recording.signals) - rows:
+            spliced = _splice(recording, donor.recording, row, donor_row, rows)
+            altered.append(AlteredCopy(SAME_PROGRAM_SPLICE, program, spliced))
     different = [other for other in others if other.program != program]
     if different:
         donor = different[rng.integers(len(different))]
         if len(donor.recording.signals) > 2 * rows:
-            place = draw(len(donor.recording.signals), rows)
-            spliced = _splice(recording, donor.recording, row, place, rows)
-            altered.append(Altered(SPLICED, program, spliced, row))
+            donor_row = draw(len(donor.recording.signals), rows)
+            spliced = _splice(recording, donor.recording, row, donor_row, rows)
+            altered.append(AlteredCopy(OTHER_PROGRAM_SPLICE, program, spliced, row))
         swapped = different[rng.integers(len(different))].recording
-        altered.append(Altered(OTHER, program, swapped, 0, has_place=False))
-    alike = [
-        other for other in different if letters(names[other.program]) == letters(names[program])
-    ]
-    if alike:
-        swapped = alike[rng.integers(len(alike))].recording
-        altered.append(Altered(OTHER_OF_KIND, program, swapped, 0, has_place=False))
+        altered.append(AlteredCopy(OTHER_PROGRAM, program, swapped, 0, is_local=False))
+    prefix = name_prefix(names[program])
+    similar = [other for other in different if name_prefix(names[other.program]) == prefix]
+    if similar:
+        swapped = similar[rng.integers(len(similar))].recording
+        altered.append(AlteredCopy(SIMILAR_PROGRAM, program, swapped, 0, is_local=False))
     for kind, kept in (("truncated by 10 s", count - rows_in(10)), ("last quarter missing",
                        count * 3 // 4)):  # fmt: skip
         if kept > rows_in(10):
-            altered.append(Altered(kind, program, _rows(recording, 0, kept), kept))
+            altered.append(AlteredCopy(kind, program, _rows(recording, 0, kept), kept))
     for percent in (10, -10):
         at = np.linspace(0, count - 1, round(count / (1 + percent / 100)))
         nearest = np.rint(at).astype(int)
-        fed = interpolate_rows(recording.signals, at).astype(np.float32)
-        changed = SensedRecording(recording.name, fed, recording.valid[nearest])
-        altered.append(Altered(f"feed {percent:+d} %", program, changed, 0, has_place=False))
+        resampled = interpolate_rows(recording.signals, at).astype(np.float32)
+        changed = SensedRecording(recording.name, resampled, recording.valid[nearest])
+        altered.append(AlteredCopy(f"feed {percent:+d} %", program, changed, 0, is_local=False))
     return altered
 
 
-def letters(name: str) -> str:
+def name_prefix(name: str) -> str:
     """The letters that the name of a program begins with."""
     return name[: len(name) - len(name.lstrip(ascii_letters))]
 
@@ -136,9 +136,9 @@ def _join(first: SensedRecording, second: SensedRecording) -> SensedRecording:
 
 
 def _splice(
-    recording: SensedRecording, donor: SensedRecording, row: int, place: int, rows: int
+    recording: SensedRecording, donor: SensedRecording, row: int, donor_row: int, rows: int
 ) -> SensedRecording:
-    """A recording whose rows from `row` on are those of a donor from `place` on."""
-    part = _rows(donor, place, place + rows)
+    """A recording whose rows from `row` on are those of a donor from `donor_row` on."""
+    part = _rows(donor, donor_row, donor_row + rows)
     rest = _rows(recording, row + rows - FADE_ROWS, len(recording.signals))
     return _join(_join(_rows(recording, 0, row + FADE_ROWS), part), rest)

@@ -1,4 +1,4 @@
-"""The detector: a template of each program and its calibration, and its file, detector.npz.
+"""The detector: a profile of each program and its calibration, and its file, detector.npz.
 
 Shapes: P states of K programs, C channels, R good recordings, S statistics.
 """
@@ -14,31 +14,31 @@ import numpy as np
 from gcodefp.dataset.store import Description, Split
 from gcodefp.detection.alignment import INSIDE
 from gcodefp.detection.deviations import (
-    Aligned,
-    Segment,
+    Alignment,
+    Deviation,
     Statistics,
-    align_recording,
-    find_segments,
+    align_to_program,
+    find_deviations,
     measure,
 )
-from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE, live_limits, live_statistics
-from gcodefp.detection.reading import EvenRecording
-from gcodefp.detection.template import (
+from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE, live_statistics, live_thresholds
+from gcodefp.detection.profile import (
     Array,
-    PlacedRecording,
+    LabelledSignals,
+    Profile,
     SensedRecording,
-    Template,
-    fit_template,
-    resample,
+    fit_profile,
     sensor_numbers,
+    state_samples,
 )
+from gcodefp.detection.reading import UniformRecording
 from gcodefp.detection.verdict import (
     FALSE_ALARM_RATE,
-    MIN_LEVEL,
+    MIN_FIT_SHARE,
     REBUILD,
-    Calibration,
-    Judgement,
-    judge,
+    CalibrationSet,
+    ConformalTest,
+    conformal_test,
     name_verdict,
     pooling_p,
 )
@@ -47,174 +47,174 @@ from gcodefp.errors import UserError
 from gcodefp.files import read_arrays, write_arrays
 from gcodefp.programs.lag import moving_average
 
-LEAST_RECORDINGS = 3
+MIN_RECORDINGS = 3
 """Good recordings of a program without which it cannot be judged."""
 FOLDS = 20
 EXPECTED_ROWS = 9
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """A recording that was judged.
 
     Attributes:
         program: index of the program that it should be.
-        levels: (K,) share of the expected fit as each program; NaN where that was not needed.
+        fit_shares: (K,) share of the expected fit as each program; NaN where that was not needed.
     """
 
     program: int
     verdict: str
-    judgement: Judgement
+    test: ConformalTest
     statistics: Statistics
-    segments: list[Segment]
-    levels: Array
-    aligned: Aligned
+    deviations: list[Deviation]
+    fit_shares: Array
+    alignment: Alignment
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Templates and calibration of K programs.
+    """Profiles and calibration set of K programs.
 
     Attributes:
         names: (K,) of the programs of the dataset.
-        templates: program -> its template; None with fewer than LEAST_RECORDINGS.
+        profiles: program -> its profile; None with fewer than MIN_RECORDINGS.
         expected: program -> (T,) fit of good recordings in each state.
         usual_drift: drift that all but a hundredth of the good recordings do not exceed, s.
     """
 
     names: tuple[str, ...]
-    templates: Sequence[Template | None]
+    profiles: Sequence[Profile | None]
     expected: Sequence[Array]
-    calibration: Calibration
+    calibration: CalibrationSet
     usual_drift: float
 
-    def template(self, program: int) -> Template:
+    def profile(self, program: int) -> Profile:
         """Raises UserError: the program has too few good recordings."""
-        if (template := self.templates[program]) is None:
+        if (profile := self.profiles[program]) is None:
             raise UserError(
-                f"program {self.names[program]}: fewer than {LEAST_RECORDINGS} good recordings in "
+                f"program {self.names[program]}: fewer than {MIN_RECORDINGS} good recordings in "
                 "the train and val split, which cannot say what is usual; record it more often"
             )
-        return template
+        return profile
 
     def judge(
         self, recording: SensedRecording, program: int, rate: float = FALSE_ALARM_RATE
-    ) -> Judged:
+    ) -> Judgement:
         """Judges a recording that should be of a program."""
-        aligned = align_recording(self.template(program), recording)
-        statistics = measure(aligned, self.expected[program])
-        judgement = judge(self.calibration, statistics, program, rate)
-        segments = find_segments(aligned, self.usual_drift)
-        levels = np.full(len(self.names), np.nan)
-        levels[program] = -statistics.level
-        if judgement.deviates and levels[program] < MIN_LEVEL:
-            levels = self.levels(recording)
+        alignment = align_to_program(self.profile(program), recording)
+        statistics = measure(alignment, self.expected[program])
+        test = conformal_test(self.calibration, statistics, program, rate)
+        deviations = find_deviations(alignment, self.usual_drift)
+        fit_shares = np.full(len(self.names), np.nan)
+        fit_shares[program] = statistics.fit_share
+        if test.deviates and fit_shares[program] < MIN_FIT_SHARE:
+            fit_shares = self.fit_shares(recording)
         own = self.calibration.statistics[self.calibration.program == program]
-        usual = np.median(own, axis=0).tolist()
-        verdict = name_verdict(judgement, statistics, usual, segments, levels.tolist(), program)
-        return Judged(program, verdict, judgement, statistics, segments, levels, aligned)
+        medians = np.median(own, axis=0).tolist()
+        verdict = name_verdict(test, statistics, medians, deviations, fit_shares.tolist(), program)
+        return Judgement(program, verdict, test, statistics, deviations, fit_shares, alignment)
 
-    def levels(self, recording: SensedRecording) -> Array:
-        """Share of the expected fit of a recording as each program, (K,); 0 without a template."""
+    def fit_shares(self, recording: SensedRecording) -> Array:
+        """Share of the expected fit of a recording as each program, (K,); 0 without a profile."""
         return np.array([
-            0.0 if template is None
-            else -measure(align_recording(template, recording), expected).level
-            for template, expected in zip(self.templates, self.expected, strict=True)
+            0.0 if profile is None
+            else measure(align_to_program(profile, recording), expected).fit_share
+            for profile, expected in zip(self.profiles, self.expected, strict=True)
         ])  # fmt: skip
 
     def live_statistics(self, recording: SensedRecording, program: int) -> Array:
-        """What `live.LIVE` names, while a recording is read, (N, L)."""
-        return live_statistics(self.template(program), self.expected[program], recording)
+        """The statistics of `live.LIVE` after each row of a recording, (N, L)."""
+        return live_statistics(self.profile(program), self.expected[program], recording)
 
-    def live_limits(self, per_hour: float = FALSE_ALARMS_PER_HOUR) -> tuple[Array, float]:
-        """Limits of these (L,), and the rate of false alarms per hour."""
-        return live_limits(self.calibration.live, self.calibration.seconds, per_hour)
+    def live_thresholds(self, per_hour: float = FALSE_ALARMS_PER_HOUR) -> tuple[Array, float]:
+        """Thresholds of these, (L,), and the rate of false alarms per hour."""
+        return live_thresholds(self.calibration.live, self.calibration.seconds, per_hour)
 
 
-def placed_recordings(
-    recordings: Sequence[EvenRecording], splits: Sequence[Split], description: Description
-) -> list[PlacedRecording]:
+def labelled_signals(
+    recordings: Sequence[UniformRecording], splits: Sequence[Split], description: Description
+) -> list[LabelledSignals]:
     """The recordings of some splits, on the states of their lag-corrected labels."""
     # torch takes seconds to import, and judge needs none.
     from gcodefp.model.templates import passages
 
-    programs, by_name = description.programs, {even.recording.name: even for even in recordings}
-    placed = []
+    programs, by_name = description.programs, {each.recording.name: each for each in recordings}
+    labelled = []
     for split in splits:
         for passage in passages(split, programs):
             rows, program, states = passage.rows, passage.program, passage.states
-            even = by_name.get(str(split.recordings[split.recording[rows[0]]]))
-            if even is None:
+            uniform = by_name.get(str(split.recordings[split.recording[rows[0]]]))
+            if uniform is None:
                 continue
             own = np.full(int(np.diff(programs.first)[program]), np.nan)
-            at = np.interp(split.row[rows], even.file_row, even.position)
+            at = np.interp(split.row[rows], uniform.file_row, uniform.uniform_row)
             own[states - programs.first[program]] = np.interp(
                 passage.position, np.arange(len(at)), at
             )
-            placed.append(PlacedRecording(even.recording, program, own))
-    return placed
+            labelled.append(LabelledSignals(uniform.recording, program, own))
+    return labelled
 
 
-def _profile(aligned: Aligned) -> Array:
+def _fit_by_state(alignment: Alignment) -> Array:
     """The fit in each state, (T,); NaN where there is none."""
-    profile = np.full(aligned.fits.shape[1], np.nan)
-    inside = aligned.path.condition == INSIDE
-    profile[aligned.state[inside]] = aligned.fit[inside]
-    return profile
+    by_state = np.full(alignment.fits.shape[1], np.nan)
+    inside = alignment.path.condition == INSIDE
+    by_state[alignment.state[inside]] = alignment.fit[inside]
+    return by_state
 
 
-def _expected(profiles: Sequence[Array]) -> Array:
+def _expected(fits_by_state: Sequence[Array]) -> Array:
     """Median of fits (R, T) in each state, (T,); the overall median where there is none."""
-    stacked = np.ma.masked_invalid(np.stack(profiles))
+    stacked = np.ma.masked_invalid(np.stack(fits_by_state))
     median = np.ma.median(stacked, axis=0).filled(float(np.ma.median(stacked)))
     return moving_average(np.asarray(median)[:, None], EXPECTED_ROWS)[:, 0]
 
 
 def fit_detector(
-    placed: Sequence[PlacedRecording],
+    labelled: Sequence[LabelledSignals],
     names: Sequence[str],
     channels: Sequence[str],
     step_seconds: float,
 ) -> Detector:
-    """Fits the detector to good recordings; programs with few of them have no template."""
-    templates: list[Template | None] = []
+    """Fits the detector to good recordings; programs with few of them have no profile."""
+    profiles: list[Profile | None] = []
     expected: list[Array] = []
     statistics, programs, live, seconds = [], [], [], []
     for program in range(len(names)):
-        own = [recording for recording in placed if recording.program == program]
-        if len(own) < LEAST_RECORDINGS:
-            templates.append(None)
+        own = [recording for recording in labelled if recording.program == program]
+        if len(own) < MIN_RECORDINGS:
+            profiles.append(None)
             expected.append(np.zeros(1))
             continue
-        parts, length = [resample(p, step_seconds) for p in own], len(own[0].position)
+        parts, length = [state_samples(p, step_seconds) for p in own], len(own[0].state_rows)
         fold = np.arange(len(own)) % min(len(own), FOLDS)
         folds = {
-            number: fit_template(
+            number: fit_profile(
                 [part for part, own_fold in zip(parts, fold, strict=True) if own_fold != number],
                 length, channels, step_seconds,
             )
             for number in set(fold.tolist())
         }  # fmt: skip
         pairs = [(folds[number], o.recording) for o, number in zip(own, fold.tolist(), strict=True)]
-        measured = [align_recording(template, recording) for template, recording in pairs]
-        profiles = [_profile(aligned) for aligned in measured]
-        for index, (aligned, pair) in enumerate(zip(measured, pairs, strict=True)):
-            usual = _expected(profiles[:index] + profiles[index + 1 :])
-            statistics.append(measure(aligned, usual))
+        measured = [align_to_program(profile, recording) for profile, recording in pairs]
+        fits_by_state = [_fit_by_state(alignment) for alignment in measured]
+        for index, (alignment, pair) in enumerate(zip(measured, pairs, strict=True)):
+            others = _expected(fits_by_state[:index] + fits_by_state[index + 1 :])
+            statistics.append(measure(alignment, others))
             programs.append(program)
-            live.append(live_statistics(pair[0], usual, pair[1]).max(0))
-            seconds.append(len(aligned.fit) * step_seconds)
-        templates.append(fit_template(parts, length, channels, step_seconds))
-        expected.append(_expected(profiles))
+            live.append(live_statistics(pair[0], others, pair[1]).max(0))
+            seconds.append(len(alignment.fit) * step_seconds)
+        profiles.append(fit_profile(parts, length, channels, step_seconds))
+        expected.append(_expected(fits_by_state))
     if not statistics:
         none = np.zeros((0, len(Statistics._fields))), np.zeros((0, len(LIVE)))
-        nothing = Calibration(none[0], np.zeros(0, int), none[1], np.zeros(0))
-        return Detector(tuple(names), templates, expected, nothing, 0.0)
+        nothing = CalibrationSet(none[0], np.zeros(0, int), none[1], np.zeros(0))
+        return Detector(tuple(names), profiles, expected, nothing, 0.0)
     arrays = np.array(statistics), np.array(programs), np.array(live), np.array(seconds)
-    calibration = Calibration(*arrays)
+    calibration = CalibrationSet(*arrays)
     scores = np.array([max(own.values()) for own in calibration.scores()])
-    calibration = Calibration(*arrays, pooling_p(scores, arrays[1]))
+    calibration = CalibrationSet(*arrays, pooling_p(scores, arrays[1]))
     drift = float(np.quantile(arrays[0][:, Statistics._fields.index("drift")], 0.99))
-    return Detector(tuple(names), templates, expected, calibration, drift)
+    return Detector(tuple(names), profiles, expected, calibration, drift)
 
 
 ARRAYS = {
@@ -235,8 +235,8 @@ ARRAYS = {
 
 def write_detector(path: Path, detector: Detector, description: Description) -> None:
     """Writes detector.npz; the same detector gives the same bytes."""
-    fitted = [template for template in detector.templates if template is not None]
-    lengths = [0 if template is None else len(template) for template in detector.templates]
+    fitted = [profile for profile in detector.profiles if profile is not None]
+    lengths = [0 if profile is None else len(profile) for profile in detector.profiles]
     nothing = np.zeros((0, len(description.scaler.channels)))
     calibration = detector.calibration
     write_arrays(path, {
@@ -270,19 +270,19 @@ def read_detector(path: Path, description: Description) -> Detector:
     check_arrays(arrays, ARRAYS, path, REBUILD, lengths)
     numbers = sensor_numbers(channels)
     step = float(description.programs.step_seconds)
-    templates: list[Template | None] = []
+    profiles: list[Profile | None] = []
     expected = []
     backgrounds = iter(arrays["background"])
     for first, end in pairwise(arrays["first"].tolist()):
         mean, variance = (arrays[name][first:end].astype(float) for name in ("mean", "variance"))
-        has_template = end > first
-        templates.append(
-            Template(mean, variance, next(backgrounds), *numbers, step) if has_template else None
-        )
+        profile = None
+        if end > first:
+            profile = Profile(mean, variance, next(backgrounds), *numbers, step)
+        profiles.append(profile)
         expected.append(arrays["expected"][first:end])
     fields = ("statistics", "program", "live", "seconds")
     pooled_p = float(arrays["pooled_p"])
-    calibration = Calibration(**{name: arrays[name] for name in fields}, pooled_p=pooled_p)
+    calibration = CalibrationSet(**{name: arrays[name] for name in fields}, pooled_p=pooled_p)
     names = tuple(description.programs.names.tolist())
     drift = float(arrays["usual_drift"])
-    return Detector(names, templates, expected, calibration, drift)
+    return Detector(names, profiles, expected, calibration, drift)

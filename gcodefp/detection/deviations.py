@@ -1,4 +1,4 @@
-"""What deviates in an aligned recording: statistics of the whole, and the segments.
+"""What deviates in an aligned recording: statistics of the whole, and the single deviations.
 
 Shapes: N rows, T states.
 """
@@ -9,21 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, Path, align
-from gcodefp.detection.template import Array, SensedRecording, Template
+from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPath, viterbi_path
+from gcodefp.detection.profile import Array, Mask, Profile, SensedRecording
+from gcodefp.evaluation.sequences import runs
 from gcodefp.programs.lag import moving_average
 
 WINDOW_SECONDS = 10.0
 END_SECONDS = 15.0
 """Rows at either end of the alignment that say when the program begins and ends."""
 IDLE_SECONDS = 10.0
-LEAST_FIT = 0.7
+MIN_FIT = 0.7
 """A lack of fit is a share of at least this: where little is expected, it says little. Chosen on
 real recordings, as IDLE_SECONDS."""
-SHORTEST_SECONDS = 1.0
-"""Shorter segments are not listed."""
+MIN_SECONDS = 1.0
+"""Shorter deviations are not listed."""
 ELSEWHERE_FIT = 0.5
-"""Mean fit with which the rows of a segment are of another place in the program."""
+"""Mean fit with which the rows of a deviation are of other states of the program."""
 MISSING, EXTRA, SLOWER, FASTER, ELSEWHERE, SIGNAL = KINDS = (
     "missing", "extra", "slower", "faster", "elsewhere", "other signal",
 )  # fmt: skip
@@ -33,62 +34,68 @@ class Statistics(NamedTuple):
     """Of one recording; more is worse, except where a deviation to both sides is.
 
     Attributes:
-        length: of the recording, s; of rows outside of the program, IDLE_SECONDS are not counted
+        duration: of the recording, s; of rows outside of the program, IDLE_SECONDS are not counted
             beyond the first IDLE_SECONDS: a log that begins earlier than usual is no deviation.
-        slowdown: of the program from its first to its last row, s: more than the template's.
-        start, end: of the program that the recording lacks, s, by extrapolation.
-        gain: log-likelihood of the alignment above that without jumps and OTHER rows.
-        fit: largest lack of fit within WINDOW_SECONDS, as a share of what is expected there.
-        level: mean fit, as a share of the expected one, negative.
-        cover: share of the program that is not missing at its ends, negative.
+        slowdown: of the program from its first to its last row, s: more than the profile's.
+        missing_start, missing_end: of the program, s, by extrapolation.
+        jump_gain: log-likelihood of the path above that without jumps and OTHER rows.
+        fit_drop: largest lack of fit within WINDOW_SECONDS, as a share of what is expected there.
+        neg_fit_share: minus the mean fit, as a share of the expected one.
+        neg_coverage: minus the share of the program that is not missing at its ends.
         drift: largest change of the rows against the program within WINDOW_SECONDS, s.
     """
 
-    length: float
+    duration: float
     slowdown: float
-    start: float
-    end: float
-    gain: float
-    fit: float
-    level: float
-    cover: float
+    missing_start: float
+    missing_end: float
+    jump_gain: float
+    fit_drop: float
+    neg_fit_share: float
+    neg_coverage: float
     drift: float
 
+    @property
+    def fit_share(self) -> float:
+        return -self.neg_fit_share
 
-TWO_SIDED = ("length", "slowdown")
+
+STORED_NAMES = ("length", "slowdown", "start", "end", "gain", "fit", "level", "cover", "drift")
+"""The fields of Statistics in files, in their order."""
+TWO_SIDED = ("duration", "slowdown")
 
 
 @dataclass(frozen=True)
-class Aligned:
+class Alignment:
     """A recording on its program.
 
     Attributes:
         fit: (N,) of each row at its state; 0 where it has none.
         state: (N,) with rows outside of the program, which are extrapolated, clipped to it.
         first, end: rows of the program, by extrapolation.
-        start_seconds, end_seconds: as in Statistics.
+        missing_start_seconds, missing_end_seconds: as in Statistics.
     """
 
-    path: Path
+    path: ViterbiPath
     fits: Array
     fit: Array
     state: NDArray[np.int64]
     first: int
     end: int
-    start_seconds: float
-    end_seconds: float
+    missing_start_seconds: float
+    missing_end_seconds: float
     slowdown_seconds: float
     step_seconds: float
 
 
-def align_recording(template: Template, recording: SensedRecording) -> Aligned:
-    """Aligns a recording with the template of a program."""
-    fits, step = template.row_fits(recording), template.step_seconds
-    path, count = align(fits), len(fits)
+def align_to_program(profile: Profile, recording: SensedRecording) -> Alignment:
+    """Aligns a recording with the profile of a program."""
+    fits, step = profile.row_fits(recording), profile.step_seconds
+    path, count = viterbi_path(fits), len(fits)
     inside = np.flatnonzero(path.condition == INSIDE)
     if not len(inside):
-        return Aligned(path, fits, np.zeros(count), np.zeros(count, np.int64), 0, count,
-                       len(template) * step, 0.0, 0.0, step)  # fmt: skip
+        return Alignment(path, fits, np.zeros(count), np.zeros(count, np.int64), 0, count,
+                                len(profile) * step, 0.0, 0.0, step)  # fmt: skip
     offset = path.state[inside] - inside
     rows = max(1, round(END_SECONDS / step))
     begin, end = float(np.median(offset[:rows])), float(np.median(offset[-rows:]))
@@ -96,33 +103,34 @@ def align_recording(template: Template, recording: SensedRecording) -> Aligned:
     extrapolated = row + np.where(row < inside[0], begin, end)
     within = (path.condition == INSIDE) | (path.condition == OTHER)
     state = np.where(within, path.state, np.rint(extrapolated)).astype(np.int64)
-    state = state.clip(0, len(template) - 1)
+    state = state.clip(0, len(profile) - 1)
     fit = np.where(path.condition == INSIDE, fits[row, state], 0.0)
     first = int(np.clip(-begin, 0, inside[0]))
-    last = int(np.clip(np.ceil(len(template) - end), inside[-1] + 1, count))
-    lacking = max(0.0, len(template) - 1 - (count - 1 + end)) * step
-    return Aligned(path, fits, fit, state, first, last, max(0.0, begin) * step, lacking,
-                   (begin - end) * step, step)  # fmt: skip
+    last = int(np.clip(np.ceil(len(profile) - end), inside[-1] + 1, count))
+    missing_end = max(0.0, len(profile) - 1 - (count - 1 + end)) * step
+    return Alignment(path, fits, fit, state, first, last, max(0.0, begin) * step,
+                            missing_end, (begin - end) * step, step)  # fmt: skip
 
 
-def measure(aligned: Aligned, expected: Array) -> Statistics:
+def measure(alignment: Alignment, expected: Array) -> Statistics:
     """The statistics of a recording; `expected` (T,) is the fit of good recordings."""
-    step, inside = aligned.step_seconds, slice(aligned.first, aligned.end)
-    fit, usual = aligned.fit[inside], expected[aligned.state[inside]]
+    step, inside = alignment.step_seconds, slice(alignment.first, alignment.end)
+    fit, usual = alignment.fit[inside], expected[alignment.state[inside]]
     rows = max(1, min(round(WINDOW_SECONDS / step), len(fit)))
     own, other = _window_means(fit, rows), _window_means(usual, rows)
     other *= float(np.median(own / np.maximum(other, 0.1)))
-    idle = (len(aligned.fit) - aligned.end + aligned.first) * step - IDLE_SECONDS
+    idle = (len(alignment.fit) - alignment.end + alignment.first) * step - IDLE_SECONDS
+    missing = alignment.missing_start_seconds + alignment.missing_end_seconds
     return Statistics(
-        length=len(aligned.fit) * step - min(max(idle, 0.0), IDLE_SECONDS),
-        slowdown=aligned.slowdown_seconds,
-        start=aligned.start_seconds,
-        end=aligned.end_seconds,
-        gain=aligned.path.gain,
-        fit=float(((other - own) / np.maximum(other, LEAST_FIT)).max()),
-        level=-float(fit.sum() / max(usual.sum(), 1.0)),
-        cover=(aligned.start_seconds + aligned.end_seconds) / (len(expected) * step) - 1,
-        drift=float(np.abs(_drift(aligned)).max(initial=0.0)),
+        duration=len(alignment.fit) * step - min(max(idle, 0.0), IDLE_SECONDS),
+        slowdown=alignment.slowdown_seconds,
+        missing_start=alignment.missing_start_seconds,
+        missing_end=alignment.missing_end_seconds,
+        jump_gain=alignment.path.jump_gain,
+        fit_drop=float(((other - own) / np.maximum(other, MIN_FIT)).max()),
+        neg_fit_share=-float(fit.sum() / max(usual.sum(), 1.0)),
+        neg_coverage=missing / (len(expected) * step) - 1,
+        drift=float(np.abs(_drift(alignment)).max(initial=0.0)),
     )
 
 
@@ -132,20 +140,20 @@ def _window_means(values: Array, rows: int) -> Array:
     return means
 
 
-def _drift(aligned: Aligned) -> Array:
+def _drift(alignment: Alignment) -> Array:
     """Seconds by which the rows advance more than the program within a window around each, (N,)."""
-    rows = max(1, round(WINDOW_SECONDS / aligned.step_seconds))
-    delay = np.arange(len(aligned.state)) - aligned.state
-    inside = slice(aligned.first, aligned.end)
+    rows = max(1, round(WINDOW_SECONDS / alignment.step_seconds))
+    delay = np.arange(len(alignment.state)) - alignment.state
+    inside = slice(alignment.first, alignment.end)
     half, drift = rows // 2, np.zeros(len(delay))
     own = np.pad(delay[inside], half, mode="edge")
-    drift[inside] = (own[2 * half :] - own[: len(own) - 2 * half]) * aligned.step_seconds
+    drift[inside] = (own[2 * half :] - own[: len(own) - 2 * half]) * alignment.step_seconds
     return drift
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Rows of a recording that deviate, or the place at which a part of the program is missing.
+class Deviation:
+    """Rows of a recording that deviate, or between which a part of the program is missing.
 
     Attributes:
         kind: one of KINDS.
@@ -162,75 +170,69 @@ class Segment:
     seconds: float
 
 
-def find_segments(aligned: Aligned, usual_drift: float) -> list[Segment]:
-    """The segments of a recording in the order of time.
+def find_deviations(alignment: Alignment, usual_drift: float) -> list[Deviation]:
+    """The deviations of a recording in the order of time.
 
     Args:
         usual_drift: seconds in WINDOW_SECONDS that good recordings do not exceed.
     """
-    segments = [*_ends(aligned), *_others(aligned), *_jumps(aligned)]
-    broken = np.zeros(len(aligned.state), bool)
-    half = round(WINDOW_SECONDS / aligned.step_seconds / 2) + 1
-    for segment in segments:
-        broken[max(segment.first - half, 0) : segment.end + half] = True
-    segments += _speeds(aligned, max(usual_drift, SHORTEST_SECONDS / 2), broken)
-    return sorted(segments, key=lambda segment: (segment.first, segment.end))
+    deviations = [*_missing_or_elsewhere(alignment), *_other_rows(alignment), *_jumps(alignment)]
+    explained = np.zeros(len(alignment.state), bool)
+    half = round(WINDOW_SECONDS / alignment.step_seconds / 2) + 1
+    for deviation in deviations:
+        explained[max(deviation.first - half, 0) : deviation.end + half] = True
+    deviations += _speed_changes(alignment, max(usual_drift, MIN_SECONDS / 2), explained)
+    return sorted(deviations, key=lambda deviation: (deviation.first, deviation.end))
 
 
-def _ends(aligned: Aligned) -> list[Segment]:
-    count, last = len(aligned.state), aligned.fits.shape[1]
+def _missing_or_elsewhere(alignment: Alignment) -> list[Deviation]:
+    count, last = len(alignment.state), alignment.fits.shape[1]
     ends = []
-    if (seconds := aligned.start_seconds) >= SHORTEST_SECONDS:
-        states = round(seconds / aligned.step_seconds)
-        ends.append(Segment(MISSING, 0, 0, 0, states, seconds))
-    if (seconds := aligned.end_seconds) >= SHORTEST_SECONDS:
-        states = round(seconds / aligned.step_seconds)
-        ends.append(Segment(MISSING, count, count, last - states, last, seconds))
-    for first, end in ((0, aligned.first), (aligned.end, count)):
+    if (seconds := alignment.missing_start_seconds) >= MIN_SECONDS:
+        states = round(seconds / alignment.step_seconds)
+        ends.append(Deviation(MISSING, 0, 0, 0, states, seconds))
+    if (seconds := alignment.missing_end_seconds) >= MIN_SECONDS:
+        states = round(seconds / alignment.step_seconds)
+        ends.append(Deviation(MISSING, count, count, last - states, last, seconds))
+    for first, end in ((0, alignment.first), (alignment.end, count)):
         # The program again, or a part of it; it may begin a little later than these rows.
         quarter = min(end - first, last) // 4
-        fit, place = _best_place(aligned.fits[first + quarter : first + 3 * quarter])
-        seconds = (end - first) * aligned.step_seconds
+        fit, begin = _best_states(alignment.fits[first + quarter : first + 3 * quarter])
+        seconds = (end - first) * alignment.step_seconds
         if seconds >= WINDOW_SECONDS and fit > ELSEWHERE_FIT:
-            begin = max(place - quarter, 0)
+            begin = max(begin - quarter, 0)
             until = min(begin + end - first, last)
-            ends.append(Segment(ELSEWHERE, first, end, begin, until, seconds))
+            ends.append(Deviation(ELSEWHERE, first, end, begin, until, seconds))
     return ends
 
 
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First row and end of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _others(aligned: Aligned) -> list[Segment]:
-    """Segments of OTHER rows, and of rows before or after the program that should be in it."""
-    condition, step = aligned.path.condition, aligned.step_seconds
+def _other_rows(alignment: Alignment) -> list[Deviation]:
+    """Deviations of OTHER rows, and of rows before or after the program that should be in it."""
+    condition, step = alignment.path.condition, alignment.step_seconds
     row = np.arange(len(condition))
-    within = (row >= aligned.first) & (row < aligned.end)
+    within = (row >= alignment.first) & (row < alignment.end)
     outside = ((condition == BEFORE) | (condition == AFTER)) & within
-    segments = []
-    for first, end in _runs((condition == OTHER) | outside):
-        begin = int(aligned.state[first])
-        until = int(aligned.state[min(end, len(row) - 1)])
+    deviations = []
+    for first, end, is_other in runs((condition == OTHER) | outside):
+        begin = int(alignment.state[first])
+        until = int(alignment.state[min(end, len(row) - 1)])
         rows, states = end - first, until - begin
         seconds = rows * step
-        if max(rows, states) * step < SHORTEST_SECONDS:
+        if not is_other or max(rows, states) * step < MIN_SECONDS:
             continue
         if states < rows / 2:
             kind, seconds = EXTRA, (rows - states) * step
         elif states > 2 * rows:
             kind, seconds = MISSING, (states - rows) * step
         else:
-            fit, _ = _best_place(aligned.fits[first:end])
+            fit, _ = _best_states(alignment.fits[first:end])
             kind = ELSEWHERE if fit > ELSEWHERE_FIT else SIGNAL
-        segments.append(Segment(kind, first, end, begin, until, seconds))
-    return segments
+        deviations.append(Deviation(kind, first, end, begin, until, seconds))
+    return deviations
 
 
-def _best_place(fits: Array) -> tuple[float, int]:
-    """The highest mean fit of some rows (M, T) at any place of the program, and its state."""
+def _best_states(fits: Array) -> tuple[float, int]:
+    """The highest mean fit of rows (M, T) in successive states, and the first of these."""
     rows, length = fits.shape
     if not 0 < rows <= length:
         return 0.0, 0
@@ -239,26 +241,26 @@ def _best_place(fits: Array) -> tuple[float, int]:
     return float(means.max()), int(means.argmax())
 
 
-def _jumps(aligned: Aligned) -> list[Segment]:
-    state, inside = aligned.state, aligned.path.condition == INSIDE
-    segments = []
+def _jumps(alignment: Alignment) -> list[Deviation]:
+    state, inside = alignment.state, alignment.path.condition == INSIDE
+    deviations = []
     for row in np.flatnonzero((np.diff(state) > 2) & inside[1:] & inside[:-1]).tolist():
-        seconds = float((state[row + 1] - state[row] - 1) * aligned.step_seconds)
-        if seconds >= SHORTEST_SECONDS:
+        seconds = float((state[row + 1] - state[row] - 1) * alignment.step_seconds)
+        if seconds >= MIN_SECONDS:
             begin, until = int(state[row] + 1), int(state[row + 1])
-            segments.append(Segment(MISSING, row + 1, row + 1, begin, until, seconds))
-    return segments
+            deviations.append(Deviation(MISSING, row + 1, row + 1, begin, until, seconds))
+    return deviations
 
 
-def _speeds(aligned: Aligned, limit: float, broken: NDArray[np.bool_]) -> list[Segment]:
-    drift = np.where(broken, 0.0, _drift(aligned))
-    segments = []
+def _speed_changes(alignment: Alignment, max_drift: float, explained: Mask) -> list[Deviation]:
+    drift = np.where(explained, 0.0, _drift(alignment))
+    deviations = []
     for kind, sign in ((SLOWER, 1), (FASTER, -1)):
-        # A feed that is wrong by a tenth changes by steps: runs with short breaks are one.
-        share = moving_average((sign * drift > limit).astype(float)[:, None], 9)[:, 0]
-        for first, end in _runs(share > 0.1):
-            seconds = (end - first) * aligned.step_seconds
-            if seconds >= WINDOW_SECONDS / 2:
-                begin, until = int(aligned.state[first]), int(aligned.state[end - 1])
-                segments.append(Segment(kind, first, end, begin, until, seconds))
-    return segments
+        # A speed that is wrong by a tenth changes by steps: runs with short breaks are one.
+        share = moving_average((sign * drift > max_drift).astype(float)[:, None], 9)[:, 0]
+        for first, end, differs in runs(share > 0.1):
+            seconds = (end - first) * alignment.step_seconds
+            if differs and seconds >= WINDOW_SECONDS / 2:
+                begin, until = int(alignment.state[first]), int(alignment.state[end - 1])
+                deviations.append(Deviation(kind, first, end, begin, until, seconds))
+    return deviations

@@ -2,7 +2,7 @@
 
 Each altered copy is judged as any recording. Intervals are of a bootstrap over the recordings that
 were altered. Baselines see the same copies: how long the recording is, how its energy differs from
-the program's, its distance to the template by dynamic time warping, and how sure `predict` is.
+the program's, its distance to the profile by dynamic time warping, and how sure `predict` is.
 
 Shapes: N rows, T states, C channels.
 """
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gcodefp.detection.attacks import GOOD, Altered, alter
+from gcodefp.detection.attacks import GOOD, AlteredCopy, altered_copies
 from gcodefp.detection.detector import Detector
 from gcodefp.detection.deviations import WINDOW_SECONDS
 from gcodefp.detection.live import LIVE
-from gcodefp.detection.template import PlacedRecording, SensedRecording, Template
+from gcodefp.detection.profile import LabelledSignals, Profile, SensedRecording
 from gcodefp.evaluation.bootstrap import (
     Estimate,
     estimate,
@@ -38,15 +38,15 @@ AUROC_RESAMPLES = 200
 DTW_CHANNELS = 12
 
 
-class Scored(NamedTuple):
+class ScoredCopy(NamedTuple):
     """One altered copy.
 
     Attributes:
         name: of the recording that was altered.
         scores: detector or baseline -> score, more is worse.
         p_value: of the detector.
+        least_rate: of false alarms that can be promised.
         location_error, delay: seconds; NaN without one.
-            least_rate: of false alarms that can be promised.
     """
 
     kind: str
@@ -61,8 +61,8 @@ class Scored(NamedTuple):
 
 def evaluate_detector(
     detector: Detector,
-    test: Sequence[PlacedRecording],
-    donors: Sequence[PlacedRecording],
+    test: Sequence[LabelledSignals],
+    donors: Sequence[LabelledSignals],
     seed: int = 0,
     detectors: Callable[[int], Detector] | None = None,
     decoder: "Decoder | None" = None,
@@ -70,85 +70,82 @@ def evaluate_detector(
     """Alters test recordings, judges them and counts.
 
     Args:
-        donors: recordings that segments are taken of.
+        donors: recordings that spliced rows are taken of.
         decoder: of a network that no test recording was shown to; None: that baseline is missing.
         detectors: index of a test recording -> the detector that judges it; None: always the same.
     """
     rng = np.random.default_rng(seed)
-    scored: list[Scored] = []
-    for index, placed in enumerate(test):
+    scored: list[ScoredCopy] = []
+    for index, labelled in enumerate(test):
         own = detectors(index) if detectors else detector
-        if own.templates[placed.program] is None:
+        if own.profiles[labelled.program] is None:
             continue
-        for altered in alter(placed, donors, own.names, placed_step(own), rng):
-            scored.append(score_copy(own, altered, placed.recording.name, decoder))
+        for altered in altered_copies(labelled, donors, own.names, row_seconds(own), rng):
+            scored.append(score_copy(own, altered, labelled.recording.name, decoder))
     return summarise(scored, detector)
 
 
-def placed_step(detector: Detector) -> float:
+def row_seconds(detector: Detector) -> float:
     """Seconds from one row to the next."""
-    return next(t.step_seconds for t in detector.templates if t is not None)
+    return next(profile.step_seconds for profile in detector.profiles if profile is not None)
 
 
 def score_copy(
-    detector: Detector, altered: Altered, name: str, decoder: "Decoder | None" = None
-) -> Scored:
+    detector: Detector, altered: AlteredCopy, name: str, decoder: "Decoder | None" = None
+) -> ScoredCopy:
     """Judges a copy, by the detector and the baselines."""
-    recording, program, step = altered.recording, altered.program, placed_step(detector)
-    judged = detector.judge(recording, program)
-    template = detector.template(program)
+    recording, program, step = altered.recording, altered.program, row_seconds(detector)
+    judgement = detector.judge(recording, program)
+    profile = detector.profile(program)
     location = delay = np.nan
     if np.isfinite(altered.row):
-        if judged.segments and altered.has_place:
-            worst = max(judged.segments, key=lambda segment: segment.seconds)
-            location = abs(worst.first - altered.row) * step
-        limits, _ = detector.live_limits()
-        over = (detector.live_statistics(recording, program) > limits).any(1)
-        warned = np.flatnonzero(over)
+        if judgement.deviations and altered.is_local:
+            longest = max(judgement.deviations, key=lambda deviation: deviation.seconds)
+            location = abs(longest.first - altered.row) * step
+        thresholds, _ = detector.live_thresholds()
+        is_above = (detector.live_statistics(recording, program) > thresholds).any(1)
+        warned = np.flatnonzero(is_above)
         warned = warned[warned >= altered.row]
         delay = float(warned[0] - altered.row) * step if len(warned) else np.inf
+    calibration = detector.calibration
+    usual_seconds = float(np.median(calibration.seconds[calibration.program == program]))
     scores = {
-        "detector": judged.judgement.score,
-        "row count": abs(len(recording.signals) * step - _usual_seconds(detector, program)),
-        "energy per window": energy_deviation(template, recording),
-        "time warping": warping_distance(template, recording),
+        "detector": judgement.test.score,
+        "row count": abs(len(recording.signals) * step - usual_seconds),
+        "energy per window": energy_deviation(profile, recording),
+        "time warping": warping_distance(profile, recording),
     }
     if decoder is not None:
-        scores |= decoder_doubts(decoder, recording, program)
-    p_value, least = judged.judgement.p_value, 1 / (len(detector.calibration.program) + 1)
-    return Scored(altered.kind, name, scores, p_value, least, judged.verdict, location, delay)
+        scores |= decoder_uncertainty(decoder, recording, program)
+    tested = judgement.test.p_value, 1 / (len(calibration.program) + 1), judgement.verdict
+    return ScoredCopy(altered.kind, name, scores, *tested, location, delay)
 
 
-def _usual_seconds(detector: Detector, program: int) -> float:
-    calibration = detector.calibration
-    return float(np.median(calibration.seconds[calibration.program == program]))
-
-
-def energy_deviation(template: Template, recording: SensedRecording) -> float:
-    """Largest change of the mean square of all channels from the template's, in a window."""
-    rows = max(1, round(WINDOW_SECONDS / template.step_seconds))
+def energy_deviation(profile: Profile, recording: SensedRecording) -> float:
+    """Largest change of the mean square of all channels from the profile's, in a window."""
+    rows = max(1, round(WINDOW_SECONDS / profile.step_seconds))
     own, usual = (
         moving_average((values**2).mean(1, keepdims=True), rows)[:, 0]
-        for values in (template.smooth(recording.normalised), template.mean)
+        for values in (profile.smooth(recording.normalised), profile.mean)
     )
     common = min(len(own), len(usual))
     return float(np.abs(np.log((own[:common] + 0.05) / (usual[:common] + 0.05))).max())
 
 
-def warping_distance(template: Template, recording: SensedRecording) -> float:
+def warping_distance(profile: Profile, recording: SensedRecording) -> float:
     """Distance per row by dynamic time warping, over the channels of the highest contrast."""
     from dtaidistance import dtw_ndim
 
-    contrast = template.background / template.variance.mean(0)
+    contrast = profile.background / profile.variance.mean(0)
     channels = np.argsort(-contrast)[:DTW_CHANNELS]
-    own = template.smooth(recording.normalised)[:, channels]
-    mean = template.mean[:, channels]
-    window = abs(len(own) - len(mean)) + round(15 / template.step_seconds)
+    own = profile.smooth(recording.normalised)[:, channels]
+    mean = profile.mean[:, channels]
+    window = abs(len(own) - len(mean)) + round(15 / profile.step_seconds)
     own, mean = (np.ascontiguousarray(values) for values in (own, mean))
     return float(dtw_ndim.distance_fast(own, mean, window=window)) / np.sqrt(len(own))
 
 
-def decoder_doubts(
+def decoder_uncertainty(
     decoder: "Decoder", recording: SensedRecording, program: int
 ) -> dict[str, float]:
     """How unsure `predict` is of a recording, and of its program: less is better."""
@@ -172,12 +169,12 @@ def decoder_doubts(
     }
 
 
-def summarise(scored: Sequence[Scored], detector: Detector) -> dict[str, Any]:
+def summarise(scored: Sequence[ScoredCopy], detector: Detector) -> dict[str, Any]:
     """Rates by kind of alteration, for detection.json."""
     good = [copy for copy in scored if copy.kind == GOOD]
     kinds = dict.fromkeys(copy.kind for copy in scored)
     count = len(detector.calibration.program)
-    limits, per_hour = detector.live_limits() if count else ((), None)
+    thresholds, per_hour = detector.live_thresholds() if count else ((), None)
     programs = np.unique(detector.calibration.program)
     pooled_p = detector.calibration.pooled_p
     return {
@@ -189,7 +186,7 @@ def summarise(scored: Sequence[Scored], detector: Detector) -> dict[str, Any]:
             "programs": [str(detector.names[program]) for program in programs],
         },
         "live": {
-            "limits": dict(zip(LIVE, map(float, limits), strict=False)),
+            "limits": dict(zip(LIVE, map(float, thresholds), strict=False)),
             "false_alarms_per_hour": per_hour,
         },
         "good_recordings": len(good),
@@ -199,7 +196,7 @@ def summarise(scored: Sequence[Scored], detector: Detector) -> dict[str, Any]:
     }
 
 
-def _summarise_kind(copies: Sequence[Scored], good: Sequence[Scored]) -> dict[str, Any]:
+def _summarise_kind(copies: Sequence[ScoredCopy], good: Sequence[ScoredCopy]) -> dict[str, Any]:
     recording = np.unique([copy.name for copy in copies], return_inverse=True)[1]
     p_values = np.array([copy.p_value for copy in copies])
     least = np.array([copy.least_rate for copy in copies])
@@ -227,7 +224,9 @@ def _summarise_kind(copies: Sequence[Scored], good: Sequence[Scored]) -> dict[st
     return summary
 
 
-def auroc(good: Sequence[Scored], copies: Sequence[Scored], name: str) -> dict[str, float | None]:
+def auroc(
+    good: Sequence[ScoredCopy], copies: Sequence[ScoredCopy], name: str
+) -> dict[str, float | None]:
     """Probability that a copy has a higher score than a good recording, with its interval.
 
     A resample has a good recording as often as its copies.

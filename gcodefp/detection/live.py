@@ -1,7 +1,7 @@
 """Statistics of a recording while it grows, from its first rows alone.
 
-What is compared with the template needs a scale, and the whole recording's is not known yet. The
-rows so far are brought to the mean and spread that the template has in the states that they are
+What is compared with the profile needs a scale, and the whole recording's is not known yet. The
+rows so far are brought to the mean and spread that the profile has in the states that they are
 aligned with; again each time when there are more of them by a quarter.
 
 Shapes: N rows, T states, R good recordings, L statistics.
@@ -10,18 +10,18 @@ Shapes: N rows, T states, R good recordings, L statistics.
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.detection.alignment import AWAITED, live_alignment, stiff_states
-from gcodefp.detection.template import CLIP, Array, SensedRecording, Template
+from gcodefp.detection.alignment import NOT_STARTED, live_jump_gain, live_states
+from gcodefp.detection.profile import CLIP, Array, Profile, SensedRecording
 
 WARM_UP_ROWS = 100
 """No warning before them."""
 GROWTH = 1.25
 WINDOW_SECONDS = 6.0
-LEAST_ROWS = 24
+MIN_ROWS = 24
 """Rows in the program that are needed for their scale."""
 SPREAD_OFFSET = 0.3
 """Added to both spreads; a machine that stands still has none."""
-LARGEST_SCALE = 2.5
+MAX_SCALE = 2.5
 PRIOR_ROWS = 4.0
 """Of the share of the expected fit that a recording has."""
 FALSE_ALARMS_PER_HOUR = 2.0
@@ -38,27 +38,27 @@ begins."""
 FLOORS = (1.0, 0.1, 0.0)
 
 
-def live_statistics(template: Template, expected: Array, recording: SensedRecording) -> Array:
+def live_statistics(profile: Profile, expected: Array, recording: SensedRecording) -> Array:
     """The statistics after each row, (N, L); 0 within the first WARM_UP_ROWS.
 
     Args:
         expected: (T,) fit of good recordings in each state.
     """
-    fits, step = _fits_so_far(template, recording), template.step_seconds
-    gain, state = live_alignment(fits)
+    fits, step = _fits_so_far(profile, recording), profile.step_seconds
+    gain, state = live_jump_gain(fits)
     row, inside = np.arange(len(fits)), state >= 0
     own = np.cumsum(np.append(0.0, np.where(inside, fits[row, state], 0.0)))
     usual = np.cumsum(np.append(0.0, np.where(inside, expected[state], 0.0)))
     end, first = row + 1, np.maximum(row + 1 - (rows := round(WINDOW_SECONDS / step)), 0)
     share = np.clip((own[first] + PRIOR_ROWS) / (usual[first] + PRIOR_ROWS), 0.0, 1.0)
     lack = (share * (usual[end] - usual[first]) - (own[end] - own[first])) / rows
-    wait = np.where(state == AWAITED, end * step, 0.0)
+    wait = np.where(state == NOT_STARTED, end * step, 0.0)
     statistics = np.stack([gain, lack, wait], axis=1)
     statistics[: WARM_UP_ROWS - 1] = 0.0
     return statistics
 
 
-def live_limits(live: Array, seconds: Array, per_hour: float) -> tuple[Array, float]:
+def live_thresholds(live: Array, seconds: Array, per_hour: float) -> tuple[Array, float]:
     """The statistics above which there is a warning, (L,), and the rate of false alarms per hour.
 
     All statistics have limits of the same rank, the lowest with which so few of the good recordings
@@ -77,33 +77,33 @@ def live_limits(live: Array, seconds: Array, per_hour: float) -> tuple[Array, fl
     return ranked[rank], (int(alarms[rank]) + 1) / hours
 
 
-def _fits_so_far(template: Template, recording: SensedRecording) -> Array:
+def _fits_so_far(profile: Profile, recording: SensedRecording) -> Array:
     """Fits (N, T) of which each row's is computed from the rows until it, and few more."""
     count = len(recording.signals)
-    fits = np.empty((count, len(template)))
+    fits = np.empty((count, len(profile)))
     end = min(WARM_UP_ROWS, count)
     # At first as if the program began with the recording; then as these rows are aligned.
-    fits[:end] = _fits(template, recording, np.arange(end).clip(max=len(template) - 1), 0, end)
-    fits[:end] = _fits(template, recording, stiff_states(fits[:end]), 0, end)
+    fits[:end] = _fits(profile, recording, np.arange(end).clip(max=len(profile) - 1), 0, end)
+    fits[:end] = _fits(profile, recording, live_states(fits[:end]), 0, end)
     while end < count:
         first, end = end, min(max(end + 1, int(end * GROWTH)), count)
-        fits[first:end] = _fits(template, recording, stiff_states(fits[:first]), first, end)
+        fits[first:end] = _fits(profile, recording, live_states(fits[:first]), first, end)
     return fits
 
 
 def _fits(
-    template: Template, recording: SensedRecording, states: NDArray[np.int64], first: int, end: int
+    profile: Profile, recording: SensedRecording, states: NDArray[np.int64], first: int, end: int
 ) -> Array:
     """Fits of some rows, (M, T), with the scale of the rows whose states are known."""
     count, valid = len(states), recording.valid[:end]
     values = np.where(valid, recording.signals[:end], 0.0).astype(np.float64)
     mean = values[:count].sum(0) / np.maximum(valid[:count].sum(0), 1)
-    smoothed = template.smooth(np.clip(np.where(valid, values - mean, 0.0), -CLIP, CLIP))
+    smoothed = profile.smooth(np.clip(np.where(valid, values - mean, 0.0), -CLIP, CLIP))
     rows = np.flatnonzero(states >= 0)
-    if len(rows) < LEAST_ROWS:
-        rows, states = np.arange(count), np.arange(count).clip(max=len(template) - 1)
-    usual, own = template.mean[states[rows]], smoothed[rows]
+    if len(rows) < MIN_ROWS:
+        rows, states = np.arange(count), np.arange(count).clip(max=len(profile) - 1)
+    usual, own = profile.mean[states[rows]], smoothed[rows]
     scale = (usual.std(0) + SPREAD_OFFSET) / (own.std(0) + SPREAD_OFFSET)
-    scale = scale.clip(1 / LARGEST_SCALE, LARGEST_SCALE)
+    scale = scale.clip(1 / MAX_SCALE, MAX_SCALE)
     smoothed = (smoothed - own.mean(0)) * scale + usual.mean(0)
-    return template.fits(smoothed[first:], valid[first:], valid[:count].mean(0))
+    return profile.fits(smoothed[first:], valid[first:], valid[:count].mean(0))

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description
-from gcodefp.detection.template import Array, SensedRecording
+from gcodefp.detection.profile import Array, SensedRecording
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.recordings import columns
@@ -28,17 +28,17 @@ from gcodefp.recordings.loading import read_unlabelled
 
 logger = logging.getLogger("gcodefp.detection")
 
-LEAST_ROWS = 32
+MIN_ROWS = 32
 MAX_GAP_SHARE = 4.0
 """A clock by which a recording is longer than this many times its rows is not believed."""
 
 
-class EvenRecording(NamedTuple):
+class UniformRecording(NamedTuple):
     """A recording of N rows, evenly spaced.
 
     Attributes:
         file_row: (M,) data rows in the file, ascending.
-        position: (M,) of these among the N rows, with a fraction.
+        uniform_row: (M,) of these among the N rows, with a fraction.
         clock: (M,) its text at each of them; None without one.
         signature: of its samples, by which copies are recognised.
         notes: reasons to doubt the durations, or the signals.
@@ -46,15 +46,15 @@ class EvenRecording(NamedTuple):
 
     recording: SensedRecording
     file_row: NDArray[np.int32]
-    position: Array
+    uniform_row: Array
     clock: NDArray[np.str_] | None
     signature: Signature
     notes: tuple[str, ...] = ()
 
 
-def read_even(
+def read_uniform(
     source: Recordable, description: Description, allow_missing: bool = False
-) -> EvenRecording:
+) -> UniformRecording:
     """Reads and scales one recording.
 
     Raises:
@@ -63,26 +63,26 @@ def read_even(
     # In units of the train split: while a recording runs its own deviation is not known.
     scaler = replace(description.scaler, zscored=False)
     step = float(description.programs.step_seconds)
-    read = read_unlabelled(source, scaler.channels, LEAST_ROWS, step, allow_missing)
+    read = read_unlabelled(source, scaler.channels, MIN_ROWS, step, allow_missing)
     own = read.recording
     signals, valid = scaler.apply(own), scaler.valid(own)
-    position = np.arange(len(signals), dtype=np.float64)
+    uniform_row = np.arange(len(signals), dtype=np.float64)
     notes = list(own.notes)
     if read.missing:
         notes.append(f"{len(read.missing)} channels are missing: {', '.join(read.missing)}")
-    is_believed = False
+    is_plausible = False
     if read.clock is not None:
         texts = pd.Series(read.clock)
         seconds = elapsed_seconds(
             pd.to_numeric(texts, errors="coerce") if _is_number(texts) else texts
         )
-        if is_believed := _is_believed(seconds, len(signals) * step):
-            position = seconds / step
-            at = np.arange(int(position[-1] + 1e-6) + 1)
-            rows = np.interp(at, position, np.arange(len(signals)))
+        if is_plausible := _is_plausible(seconds, len(signals) * step):
+            uniform_row = seconds / step
+            at = np.arange(int(uniform_row[-1] + 1e-6) + 1)
+            rows = np.interp(at, uniform_row, np.arange(len(signals)))
             signals = interpolate_rows(signals, rows).astype(np.float32)
             valid = valid[np.floor(rows).astype(int)] & valid[np.ceil(rows).astype(int)]
-    if not is_believed:
+    if not is_plausible:
         reason = "no clock" if read.clock is None else "a clock that is unread, jumps or goes back"
         notes.append(
             f"DOUBTFUL: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
@@ -90,10 +90,10 @@ def read_even(
         )
     recording = SensedRecording(own.name, signals, valid)
     signature = sensor_signature(own.signals)
-    return EvenRecording(recording, own.row, position, read.clock, signature, tuple(notes))
+    return UniformRecording(recording, own.row, uniform_row, read.clock, signature, tuple(notes))
 
 
-def copy_of(even: EvenRecording, description: Description) -> str | None:
+def copy_of(uniform: UniformRecording, description: Description) -> str | None:
     """The recording of the train or val split with these samples, under any name."""
     splits, described = description.document["splits"], description.document["recordings"]
     # Datasets of earlier versions have no signatures.
@@ -103,7 +103,7 @@ def copy_of(even: EvenRecording, description: Description) -> str | None:
         for name in splits[split]["recordings"]
         if "signature" in described.get(name, {})
     }
-    return find_copies({"": even.signature}, originals).get("")
+    return find_copies({"": uniform.signature}, originals).get("")
 
 
 def _is_number(texts: pd.Series) -> bool:
@@ -111,7 +111,7 @@ def _is_number(texts: pd.Series) -> bool:
     return bool(pd.to_numeric(texts, errors="coerce").notna().all())
 
 
-def _is_believed(seconds: Array, usual_seconds: float) -> bool:
+def _is_plausible(seconds: Array, usual_seconds: float) -> bool:
     if not np.isfinite(seconds).all() or (np.diff(seconds) < 0).any():
         return False
     return usual_seconds / MAX_GAP_SHARE < seconds[-1] < usual_seconds * MAX_GAP_SHARE
@@ -119,7 +119,7 @@ def _is_believed(seconds: Array, usual_seconds: float) -> bool:
 
 def read_dataset(
     folder: Path, names: Collection[str], description: Description
-) -> list[EvenRecording]:
+) -> list[UniformRecording]:
     """The recordings of these names.
 
     Raises:
@@ -130,14 +130,14 @@ def read_dataset(
         if name_of(source) not in names:
             continue
         try:
-            recordings.append(read_even(source, description, allow_missing=True))
+            recordings.append(read_uniform(source, description, allow_missing=True))
         except UserError as error:
             logger.warning("not used: %s", error)
     if not recordings:
         raise UserError(f"{folder}: has none of the {len(names)} recordings of the dataset")
-    if lacking := sorted(set(names) - {even.recording.name for even in recordings}):
+    if missing := sorted(set(names) - {uniform.recording.name for uniform in recordings}):
         logger.warning(
             "%s: %d of the %d recordings of the dataset are not used: %s",
-            *(folder, len(lacking), len(names), ", ".join(lacking)),
+            *(folder, len(missing), len(names), ", ".join(missing)),
         )
     return recordings

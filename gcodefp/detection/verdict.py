@@ -1,11 +1,11 @@
 """The verdict on a recording, with a p-value by conformal prediction (Vovk et al. 2005).
 
 Each statistic of a recording is compared with those of good recordings, each of which is measured
-with a template that it is no part of (jackknife; Barber et al. 2021). Their largest values are
-modelled as a Pareto tail, so that one odd recording is no bar for all: the score of a recording is
-the least of the tail probabilities, as -log10. The p-value is its rank among the scores of the good
-recordings, in whose tails it counts as they do in its own. With n of them no p-value is below
-1 / (n + 1), so no lower rate of false alarms can be promised.
+with a profile that it is no part of (jackknife; Barber et al. 2021). Their largest values are
+modelled as a Pareto tail, so that one outlier does not set the threshold for all: the score of a
+recording is the least of the tail probabilities, as -log10. The p-value is its rank among the
+scores of the good recordings, in whose tails it counts as they do in its own. With n of them no
+p-value is below 1 / (n + 1), so no lower rate of false alarms can be promised.
 
 Shapes: R good recordings, S statistics, K programs.
 """
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from gcodefp.detection.deviations import (
     EXTRA,
+    MIN_SECONDS,
     MISSING,
-    SHORTEST_SECONDS,
     TWO_SIDED,
-    Segment,
+    Deviation,
     Statistics,
 )
-from gcodefp.detection.template import Array
+from gcodefp.detection.profile import Array
 
 DETECTION_FORMAT = "gcodefp-detection-1"
 REBUILD = "snakemake --cores all --forcerun fit_detector"
@@ -33,29 +33,29 @@ FALSE_ALARM_RATE = 0.01
 TAIL_SHARE = 0.2
 """Share of the good recordings to which the Pareto tail is fitted."""
 TAIL_PRIOR, FIT_TAIL_PRIOR = 0.6, 0.05
-"""Mean of log(x / threshold) that a tail is taken to have besides its own: one without an odd
-recording says little on the next odd one. Window fits are bounded. Chosen on real recordings."""
-FLOORS = Statistics(length=0.5, slowdown=0.5, start=0.5, end=0.5, gain=1.0, fit=0.02, level=0.02,
-                    cover=0.02, drift=0.5)  # fmt: skip
+"""Mean of log(x / threshold) that a tail is taken to have besides its own: one without an outlier
+says little on the next outlier. Window fits are bounded. Chosen on real recordings."""
+FLOORS = Statistics(duration=0.5, slowdown=0.5, missing_start=0.5, missing_end=0.5, jump_gain=1.0,
+                    fit_drop=0.02, neg_fit_share=0.02, neg_coverage=0.02, drift=0.5)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
 STEADY_SECONDS = 3.0
-"""Where nine of ten good recordings are as equally long, their length says what lacks; where logs
-begin and end manually, the alignment's ends do."""
+"""Where nine of ten good recordings are as equally long, the duration says what is missing; where
+logs begin and end manually, the alignment's ends do."""
 POOLING_P = 0.01
 """Programs whose scores differ with a lower p-value (Kruskal-Wallis) are calibrated apart."""
 PAUSE_SECONDS = 3.0
 AS_EXPECTED, ANOTHER, UNKNOWN = "as expected", "another program", "none of the programs"
 STOPPED, LATE, PAUSED = "stopped early", "started late", "paused"
 SHORT, LONG, DEVIATES = "too short", "too long", "deviates"
-MIN_LEVEL = 0.5
+MIN_FIT_SHARE = 0.5
 """Share of the expected fit below which a recording may be of another program."""
-NO_LEVEL, NO_LEVEL_SCORE = 0.2, 20.0
+NO_FIT_SHARE, NO_FIT_SCORE = 0.2, 20.0
 """With a lower share of the fit of a whole program, little of it is in the signals. The share is
-bounded, so the tail of one odd good recording could be higher: its score is above every tail's."""
+bounded, so the tail of one outlier could be higher: its score is above every tail's."""
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationSet:
     """The good recordings.
 
     Attributes:
@@ -72,7 +72,7 @@ class Calibration:
     seconds: Array
     pooled_p: float = np.nan
 
-    def all_deviations(self) -> Array:
+    def distances_to_median(self) -> Array:
         """Distance of statistics from the median of the program's other recordings, (R, S)."""
         index = np.arange(len(self.program))
         return np.stack([
@@ -80,16 +80,16 @@ class Calibration:
             for own, (row, program) in enumerate(zip(self.statistics, self.program, strict=True))
         ])  # fmt: skip
 
-    def including(self, statistics: Sequence[float], program: int) -> "Calibration":
+    def including(self, statistics: Sequence[float], program: int) -> "CalibrationSet":
         """With a further recording."""
         both = np.vstack([self.statistics, statistics])
         return replace(self, statistics=both, program=np.append(self.program, program))
 
     def scores(self) -> list[dict[str, float]]:
         """Statistic -> -log10 of its tail probability among the others, of each recording."""
-        every, used = self.all_deviations(), self.used()
+        every, used = self.distances_to_median(), self.used_statistics()
         return [
-            _scores(own, row, np.delete(every, index, 0), used)
+            _scores_with_floor(own, row, np.delete(every, index, 0), used)
             for index, (own, row) in enumerate(zip(self.statistics, every, strict=True))
         ]
 
@@ -98,11 +98,12 @@ class Calibration:
         """Whether the scores of all programs calibrate each."""
         return not self.pooled_p < POOLING_P
 
-    def used(self) -> tuple[str, ...]:
+    def used_statistics(self) -> tuple[str, ...]:
         """The statistics that are compared."""
-        lengths = self.all_deviations()[:, Statistics._fields.index("length")]
-        is_steady = np.quantile(np.abs(lengths), 0.9) <= STEADY_SECONDS
-        unused = {"cover", "drift", *(("start", "end") if is_steady else ("length",))}
+        durations = self.distances_to_median()[:, Statistics._fields.index("duration")]
+        is_steady = np.quantile(np.abs(durations), 0.9) <= STEADY_SECONDS
+        ends = ("missing_start", "missing_end")
+        unused = {"neg_coverage", "drift", *(ends if is_steady else ("duration",))}
         return tuple(name for name in Statistics._fields if name not in unused)
 
     def comparable(self, program: int) -> NDArray[np.bool_]:
@@ -110,35 +111,36 @@ class Calibration:
         return np.full(len(self.program), True) if self.is_pooled else self.program == program
 
 
-def tail_scores(deviations: Array, good: Array, used: Collection[str]) -> dict[str, float]:
-    """Used statistic -> -log10 of its tail probability; deviations (S,), of good ones (R, S)."""
+def tail_scores(distances: Array, good: Array, used: Collection[str]) -> dict[str, float]:
+    """Used statistic -> -log10 of its tail probability; distances (S,), of good ones (R, S)."""
     scores = {}
     for index, name in enumerate(Statistics._fields):
         if name not in used:
             continue
         # Too long and too short are two things, with a tail each.
-        sign = -1.0 if name in TWO_SIDED and deviations[index] < 0 else 1.0
-        value, reference = sign * float(deviations[index]), np.sort(sign * good[:, index])
-        tail = max(1, int(len(reference) * TAIL_SHARE))
-        threshold = max(float(reference[-tail - 1 :][0]), FLOORS[index])
+        sign = -1.0 if name in TWO_SIDED and distances[index] < 0 else 1.0
+        value, others = sign * float(distances[index]), np.sort(sign * good[:, index])
+        tail = max(1, int(len(others) * TAIL_SHARE))
+        threshold = max(float(others[-tail - 1 :][0]), FLOORS[index])
         if value <= threshold:
-            probability = (1 + (reference >= value).sum()) / (len(reference) + 1)
+            probability = (1 + (others >= value).sum()) / (len(others) + 1)
             scores[name] = min(-np.log10(probability), -np.log10(TAIL_SHARE))
         else:
-            excess = np.log(np.maximum(reference[-tail:], threshold) / threshold).sum()
-            prior = FIT_TAIL_PRIOR if name == "fit" else TAIL_PRIOR
+            excess = np.log(np.maximum(others[-tail:], threshold) / threshold).sum()
+            prior = FIT_TAIL_PRIOR if name == "fit_drop" else TAIL_PRIOR
             exponent = (tail + 1) / (excess + tail * prior)
             scores[name] = -np.log10(TAIL_SHARE) + exponent * np.log10(value / threshold)
     return {name: float(score) for name, score in scores.items()}
 
 
-def _scores(
-    statistics: Sequence[float], deviations: Array, good: Array, used: Collection[str]
+def _scores_with_floor(
+    statistics: Sequence[float], distances: Array, good: Array, used: Collection[str]
 ) -> dict[str, float]:
-    """The tail scores; that of `level` is above NO_LEVEL_SCORE if next to nothing fits."""
-    scores = tail_scores(deviations, good, used)
-    if (share := Statistics(*statistics).level * Statistics(*statistics).cover) < NO_LEVEL:
-        scores["level"] = float(NO_LEVEL_SCORE + NO_LEVEL - share)
+    """The tail scores; above NO_FIT_SCORE if next to nothing fits."""
+    scores = tail_scores(distances, good, used)
+    own = Statistics(*statistics)
+    if (share := own.neg_fit_share * own.neg_coverage) < NO_FIT_SHARE:
+        scores["neg_fit_share"] = float(NO_FIT_SCORE + NO_FIT_SHARE - share)
     return scores
 
 
@@ -152,8 +154,8 @@ def pooling_p(scores: Array, program: NDArray[np.integer]) -> float:
     return float(kruskal(*groups).pvalue)
 
 
-class Judgement(NamedTuple):
-    """What is said of a recording.
+class ConformalTest(NamedTuple):
+    """The conformal test of a recording against the good ones.
 
     Attributes:
         p_value: share of good recordings that deviate as much.
@@ -176,58 +178,61 @@ class Judgement(NamedTuple):
         return max(self.scores.values())
 
 
-def judge(
-    calibration: Calibration,
+def conformal_test(
+    calibration: CalibrationSet,
     statistics: Statistics,
     program: int,
     rate: float = FALSE_ALARM_RATE,
-) -> Judgement:
+) -> ConformalTest:
     """Compares a recording that is no good one of the calibration with the good ones.
 
     Args:
-        rate: of false alarms that is asked for.
+        rate: of false alarms; a higher one if so few good recordings cannot promise it.
     """
     *good, scores = calibration.including(statistics, program).scores()
-    reference = np.array([max(own.values()) for own in good], dtype=float)[
-        calibration.comparable(program)
-    ]
-    rank = np.sort(reference)[::-1]
-    p_value = float((1 + (reference >= max(scores.values())).sum()) / (len(reference) + 1))
-    rate = max(rate, 1 / (len(reference) + 1))
-    allowed = int(np.floor(rate * (len(reference) + 1) + 1e-9)) - 1
-    bar = rank[allowed] if allowed < len(rank) else -np.inf
-    alarms = tuple(name for name, score in scores.items() if score > bar)
-    return Judgement(p_value, rate, scores, alarms)
+    highest = np.array([max(own.values()) for own in good], dtype=float)
+    ranked = np.sort(highest[calibration.comparable(program)])[::-1]
+    count = len(ranked) + 1
+    p_value = float((1 + (ranked >= max(scores.values())).sum()) / count)
+    rate = max(rate, 1 / count)
+    allowed = int(np.floor(rate * count + 1e-9)) - 1
+    threshold = ranked[allowed] if allowed < len(ranked) else -np.inf
+    alarms = tuple(name for name, score in scores.items() if score > threshold)
+    return ConformalTest(p_value, rate, scores, alarms)
 
 
 def name_verdict(
-    judgement: Judgement,
+    test: ConformalTest,
     statistics: Statistics,
-    usual: Sequence[float],
-    segments: Sequence[Segment],
-    levels: Sequence[float],
+    medians: Sequence[float],
+    deviations: Sequence[Deviation],
+    fit_shares: Sequence[float],
     program: int,
 ) -> str:
     """The verdict in words.
 
     Args:
-        usual: (S,) medians of the program's good recordings.
-        levels: (K,) share of the expected fit of the recording as each program.
+        medians: (S,) medians of the program's good recordings.
+        fit_shares: (K,) share of the expected fit of the recording as each program.
     """
-    if not judgement.deviates:
+    if not test.deviates:
         return AS_EXPECTED
-    if -statistics.level < MIN_LEVEL:
-        best = int(np.argmax(levels))
-        return ANOTHER if best != program and levels[best] > MIN_LEVEL else UNKNOWN
-    alarms, usually = set(judgement.alarms), Statistics(*usual)
-    worst = max(segments, key=lambda segment: segment.seconds, default=None)
-    for name, verdict in (("end", STOPPED), ("start", LATE)):
-        lacks = getattr(statistics, name)
-        is_worst = worst is not None and worst.kind == MISSING and lacks >= worst.seconds
-        if lacks > getattr(usually, name) + SHORTEST_SECONDS and (name in alarms or is_worst):
+    if statistics.fit_share < MIN_FIT_SHARE:
+        best = int(np.argmax(fit_shares))
+        return ANOTHER if best != program and fit_shares[best] > MIN_FIT_SHARE else UNKNOWN
+    alarms, typical = set(test.alarms), Statistics(*medians)
+    longest = max(deviations, key=lambda deviation: deviation.seconds, default=None)
+    for name, verdict in (("missing_end", STOPPED), ("missing_start", LATE)):
+        seconds = getattr(statistics, name)
+        is_longest = longest and longest.kind == MISSING and seconds >= longest.seconds
+        if seconds > getattr(typical, name) + MIN_SECONDS and (name in alarms or is_longest):
             return verdict
-    if worst and worst.kind == EXTRA and worst.seconds >= PAUSE_SECONDS:
+    if longest and longest.kind == EXTRA and longest.seconds >= PAUSE_SECONDS:
         return PAUSED
-    if alarms & {"length", "slowdown"} and not alarms & {"gain", "fit", "level"}:
-        return SHORT if statistics.length < usually.length else LONG
+    if alarms & {"duration", "slowdown"} and not alarms & {
+        "jump_gain",
+        "fit_drop",
+        "neg_fit_share",
+    }:
+        return SHORT if statistics.duration < typical.duration else LONG
     return DEVIATES

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
+CONFIDENCE_LEVEL = 0.95
 RESAMPLES = 2000
 
 Numbers = NDArray[np.number] | NDArray[np.bool_]
@@ -89,13 +89,13 @@ def balanced_accuracy(correct: Numbers, true_class: Indices, recording: Indices)
     return Statistic(recordings, int(count.sum()), resampled)
 
 
-def quantile(values: NDArray[np.floating], recording: Indices, level: float = 0.5) -> Statistic:
+def quantile(values: NDArray[np.floating], recording: Indices, q: float = 0.5) -> Statistic:
     """A quantile over rows, by default the median, linear between ranks.
 
     Args:
         values: (N,) of each row; NaN is skipped.
         recording: (N,) index of each row's recording.
-        level: between 0 and 1.
+        q: between 0 and 1.
     """
     finite = ~np.isnan(values)
     recordings, index = np.unique(recording[finite], return_inverse=True)
@@ -103,7 +103,7 @@ def quantile(values: NDArray[np.floating], recording: Indices, level: float = 0.
     ascending, index = values[finite][order], index[order]
 
     def resampled(times: Indices) -> NDArray[np.floating]:
-        rank = (times @ np.bincount(index) - 1) * level
+        rank = (times @ np.bincount(index) - 1) * q
         below, above = np.floor(rank).astype(int), np.ceil(rank).astype(int)
         # A loop: a table of all rows in all resamples would take hundreds of megabytes.
         ranks = [
@@ -168,7 +168,7 @@ def multiplicities(recordings: int) -> NDArray[np.int64]:
 
 
 def percentile_interval(resampled: NDArray[np.floating]) -> tuple[float, float]:
-    """The middle CONFIDENCE of a statistic's values on the resamples, (RESAMPLES,)."""
-    tail = (1 - CONFIDENCE) / 2
+    """The middle CONFIDENCE_LEVEL of a statistic's values on the resamples, (RESAMPLES,)."""
+    tail = (1 - CONFIDENCE_LEVEL) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)

@@ -88,7 +88,7 @@ def _confusion_matrices(scored: ScoredPredictions) -> dict[str, dict[str, Any]]:
 
     Returns:
         head -> `true` (T names of classes), `predicted` (W names), `counts` (T lists of W counts).
-        Words are compared position by position up to the end of the true block.
+        Words are compared one by one, in order, up to the end of the true block.
     """
     vocabulary, predictions, split = scored.vocabulary, scored.predictions, scored.split
     predicted, true = scored.codes
@@ -144,16 +144,16 @@ def _count(
 def _accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
     """Each word of the true blocks, most errors first, then by the word.
 
-    A word is correct where the predicted block has it at the same position.
+    A word is correct where the predicted block has it at the same index.
     """
     pairs = zip(scored.true_blocks.tolist(), scored.predictions.blocks.tolist(), strict=True)
     total: Counter[Word] = Counter()
     correct: Counter[Word] = Counter()
     for (true_text, predicted_text), count in Counter(pairs).items():
         predicted = parse_block(predicted_text)
-        for position, word in enumerate(parse_block(true_text)):
+        for index, word in enumerate(parse_block(true_text)):
             total[word] += count
-            correct[word] += count * (predicted[position : position + 1] == (word,))
+            correct[word] += count * (predicted[index : index + 1] == (word,))
     order = sorted(total, key=lambda word: (correct[word] - total[word], word))
     return [{"word": str(word), "rows": total[word], "correct": correct[word]} for word in order]
 

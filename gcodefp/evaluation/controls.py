@@ -1,4 +1,4 @@
-"""The verdict on a negative control: whether it beats its reference baseline, which is a leak."""
+"""Whether a negative control beats its reference baseline, which is a leak, or passes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +14,13 @@ from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import ControlDocument
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, PREDICTORS, SENSORS
-from gcodefp.evaluation.verdicts import side_of_zero
+from gcodefp.evaluation.significance import side_of_zero
 from gcodefp.programs.table import UNKNOWN
 
 CONTROL_FORMAT = "gcodefp-control-1"
 CONTROL_REBUILD = "snakemake --cores all --forcerun control"
 
-LIMITS: Mapping[str, str] = {
+REFERENCE_BASELINES: Mapping[str, str] = {
     LABELS_SHUFFLED: MAJORITY,
     SENSORS_PERMUTED: MAJORITY_PRIVILEGED,
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
@@ -29,7 +29,7 @@ LIMITS: Mapping[str, str] = {
 KEEPS_PROGRAM = (SENSORS_PERMUTED,)
 """Controls with the sensors of the operation, which tell the program."""
 COMMON_PROGRAM = "the test split's most common program"
-"""What the programs of other controls must not beat: no constant guess is right more often."""
+"""What the programs of other controls must not beat: no constant guess is correct more often."""
 SENSOR_PREDICTORS = tuple(
     name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
 )
@@ -49,8 +49,7 @@ def assess_control(
         rows: (N,) of the test split, whose labels are the true ones.
 
     Returns:
-        `answers` and `program_answers` of control.json; `fails` says that the predictor is not
-        significantly better.
+        `answers` and `program_answers` of control.json: the comparisons of lines and of programs.
     """
     blocks = test.blocks[test.block[rows]]
     lines = {name: predicted.blocks == blocks for name, predicted in predictions.items()}
@@ -60,32 +59,37 @@ def assess_control(
         if predicted.program is not None
     }
     program, recording = test.program[rows], test.recording[rows]
-    answers = {"answers": _compare(lines, LIMITS[control], recording)}
+    compared = {"answers": _compare(lines, REFERENCE_BASELINES[control], recording)}
     in_train = program[program != UNKNOWN]
     if control not in KEEPS_PROGRAM and len(in_train):
         programs[COMMON_PROGRAM] = program == np.bincount(in_train).argmax()
-        answers["program_answers"] = _compare(programs, COMMON_PROGRAM, recording)
-    return answers
+        compared["program_answers"] = _compare(programs, COMMON_PROGRAM, recording)
+    return compared
 
 
 def _compare(
-    correct: Mapping[str, NDArray[np.bool_]], limit: str, recording: NDArray[np.integer]
+    correct: Mapping[str, NDArray[np.bool_]], reference: str, recording: NDArray[np.integer]
 ) -> dict[str, Any]:
-    """Compares SENSOR_PREDICTORS with the predictor `limit`, by their correct rows (N,)."""
+    """Compares SENSOR_PREDICTORS with the predictor `reference`, by their correct rows (N,)."""
     count = {name: rows.astype(int) for name, rows in correct.items()}
-    ones, answers = np.ones(len(recording)), {}
+    ones, entries = np.ones(len(recording)), {}
     for name in SENSOR_PREDICTORS:
         if name not in count:
             continue
-        difference = estimate(count[name] - count[limit], ones, recording)
-        answers[name] = {
-            "limit": limit,
+        difference = estimate(count[name] - count[reference], ones, recording)
+        entries[name] = {
+            "limit": reference,
             "score": estimate(count[name], ones, recording)._asdict(),
-            "limit_score": estimate(count[limit], ones, recording)._asdict(),
+            "limit_score": estimate(count[reference], ones, recording)._asdict(),
             "difference": difference._asdict(),
             "fails": side_of_zero(difference.low, difference.high) <= 0,
         }
-    return answers
+    return entries
+
+
+def passes(entry: Mapping[str, Any]) -> bool:
+    """Whether a control, or one comparison, `fails` to beat the reference: then it is no leak."""
+    return bool(entry["fails"])
 
 
 def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -100,27 +104,27 @@ def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def leak_warnings(control: Mapping[str, Any]) -> list[str]:
-    """A warning for each predictor that beats its limit, from the content of control.json."""
+    """A warning for each predictor that beats the reference, from the content of control.json."""
     warnings = []
-    for what, name, verdict in every_answer(control):
-        if verdict["fails"]:
+    for what, name, entry in comparisons(control):
+        if passes(entry):
             continue
-        score, limit, gain = (
+        score, reference, gain = (
             "{value:.1f} [{low:.1f}, {high:.1f}]".format(
-                **{bound: 100 * verdict[key][bound] for bound in ("value", "low", "high")}
+                **{bound: 100 * entry[key][bound] for bound in ("value", "low", "high")}
             )
             for key in ("score", "limit_score", "difference")
         )
         warnings.append(
             f"LEAK: negative control {control['control']} ({control['what']}) beats its reference "
-            f"baseline: of {name} the {what} is right in {score} % of the rows, of "
-            f"'{verdict['limit']}' in {limit} %, difference {gain}: "
+            f"baseline: of {name} the {what} is correct in {score} % of the rows, of "
+            f"'{entry['limit']}' in {reference} %, difference {gain}: "
             "that much of its score does not come from sensing the motion"
         )
     return warnings
 
 
-def every_answer(control: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """What was compared, the predictor, and the verdict, from the content of control.json."""
+def comparisons(control: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """What was compared, the predictor, and the numbers, from the content of control.json."""
     kinds = ("exact line", "answers"), ("program", "program_answers")
     return [(what, *answer) for what, key in kinds for answer in control.get(key, {}).items()]

@@ -11,8 +11,8 @@ from torch import Tensor
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.evaluation.decoder import Decoder
-from gcodefp.evaluation.metrics import RowPredictions, SegmentPredictions, Segments
-from gcodefp.evaluation.names import GREEDY, MODEL, UPPER_BOUND, WHOLE
+from gcodefp.evaluation.metrics import RowPredictions, RowSequences, SequencePredictions
+from gcodefp.evaluation.names import GREEDY, MODEL, STATE_ORACLE, WHOLE
 from gcodefp.model.data import Tensors, to_tensors
 from gcodefp.model.hmm import decode_segments, rows_at_once
 from gcodefp.model.window_decoding import decode_split_windows
@@ -29,15 +29,15 @@ class SplitPredictions(NamedTuple):
 
     rows: NDArray[np.intp]  # (N,) rows of the split that are scored
     predictions: dict[str, RowPredictions]  # name -> predictions of these rows
-    windows: Segments  # segments as long as a window, without overlap
-    # name -> predictions by segment, where they differ from those of the rows
-    by_segment: dict[str, SegmentPredictions]
+    windows: RowSequences  # sequences as long as a window, without overlap
+    # name -> predictions by sequence, where they differ from those of the rows
+    by_sequence: dict[str, SequencePredictions]
     # name in WITH_CONFIDENCE -> (N,) probability of the predicted block
     confidence: dict[str, NDArray[np.float64]]
 
 
 def predict_split(decoder: Decoder, split: Split, device: torch.device) -> SplitPredictions:
-    """Decodes a split; labels are used by the upper bound only."""
+    """Decodes a split; labels are used by the state oracle only."""
     description, programs = decoder.description, decoder.programs
     data = to_tensors(split, description, device)
     greedy = decode_split_windows(decoder.network, data)
@@ -59,23 +59,23 @@ def predict_split(decoder: Decoder, split: Split, device: torch.device) -> Split
     }
     windows, index = _non_overlapping_windows(split, description.window)
     window_operation = greedy.operation[split.window_start[index]].repeat(description.window)
-    recordings = Segments(rows, np.unique(split.recording[rows], return_inverse=True)[1])
-    by_segment = {
-        MODEL: SegmentPredictions(
+    recordings = RowSequences(rows, np.unique(split.recording[rows], return_inverse=True)[1])
+    by_sequence = {
+        MODEL: SequencePredictions(
             windows, predict_at_states(programs, by_window.paths[index].ravel(), window_operation)
         ),
-        WHOLE: SegmentPredictions(recordings, whole),
+        WHOLE: SequencePredictions(recordings, whole),
     }
     if np.isfinite(split.state[rows]).any():  # A program that is not in the train split has no lag.
         # 0 where a row's program is not in the train split.
         state = np.nan_to_num(np.rint(split.state)).astype(np.int64)
         at_true = predict_at_states(programs, state, split.operation.astype(np.int64))
-        predictions[UPPER_BOUND] = at_true.take(rows)._replace(
+        predictions[STATE_ORACLE] = at_true.take(rows)._replace(
             blocks=_most_probable_at_states(programs, state[rows])
         )
-        by_segment[UPPER_BOUND] = SegmentPredictions(windows, at_true.take(windows.rows))
+        by_sequence[STATE_ORACLE] = SequencePredictions(windows, at_true.take(windows.rows))
     confidence = {MODEL: by_window.confidence[rows], WHOLE: whole_confidence}
-    return SplitPredictions(rows, predictions, windows, by_segment, confidence)
+    return SplitPredictions(rows, predictions, windows, by_sequence, confidence)
 
 
 def predict_at_states(
@@ -161,7 +161,7 @@ def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
 def _decode_recordings(
     decoder: Decoder, data: Tensors, split: Split, rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float64]]:
-    """State, most probable block and confidence of N scored rows, each recording as one segment."""
+    """State, most probable block and confidence of N rows, each recording as one sequence."""
     state, confidence = np.zeros(len(rows), np.int64), np.zeros(len(rows))
     blocks = np.zeros(len(rows), decoder.programs.block.dtype)
     for recording in np.unique(split.recording[rows]):
@@ -184,12 +184,12 @@ def _most_common_operation(
     return counts.argmax(axis=1)[index]
 
 
-def _non_overlapping_windows(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
-    """Windows that do not overlap, as segments and by index."""
+def _non_overlapping_windows(split: Split, window: int) -> tuple[RowSequences, NDArray[np.intp]]:
+    """Windows that do not overlap, as sequences and by index."""
     indices, end = [], 0
     for index, start in enumerate(split.window_start.tolist()):
         if start >= end:
             indices.append(index)
             end = start + window
     rows = split.window_start[indices][:, None] + np.arange(window)
-    return Segments(rows.ravel(), np.repeat(np.arange(len(indices)), window)), np.array(indices)
+    return RowSequences(rows.ravel(), np.repeat(np.arange(len(indices)), window)), np.array(indices)

@@ -21,7 +21,7 @@ from gcodefp.dataset.store import Description
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import NETWORK_ALONE, NETWORK_AND_TEMPLATES, TEMPLATES_ALONE
-from gcodefp.evaluation.speed import at_speed, best_fit
+from gcodefp.evaluation.speed import at_speed, best_template_fit
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import (
@@ -67,8 +67,8 @@ ARRAYS = {
     "temperature": ArraySpec("f", (), 0.1, 10),
 }
 """Arrays of decoder.npz."""
-SPEEDS = {"speeds": ArraySpec("f", ("S",), 1e-3, 1e3)}
-"""Another one, which is there where train recordings ran at different feeds."""
+SPEEDS_ARRAY = {"speeds": ArraySpec("f", ("S",), 1e-3, 1e3)}
+"""Another one, which is there where train recordings ran at different speeds."""
 
 
 class DecodedRecording(NamedTuple):
@@ -109,9 +109,8 @@ class Decoder(NamedTuple):
     templates: Templates | None = None  # None without a decoder.npz
     # (W, 4) on the val split: both weights, mean log score, share of rows within 1 s
     tried: NDArray[np.float32] = np.zeros((0, 4), np.float32)
-    # (R,) how well each train or val recording fits templates that were fitted without it, as
-    # `speed.template_fit`
-    fits: NDArray[np.float32] = np.zeros(0, np.float32)
+    # (R,) `speed.template_fit` of each train or val recording, to templates fitted without it
+    template_fits: NDArray[np.float32] = np.zeros(0, np.float32)
     temperature: float = 1.0  # of the probabilities of blocks; above 1 they are less certain
     # (S,) at which whole recordings are tried besides 1: those of train and val recordings
     speeds: tuple[float, ...] = ()
@@ -190,9 +189,9 @@ class Decoder(NamedTuple):
         return self.decode_parts([signals], [len(signals)]).at_rows(count)
 
     def best_fit(self, templates: Templates, signals: Tensor) -> tuple[float, float]:
-        """How well a recording (N, C) fits templates of the programs, and at which speed."""
+        """The best `template_fit` of a recording (N, C), and the speed that has it."""
         speeds, chain = (1.0, *self.speeds), self.chain(signals.device)
-        return best_fit(templates, chain, signals, speeds, self.description.window)
+        return best_template_fit(templates, chain, signals, speeds, self.description.window)
 
     @torch.no_grad()
     def decode_parts(self, parts: Sequence[Tensor], rows: Sequence[int]) -> DecodedRecording:
@@ -246,8 +245,8 @@ class Decoder(NamedTuple):
         return tuple(np.concatenate(arrays) for arrays in zip(*reversed(blocks), strict=True))
 
     @torch.no_grad()
-    def listen(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:
-        """A `Listener`: states of the centre rows of all windows of T rows, (N - T + 1,).
+    def decode_centres(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:
+        """A `CentreDecoder`: states of the centre rows of all windows of T rows, (N - T + 1,).
 
         None: of all rows of the recording (N, C), (N,).
         """
@@ -343,7 +342,7 @@ def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
         "checkpoint": np.array(sha256(checkpoint)),
         "weights": np.array([decoder.network_weight, decoder.template_weight]),
         "tried": decoder.tried,
-        "fits": decoder.fits,
+        "fits": decoder.template_fits,
         "temperature": np.array(decoder.temperature),
     }
     for name in TEMPLATE_ARRAYS:
@@ -363,11 +362,11 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
     if not os.path.lexists(decoder_path):
         return Decoder(checkpoint)
     arrays: dict[str, NDArray[Any]] = {"speeds": np.zeros(0)}
-    arrays |= read_arrays(decoder_path, [*ARRAYS, *SPEEDS], REBUILD, SPEEDS)
+    arrays |= read_arrays(decoder_path, [*ARRAYS, *SPEEDS_ARRAY], REBUILD, SPEEDS_ARRAY)
     description = checkpoint.description
     features = len(OFFSET_SECONDS) * len(THRESHOLDS) * len(description.scaler.channels)
     lengths = {"P": len(description.programs), "F": features}
-    check_arrays(arrays, ARRAYS | SPEEDS, decoder_path, REBUILD, lengths)
+    check_arrays(arrays, ARRAYS | SPEEDS_ARRAY, decoder_path, REBUILD, lengths)
     if arrays["checkpoint"] != sha256(path):
         raise UserError(
             f"{decoder_path}: was fitted for another checkpoint than {path}; fit it again with: "

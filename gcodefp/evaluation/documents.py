@@ -11,7 +11,7 @@ from gcodefp.documents import Count, Document, Finite, Provenance, Share
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import (
     BASELINE,
-    LADDER_METRICS,
+    CENTRE_METRICS,
     MODEL,
     OCCLUSION_METRICS,
     PIPELINE,
@@ -61,12 +61,12 @@ class EstimatedShare(Estimated):
     value: Share | None
 
 
-class ControlVerdict(Document):
-    limit: str
+class ControlComparison(Document):
+    limit: str  # the reference baseline
     score: EstimatedShare
     limit_score: EstimatedShare
     difference: Estimated
-    fails: bool
+    fails: bool  # to beat it, as a control should
 
     @model_validator(mode="after")
     def _has_values(self) -> Self:
@@ -79,8 +79,8 @@ class ControlContent(Document):
     control: str
     what: str
     fails: bool
-    answers: dict[str, ControlVerdict] = Field(min_length=1)
-    program_answers: dict[str, ControlVerdict] = Field(default_factory=dict)
+    answers: dict[str, ControlComparison] = Field(min_length=1)
+    program_answers: dict[str, ControlComparison] = Field(default_factory=dict)
 
 
 class ControlDocument(ControlContent):
@@ -101,24 +101,24 @@ class ConfusionDocument(Document):
         return self
 
 
-RungScores = Annotated[dict[str, EstimatedShare], with_keys(LADDER_METRICS)]
+CentreScores = Annotated[dict[str, EstimatedShare], with_keys(CENTRE_METRICS)]
 
 
-class Rung(Document):
+class WindowLength(Document):
     rows: PositiveCount | None
     seconds: Annotated[float, Field(gt=0, le=1e15)] | None
-    models: Annotated[dict[str, RungScores], with_keys((), PREDICTORS), Field(min_length=1)]
+    models: Annotated[dict[str, CentreScores], with_keys((), PREDICTORS), Field(min_length=1)]
 
 
-def _ascend(ladder: list[Rung]) -> list[Rung]:
-    """Windows, ever longer, and whole recordings as the last rung, all of the same models."""
-    for rung in ladder:
-        if {rung.rows is None, rung.seconds is None} != {rung is ladder[-1]}:
+def _ascend(ladder: list[WindowLength]) -> list[WindowLength]:
+    """Windows, ever longer, and whole recordings as the last entry, all of the same models."""
+    for entry in ladder:
+        if {entry.rows is None, entry.seconds is None} != {entry is ladder[-1]}:
             raise ValueError("rows and seconds are null in its last entry, and in no other")
-    seconds = [rung.seconds or 0.0 for rung in ladder[:-1]]
+    seconds = [entry.seconds or 0.0 for entry in ladder[:-1]]
     if any(low >= high for low, high in pairwise(seconds)):
         raise ValueError("its windows are not in ascending order")
-    if any(set(rung.models) != set(ladder[0].models) for rung in ladder):
+    if any(set(entry.models) != set(ladder[0].models) for entry in ladder):
         raise ValueError("its entries have different models")
     return ladder
 
@@ -159,7 +159,7 @@ class MetricsDocument(Document):
     confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
     differences: Annotated[dict[str, dict[str, Interval]], with_keys(PIPELINE)]
     decoder: DecoderDocument
-    ladder: Annotated[list[Rung], AfterValidator(_ascend)]
+    ladder: Annotated[list[WindowLength], AfterValidator(_ascend)]
     doubtful_lags: list[str]
     baselines: dict[str, dict[str, str | int | Finite | None]]
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.evaluation.bootstrap import (
-    CONFIDENCE,
+    CONFIDENCE_LEVEL,
     RESAMPLES,
     Statistic,
     estimate,
@@ -101,7 +101,7 @@ def describe_explanation(
         "recordings": len(np.unique(recording)),
         "rows": len(decoding.rows),
         "window": description.window,
-        "confidence": CONFIDENCE,
+        "confidence": CONFIDENCE_LEVEL,  # of the intervals
         "resamples": RESAMPLES,
         "centered": scaler.centered,
         "zscored": scaler.zscored,

@@ -18,7 +18,7 @@ from gcodefp.evaluation.sequences import (
     block_sequence,
     edit_distance,
     matching_runs,
-    rows_of_segments,
+    rows_of_sequences,
 )
 from gcodefp.model.scores import Score, row_scores
 from gcodefp.programs.table import UNKNOWN, Programs
@@ -45,23 +45,23 @@ class RowPredictions(NamedTuple):
         return RowPredictions(*taken)
 
 
-class Segments(NamedTuple):
-    """M rows in S segments, each of which is decoded as one sequence."""
+class RowSequences(NamedTuple):
+    """M rows in S sequences, each of which is decoded at once."""
 
-    rows: NDArray[np.integer]  # (M,) rows of the split; those of a segment are neighbours, in order
-    segment: NDArray[np.integer]  # (M,) segment of each, from 0
+    rows: NDArray[np.integer]  # (M,) of the split; those of a sequence are neighbours, in order
+    sequence: NDArray[np.integer]  # (M,) sequence of each, from 0
 
 
-class SegmentPredictions(NamedTuple):
-    """Segments and the predictions of their rows."""
+class SequencePredictions(NamedTuple):
+    """Sequences and the predictions of their rows."""
 
-    segments: Segments
+    sequences: RowSequences
     predictions: RowPredictions
 
 
 NO_ROWS = np.zeros(0, np.int64)
-NO_SEGMENTS = SegmentPredictions(
-    Segments(NO_ROWS, NO_ROWS), RowPredictions(np.zeros(0, str), NO_ROWS)
+NO_SEQUENCES = SequencePredictions(
+    RowSequences(NO_ROWS, NO_ROWS), RowPredictions(np.zeros(0, str), NO_ROWS)
 )
 
 
@@ -74,7 +74,7 @@ class ScoredPredictions:
     rows: NDArray[np.integer]  # (N,) of the split
     vocabulary: Vocabulary
     programs: Programs
-    by_segment: SegmentPredictions = NO_SEGMENTS  # predictions as sequences, for segment metrics
+    by_sequence: SequencePredictions = NO_SEQUENCES  # for the metrics of sequences
 
     @property
     def recording(self) -> NDArray[np.integer]:
@@ -82,10 +82,10 @@ class ScoredPredictions:
         return self.split.recording[self.rows]
 
     @property
-    def segment_recording(self) -> NDArray[np.integer]:
-        """Index of each segment's recording, (S,)."""
-        rows, segment = self.by_segment.segments
-        return self.split.recording[rows[np.unique(segment, return_index=True)[1]]]
+    def sequence_recording(self) -> NDArray[np.integer]:
+        """Index of each sequence's recording, (S,)."""
+        rows, sequence = self.by_sequence.sequences
+        return self.split.recording[rows[np.unique(sequence, return_index=True)[1]]]
 
     @cached_property
     def true_blocks(self) -> NDArray[np.str_]:
@@ -143,7 +143,7 @@ class Metric:
     unit: str = SHARE  # SHARE, MILLIMETRES or SECONDS
     higher_is_better: bool = True
     main: bool = False  # whether it is in the report's first table
-    of_segments: bool = False  # whether it compares whole segments rather than rows
+    of_sequences: bool = False  # whether it compares whole sequences rather than rows
 
 
 def compute_metrics(
@@ -210,29 +210,29 @@ def _position_error(scored: ScoredPredictions) -> Statistic:
 
 
 def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
-    """Edits over reported blocks, summed over segments."""
-    (rows, segment), predictions = scored.by_segment
+    """Edits over reported blocks, summed over sequences."""
+    (rows, sequence), predictions = scored.by_sequence
     true_blocks = scored.split.blocks[scored.split.block[rows]]
     edits, lengths = [], []
-    for segment_rows in rows_of_segments(segment):
-        true = block_sequence(true_blocks[segment_rows])
-        edits.append(edit_distance(block_sequence(predictions.blocks[segment_rows]), true))
+    for sequence_rows in rows_of_sequences(sequence):
+        true = block_sequence(true_blocks[sequence_rows])
+        edits.append(edit_distance(block_sequence(predictions.blocks[sequence_rows]), true))
         lengths.append(len(true))
-    return ratio(np.array(edits), np.array(lengths), scored.segment_recording)
+    return ratio(np.array(edits), np.array(lengths), scored.sequence_recording)
 
 
 def _segment_f1(scored: ScoredPredictions) -> Statistic:
-    """Twice the matching runs over the predicted and the true ones, summed over segments."""
-    (rows, segment), predictions = scored.by_segment
+    """Twice the matching runs over the predicted and the true ones, summed over sequences."""
+    (rows, sequence), predictions = scored.by_sequence
     if predictions.state is None:
         return EMPTY
     predicted, true = scored.programs.block[predictions.state], _sensed_blocks(scored.split, rows)
     counts = [
-        matching_runs(predicted[segment_rows], true[segment_rows], MIN_OVERLAP)
-        for segment_rows in rows_of_segments(segment)
+        matching_runs(predicted[sequence_rows], true[sequence_rows], MIN_OVERLAP)
+        for sequence_rows in rows_of_sequences(sequence)
     ]
     matching, total = np.array(counts).reshape(-1, 2).T
-    return ratio(2 * matching, total, scored.segment_recording)
+    return ratio(2 * matching, total, scored.sequence_recording)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -272,16 +272,16 @@ METRICS: Mapping[str, Metric] = {
     "gcode_error_rate": Metric(
         "G-code error rate",
         "fewest insertions, deletions and substitutions that turn the predicted sequence of blocks "
-        "into the reported one / length of the reported one, both summed over segments; blocks "
+        "into the reported one / length of the reported one, both summed over sequences; blocks "
         "too short for a row count in neither; as the word error rate it may exceed 1",
         "blocks reported", _gcode_error_rate,
-        higher_is_better=False, main=True, of_segments=True,
+        higher_is_better=False, main=True, of_sequences=True,
     ),
     "segment_f1": Metric(
         "segment F1",
         f"F1 of runs of one block, at the sensors' time: a predicted run matches a true one of the "
         f"same block if their intersection over union is at least {MIN_OVERLAP:g}",
-        "predicted and true runs", _segment_f1, main=True, of_segments=True,
+        "predicted and true runs", _segment_f1, main=True, of_sequences=True,
     ),
     "position_error_mm": Metric(
         "tool position error",
@@ -290,12 +290,12 @@ METRICS: Mapping[str, Metric] = {
         "rows with both", _position_error, MILLIMETRES, higher_is_better=False, main=True,
     ),
     "token": Metric(
-        "token",
+        "token, controller's clock",
         "tokens (words and the end) that are correct / tokens",
         "tokens", _score("token"),
     ),
     "command_balanced": Metric(
-        "command, balanced",
+        "command, balanced, controller's clock",
         "mean over commands of the share of their words that are correct (recall)",
         "command words that the train split has", _command_balanced,
     ),
@@ -309,16 +309,16 @@ METRICS: Mapping[str, Metric] = {
 
 
 def update_definitions(page: str) -> str:
-    """A Markdown page with updated tables of the metrics of rows, or of segments.
+    """A Markdown page with updated tables of the metrics of rows, or of sequences.
 
-    Each is between the comments `<!-- metrics of rows -->` (or `segments`) and `<!-- end -->`.
+    Each is between the comments `<!-- metrics of rows -->` (or `sequences`) and `<!-- end -->`.
     """
     head = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
-    for kind in ("rows", "segments"):
+    for kind in ("rows", "sequences"):
         table = head + "".join(
             f"| `{name}` | {m.title} | {m.definition} | {m.unit} | {m.counts} |\n"
             for name, m in METRICS.items()
-            if m.of_segments == (kind == "segments")
+            if m.of_sequences == (kind == "sequences")
         )
         marker = f"<!-- metrics of {kind} -->\n"
         before, _, rest = page.partition(marker)

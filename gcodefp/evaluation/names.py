@@ -6,23 +6,24 @@ from typing import NamedTuple
 EVALUATION_FORMAT = "gcodefp-evaluation-4"
 EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 
-SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline", "privileged"
+SENSORS, ORACLE, BASELINE, PRIVILEGED = "sensors", "state oracle", "baseline", "privileged"
 
 
 class Predictor(NamedTuple):
     """One predictor of metrics.json and predictions.npz."""
 
     array: str  # prefix of its arrays in predictions.npz
-    # SENSORS: gcodefp, from sensors alone. LAG_ORACLE: the upper bound of a decoder without the
-    # lag, from the true states. BASELINE: a simple method trained on the same data. PRIVILEGED: a
-    # baseline with labels as inputs.
+    # SENSORS: gcodefp, from sensors alone. ORACLE: a decoder with the true states and without the
+    # lag. BASELINE: a simple method trained on the same data. PRIVILEGED: a baseline with labels as
+    # inputs.
     kind: str
 
 
 MODEL = "gcodefp"
 WHOLE = "gcodefp, whole recording"
 GREEDY = "gcodefp, row by row"
-UPPER_BOUND = "upper bound, lag unknown"
+STATE_ORACLE = "upper bound, lag unknown"
+"""A bound of the expected share of exact lines; a single recording may exceed it."""
 FILTER = "matched filter"
 FILTER_WHOLE = "matched filter, whole recording"
 NEIGHBOUR = "nearest neighbour"
@@ -50,24 +51,24 @@ PREDICTORS = {
     MAJORITY: Predictor("majority", BASELINE),
     MAJORITY_PRIVILEGED: Predictor("majority_given", PRIVILEGED),
     ELAPSED: Predictor("elapsed", PRIVILEGED),
-    UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
+    STATE_ORACLE: Predictor("ceiling", ORACLE),
 }
 """All predictors, in the order of the report."""
 NETWORK_ALONE, TEMPLATES_ALONE = "network alone", "templates alone"
 NETWORK_AND_TEMPLATES = "network and templates"
 """Emissions of a decoder."""
 PRIMARY = "within_1s"
-"""The primary metric: which program, and where in it; verdicts are about it."""
+"""The primary metric: which program, and which time in it; claims are about it."""
 PIPELINE = (MODEL, WHOLE)
-"""The predictions that verdicts are about: from windows, and from whole recordings."""
+"""The predictions that claims are about: from windows, and from whole recordings."""
 WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
 """Ends the names of the predictors that decode whole recordings."""
-LADDER_METRICS = {
+CENTRE_METRICS = {
     "within_1s": "within_1s",
     "within_1s_certain": "within_1s",
     "program": "program",
 }
-"""The metrics of the ladder of window lengths, and what they are in the registry."""
+"""The metrics by window length, and what they are in the registry."""
 BREAKDOWN = ("by_operation", "confusion", "words", "differences")
 """Keys of metrics.json with breakdowns of its metrics; few rows determine such numbers."""
 
@@ -82,14 +83,14 @@ WITH_CONFIDENCE = (MODEL, WHOLE)
 """The predictors with a confidence."""
 
 
-def rivals(name: str, predictors: Iterable[str]) -> list[str]:
+def compared_baselines(name: str, predictors: Iterable[str]) -> list[str]:
     """The baselines, in this order, that a prediction of PIPELINE is compared with.
 
     Windows are compared with baselines of windows, whole recordings with all of them.
     """
     return [
-        rival
-        for rival in predictors
-        if PREDICTORS[rival].kind == BASELINE
-        and (name.endswith(WHOLE_SUFFIX) or not rival.endswith(WHOLE_SUFFIX))
+        baseline
+        for baseline in predictors
+        if PREDICTORS[baseline].kind == BASELINE
+        and (name.endswith(WHOLE_SUFFIX) or not baseline.endswith(WHOLE_SUFFIX))
     ]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
-from gcodefp.evaluation.calibration import Refusal, refusal
 from gcodefp.evaluation.decoder import DecodedRecording, Decoder
+from gcodefp.evaluation.decoder_fitting import Refusal, refusal
 from gcodefp.evaluation.speed import at_speed
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import encode_windows
@@ -33,8 +33,8 @@ agreements of 0.18 to 0.48, from which this threshold comes; of the third, 15 of
 and one at 0.51. Some recordings of trained programs are below it too.
 """
 SPEEDS = (0.5, 0.63, 0.8, 1.25, 1.6, 2.0)
-"""Feeds, in those of the train recordings, at which a recording that fits no program is tried. In
-simulated recordings a fifth more or less is a program's limit without that."""
+"""Factors of the train recordings' speed (feed overrides) at which a recording that fits no program
+is tried. Without that, simulated programs are decoded up to a fifth faster or slower."""
 MAX_ROWS_SHARE = 2.0
 """A recording with more rows than this times those of its program contains several programs."""
 PACKETS_NOTE = "the order of its packets of rows is not known: each is decoded by itself"
@@ -75,7 +75,7 @@ class RecordingPrediction:
             AGREEMENT_SECONDS of the decoded one.
         refusal: whether the recording, at `speed`, fits none of the programs; None without a
             decoder.npz, where a low agreement raises the doubt.
-        speed: feed of the program, in that of the train recordings; 1 unless it fits at another of
+        speed: of the program, in that of the train recordings; 1 unless it fits at another one of
             SPEEDS only.
         program_rows: rows of the program.
         greedy_block: (N,) text of greedy decoding, without programs.
@@ -140,9 +140,9 @@ class RecordingPrediction:
             )
         if self.speed != 1:
             warnings.append(
-                f"DOUBTFUL: it fits a program at about {self.speed:g} times the feed of the train "
+                f"DOUBTFUL: it fits a program at about {self.speed:g} times the speed of the train "
                 "recordings, as which it is decoded, and none at theirs; if the machine ran at "
-                "their feed, it ran none of the programs"
+                "their speed, it ran none of the programs"
             )
         if len(self.row) * self.speed > MAX_ROWS_SHARE * self.program_rows:
             warnings.append(
@@ -161,8 +161,8 @@ class RecordingPrediction:
             np.array([values[a:b].mean() for a, b in zip(starts, ends, strict=True)])
             for values in (self.confidence, self.median_lag_confidence)
         )
-        facts = self.row[starts], self.row[ends - 1], self.line[starts], self.block[starts]
-        columns = (*facts, *means, *position_mm.T)
+        firsts = self.row[starts], self.row[ends - 1], self.line[starts], self.block[starts]
+        columns = (*firsts, *means, *position_mm.T)
         return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)))
 
 

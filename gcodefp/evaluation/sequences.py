@@ -7,6 +7,7 @@ many rows it lasts.
 
 from collections.abc import Sequence
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def matching_runs(
     Returns:
         the number of matching pairs; the number of predicted and true runs.
     """
-    predicted_runs, true_runs = _runs(predicted), _runs(true)
+    predicted_runs, true_runs = runs(predicted), runs(true)
     matching, is_free = 0, [True] * len(true_runs)
     for start, end, block in predicted_runs:
         overlaps = [
@@ -54,10 +55,10 @@ def matching_runs(
     return matching, len(predicted_runs) + len(true_runs)
 
 
-def _runs(blocks: NDArray[np.str_]) -> list[tuple[int, int, str]]:
-    """First row, end and block of each run."""
-    edges = [0, *(np.flatnonzero(blocks[1:] != blocks[:-1]) + 1).tolist(), len(blocks)]
-    return [(first, end, str(blocks[first])) for first, end in pairwise(edges)]
+def runs(values: NDArray[Any]) -> list[tuple[int, int, Any]]:
+    """First row, end and value of each run of equal values in N rows, at least one."""
+    edges = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
+    return [(first, end, values[first]) for first, end in pairwise(edges)]
 
 
 def align_sequences(
@@ -82,10 +83,10 @@ def align_sequences(
     return pairs
 
 
-def rows_of_segments(segment: NDArray[np.integer]) -> list[NDArray[np.int64]]:
-    """The rows of each segment, in order, from the segment of each row (N,)."""
-    ends = np.cumsum(np.bincount(segment))
-    return np.split(np.argsort(segment, kind="stable"), ends)[:-1]
+def rows_of_sequences(sequence: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """The rows of each sequence, in order, from the sequence of each row (N,)."""
+    ends = np.cumsum(np.bincount(sequence))
+    return np.split(np.argsort(sequence, kind="stable"), ends)[:-1]
 
 
 def executed_blocks(

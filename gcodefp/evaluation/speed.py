@@ -1,7 +1,7 @@
 """How well a recording fits the programs, and at which speed it ran them.
 
 A path through a program seldom waits in a state or skips one. Where train recordings of a program
-ran at different feeds, others are decoded at that of their speeds at which they fit best.
+ran at different speeds, others are decoded at that of these at which they fit best.
 
 Shapes: N rows of a recording, C channels.
 """
@@ -17,12 +17,12 @@ from gcodefp.model.hmm import Chain, Emissions, viterbi_path
 from gcodefp.model.templates import Passage, Templates
 from gcodefp.programs.lag import interpolate_rows
 
-FIT_WEIGHT = 0.1
+PATH_WEIGHT = 0.1
 """Weight of the templates' log-likelihood in the path of `template_fit`."""
-LEAST_CHANGE = 1.25
+MIN_SPEED_CHANGE = 1.25
 """Train recordings that differ less from the program's time need no other speed: the demo's do by
 1.14 at most."""
-SPEED_RATIO = 1.1
+MAX_SPEED_RATIO = 1.1
 """At most, of neighbouring speeds that are tried."""
 
 
@@ -39,7 +39,7 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
     def weighted(first: int, end: int) -> Tensor:
         likelihood = templates.compare(projected[:, first:end])
         highest[first] = likelihood.amax(-1)
-        return likelihood.mul_(FIT_WEIGHT)
+        return likelihood.mul_(PATH_WEIGHT)
 
     path = viterbi_path(Emissions(len(signals), weighted), chain)
     every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
@@ -66,13 +66,13 @@ def train_speeds(recordings: Sequence[Passage]) -> tuple[float, ...]:
     speeds: list[float] = []
     for end in (min(ratios), max(ratios)):
         change = abs(math.log(end))
-        if change >= math.log(LEAST_CHANGE):
-            steps = math.ceil(change / math.log(SPEED_RATIO))
+        if change >= math.log(MIN_SPEED_CHANGE):
+            steps = math.ceil(change / math.log(MAX_SPEED_RATIO))
             speeds += np.geomspace(1.0, end, steps + 1)[1:].tolist()
     return tuple(sorted(speeds))
 
 
-def best_fit(
+def best_template_fit(
     templates: Templates, chain: Chain, signals: Tensor, speeds: Iterable[float], window: int
 ) -> tuple[float, float]:
     """The highest `template_fit` of a recording (N, C), and the speed that has it, the first one.

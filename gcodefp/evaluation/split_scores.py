@@ -20,15 +20,15 @@ from gcodefp.dataset.store import (
 from gcodefp.errors import UserError
 from gcodefp.evaluation.baselines.suite import run_baselines
 from gcodefp.evaluation.baselines.task import Predictions, Task
-from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Statistic, with_interval
+from gcodefp.evaluation.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
 from gcodefp.evaluation.decoder import Decoder, read_decoder
-from gcodefp.evaluation.ladder import STRIDE_ROWS, Listener, measure_ladder
-from gcodefp.evaluation.metrics import ScoredPredictions, SegmentPredictions, compute_metrics
+from gcodefp.evaluation.metrics import ScoredPredictions, SequencePredictions, compute_metrics
 from gcodefp.evaluation.names import MODEL, PREDICTORS, WHOLE, WHOLE_SUFFIX
 from gcodefp.evaluation.sequences import executed_blocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
+from gcodefp.evaluation.window_lengths import STRIDE_ROWS, CentreDecoder, score_window_lengths
 from gcodefp.files import write_arrays, write_text
 from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
@@ -103,7 +103,7 @@ def evaluate_split(
     val: Split | None,
     device: torch.device,
     threads: int,
-    ladder_stride_rows: int = STRIDE_ROWS,
+    stride_rows: int = STRIDE_ROWS,
     doubtful: Sequence[str] = (),
 ) -> Evaluation:
     """Decodes and scores a split.
@@ -112,19 +112,19 @@ def evaluate_split(
         train: for the baselines; without it there are none.
         val: for the baselines' options; without it they have their defaults.
         threads: processor cores that the baselines may use.
-        ladder_stride_rows: from one window of the ladder to the next.
+        stride_rows: from one window to the next, in the scores by window length.
         doubtful: names of recordings with a doubtful lag.
     """
     description, programs = decoder.description, decoder.programs
     decoding = predict_split(decoder, test, device)
-    listeners: dict[str, Listener] = {MODEL: decoder.listen}
+    decoders: dict[str, CentreDecoder] = {MODEL: decoder.decode_centres}
     tuned: dict[str, Any] = {}
     if train:
         if val is None:
             logger.warning("without --val the options of the baselines are defaults, not tuned")
         task = Task(train, test, decoding.rows, programs, description.window, threads)
-        predictions, baseline_listeners, tuned = run_baselines(task, val)
-        decoding, listeners = _with_baselines(decoding, predictions), listeners | baseline_listeners
+        predictions, baseline_decoders, tuned = run_baselines(task, val)
+        decoding, decoders = _with_baselines(decoding, predictions), decoders | baseline_decoders
     scored = scored_predictions(decoding, test, description)
     in_test = test.recordings[np.unique(test.recording)]
     content = _describe_inputs(decoding, test, description, device) | {
@@ -136,7 +136,7 @@ def evaluate_split(
             }
             for name, each in scored.items()
         },
-        "ladder": measure_ladder(listeners, test, programs, ladder_stride_rows, doubtful),
+        "ladder": score_window_lengths(decoders, test, programs, stride_rows, doubtful),
         "doubtful_lags": [name for name in doubtful if name in in_test],
         "baselines": tuned,
         **break_down(scored, description),
@@ -145,15 +145,15 @@ def evaluate_split(
 
 
 def _with_baselines(decoding: SplitPredictions, predictions: Predictions) -> SplitPredictions:
-    # As gcodefp's, the segments of whole recordings are whole recordings.
-    recordings = decoding.by_segment[WHOLE].segments
+    # As gcodefp's, the sequences of whole recordings are whole recordings.
+    recordings = decoding.by_sequence[WHOLE].sequences
     whole = {
-        name: SegmentPredictions(recordings, each)
+        name: SequencePredictions(recordings, each)
         for name, each in predictions.items()
         if name.endswith(WHOLE_SUFFIX)
     }
     return decoding._replace(
-        predictions=decoding.predictions | predictions, by_segment=decoding.by_segment | whole
+        predictions=decoding.predictions | predictions, by_sequence=decoding.by_sequence | whole
     )
 
 
@@ -169,8 +169,8 @@ def _describe_inputs(
         "recordings": len(np.unique(test.recording[decoding.rows])),
         "train_recordings": len(document["splits"]["train"]["recordings"]),
         "rows": len(decoding.rows),
-        "segments": int(decoding.windows.segment.max()) + 1,
-        "confidence": CONFIDENCE,
+        "segments": int(decoding.windows.sequence.max()) + 1,
+        "confidence": CONFIDENCE_LEVEL,  # of the intervals
         "resamples": RESAMPLES,
     }
 
@@ -187,37 +187,29 @@ def scored_predictions(
     for name in PREDICTORS:
         if name not in names or (predictions := decoding.predictions.get(name)) is None:
             continue
-        in_windows = SegmentPredictions(decoding.windows, predictions.take(index))
+        in_windows = SequencePredictions(decoding.windows, predictions.take(index))
         scored[name] = ScoredPredictions(
             predictions, split, decoding.rows, description.vocabulary, description.programs,
-            decoding.by_segment.get(name, in_windows),
+            decoding.by_sequence.get(name, in_windows),
         )  # fmt: skip
     return scored
-
-
-def score_predictors(
-    decoding: SplitPredictions, split: Split, description: Description, names: Collection[str]
-) -> dict[str, dict[str, Statistic]]:
-    """Every metric of the named predictors."""
-    scored = scored_predictions(decoding, split, description, names)
-    return {name: compute_metrics(each) for name, each in scored.items()}
 
 
 def write_predictions(
     folder: Path, decoding: SplitPredictions, test: Split, description: Description
 ) -> None:
     """Writes predictions.npz and gcode/*.nc, the reconstructed program of each recording."""
-    segments, predicted = decoding.by_segment[WHOLE]
+    sequences, predicted = decoding.by_sequence[WHOLE]
     assert predicted.program is not None, "states belong to programs"
     assert predicted.line is not None, "states have lines"
     document = description.document
     notes = [LEAKY_NOTE] * description.leaky + [CONTROLLER_NOTE] * document["controller_is_input"]
     executed: list[tuple[int, str, float]] = []
     reconstructed: list[tuple[int, str]] = []
-    recording = test.recording[segments.rows]
+    recording = test.recording[sequences.rows]
     for index in np.unique(recording).tolist():
         own = np.flatnonzero(recording == index)
-        rows = segments.rows[own]
+        rows = sequences.rows[own]
         true = executed_blocks(
             description.programs, test.program[rows], test.line[rows], test.blocks[test.block[rows]]
         )
@@ -232,7 +224,7 @@ def write_predictions(
         text = reconstructed_program(blocks, name, notes)
         write_text(folder / "gcode" / f"{name}.nc", text)
     dtype = test.recording.dtype
-    sequences = {
+    block_sequences = {
         "executed_recording": np.array([index for index, *_ in executed], dtype),
         "executed_block": np.array([block for _, block, _ in executed]),
         "executed_seconds": np.array([seconds for *_, seconds in executed], np.float64),
@@ -240,7 +232,7 @@ def write_predictions(
         "reconstructed_block": np.array([block for _, block in reconstructed]),
     }
     arrays = _row_arrays(decoding, test, description)
-    write_arrays(folder / "predictions.npz", arrays | sequences)
+    write_arrays(folder / "predictions.npz", arrays | block_sequences)
 
 
 def _row_arrays(

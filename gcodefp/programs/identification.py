@@ -75,7 +75,7 @@ def group_by_program(
     groups: list[tuple[LineBlocks, list[Recording]]] = []
     for recording in recordings:
         executed = executed_lines(recording.lines, recording.blocks)
-        matching = [group for group in groups if shared_lines(group[0], executed) >= share]
+        matching = [group for group in groups if same_block_share(group[0], executed) >= share]
         # A recording that matches two groups merges them.
         groups = [group for group in groups if group not in matching]
         members = [member for _, group in matching for member in group]
@@ -89,7 +89,7 @@ def executed_lines(lines: NDArray[np.integer], blocks: NDArray[np.str_]) -> Line
     return frozenset(zip(lines.tolist(), blocks.tolist(), strict=True))
 
 
-def shared_lines(first: LineBlocks, second: LineBlocks) -> float:
+def same_block_share(first: LineBlocks, second: LineBlocks) -> float:
     """Share of the common line numbers of two programs that have the same block; 0 without any."""
     common = {line for line, _ in first} & {line for line, _ in second}
     return len(first & second) / len(common) if common else 0.0

@@ -24,15 +24,15 @@ from gcodefp.programs.row_alignment import RowLabels, label_rows
 from gcodefp.programs.sensed_motion import (
     TREND_SECONDS,
     Array,
+    Motion,
     MotionModel,
-    Timeline,
     filter_signals,
     fit_limits,
     fit_motion_model,
     fit_regression,
     measured_rows,
+    sample_motion,
     shift_uncertainty_seconds,
-    timeline,
 )
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period
@@ -50,9 +50,9 @@ MIN_STEP_SECONDS = 0.1
 """Of the rows that are aligned; those of faster recordings are interpolated."""
 MIN_REPORTED_SHARE = 0.75
 """Of a recording's rows with a position on an axis that is aligned."""
-MIN_RATIO = 1.5
+MIN_EXPLAINED_RATIO = 1.5
 """Of what the motion explains of the signals to what it explains of others with their spectrum."""
-MIN_SHARE = 0.25
+MIN_SCORE_SHARE = 0.25
 """Of the median score per row of the train recordings, in a recording that follows its program."""
 LIMITS_PROGRAMS, LIMITS_RECORDINGS = 6, 3
 """To which the machine's limits are fitted."""
@@ -98,14 +98,14 @@ def label_recordings(
         own = {n: signals[n] for n in program.recordings if n not in reasons}
         if not own:
             continue
-        motions = {speed: timeline(trajectory, step, speed) for speed in SPEEDS}
+        motions = {speed: sample_motion(trajectory, step, speed) for speed in SPEEDS}
         model = _fit(program, [signal for name, signal in own.items() if name in train], motions)
         shift = shift_uncertainty_seconds([own[n] for n in own if n in train], motions[1.0], model)
         labels = {name: label_rows(signal, motions, model) for name, signal in own.items()}
         usual = float(np.median([labels[name].score for name in own if name in train]))
         for name, rows in labels.items():
             labelled[name] = _with_labels(recordings[name], program, trajectory, rows, step, shift)
-            if rows.score < MIN_SHARE * usual:
+            if rows.score < MIN_SCORE_SHARE * usual:
                 reasons[name] = f"its signals do not follow the motion of {program.path.name}"
             elif not len(labelled[name].row):
                 reasons[name] = f"no row tells where in {program.path.name} it is"
@@ -203,7 +203,7 @@ def _signals(
 
 
 def _fit(
-    program: ProgramText, recordings: Sequence[Array], motions: Mapping[float, Timeline]
+    program: ProgramText, recordings: Sequence[Array], motions: Mapping[float, Motion]
 ) -> MotionModel:
     planned = motions[1.0]
     if not any(measured_rows(signals).any() for signals in recordings):
@@ -213,7 +213,7 @@ def _fit(
         )
     model, score = fit_motion_model(recordings, planned)
     by_chance = fit_motion_model([_surrogate(signals) for signals in recordings], planned)[1]
-    if score < MIN_RATIO * by_chance:
+    if score < MIN_EXPLAINED_RATIO * by_chance:
         raise UserError(
             f"{program.path}: the {len(recordings)} train recordings do not follow its motion (log-"
             f"likelihood {score:.0f}, by chance {by_chance:.0f}): is it the program that ran? A "
@@ -234,9 +234,7 @@ def _surrogate(signals: Array) -> Array:
     return np.fft.irfft(spectrum * np.exp(1j * phase), len(signals), axis=0)
 
 
-def _refit(
-    recordings: Sequence[Array], motion: Timeline, labels: Sequence[RowLabels]
-) -> MotionModel:
+def _refit(recordings: Sequence[Array], motion: Motion, labels: Sequence[RowLabels]) -> MotionModel:
     """The model fitted to labelled rows, which may have run at other speeds or paused."""
     features, samples = [], []
     for signals, rows in zip(recordings, labels, strict=True):
@@ -267,7 +265,7 @@ def _with_labels(
     uncertainty = np.interp(row, grid, labels.uncertainty_seconds)
     inside = (seconds >= 0) & (seconds <= trajectory.seconds)
     kept = inside & (uncertainty <= MAX_UNCERTAINTY_SECONDS)
-    state = trajectory.state_at(seconds[kept])
+    state = trajectory.kinematics_at(seconds[kept])
     index = np.array([move.line_index for move in trajectory.moves])[state.move_index]
     blocks = [program.blocks[i] for i in index.tolist()]
     lines = np.array([block.line for block in blocks])

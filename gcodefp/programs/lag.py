@@ -46,7 +46,7 @@ confirms the lags that it was measured with."""
 RIDGE = 1e-3
 """Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
 MIN_CHANGE = 1e-9
-"""Least range of a channel that is live, in its scale."""
+"""Least range of a channel that varies, in its scale."""
 MAX_REFERENCES = 24
 """Of up to this many recordings all pairs are compared; others with these reference recordings."""
 MAX_ROUNDS = 30
@@ -74,7 +74,7 @@ class Lag(NamedTuple):
         return max(abs(lag - self.seconds) for lag in lags)
 
 
-def checking_groups(val: Sequence[Lag]) -> list[str]:
+def reliable_groups(val: Sequence[Lag]) -> list[str]:
     """The groups that find the lags of val recordings by themselves.
 
     Train recordings say less: each is a part of its template, with its noise.
@@ -159,10 +159,10 @@ def estimate_lag(
     """
     max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
     expected, measured = (_detrend(samples, step_seconds) for samples in (template, signals))
-    live, spectrum = _live(measured), _spectrum(measured)
+    varying, spectrum = _varying_channels(measured), _spectrum(measured)
 
     def lag_by(channels: NDArray[np.bool_]) -> float | None:
-        matched = expected @ _precision(noise, channels & live)
+        matched = expected @ _precision(noise, channels & varying)
         curve = _correlation(_spectrum(matched), spectrum[None], max_lag)[0]
         if not curve.any():
             return None
@@ -186,15 +186,15 @@ def _best_lags(
 ) -> NDArray[np.float64]:
     """Lags, in steps, of the highest total correlation, (R,); their median is 0."""
     spectra = np.stack([_spectrum(samples) for samples in detrended])
-    live = np.stack([_live(samples) for samples in detrended])
+    varying = np.stack([_varying_channels(samples) for samples in detrended])
     # Recordings that lack the same nodes are compared at once.
-    patterns, pattern = np.unique(live, axis=0, return_inverse=True)
+    patterns, pattern = np.unique(varying, axis=0, return_inverse=True)
     references = np.unique(np.linspace(0, len(detrended) - 1, MAX_REFERENCES).astype(int))
     correlations = np.zeros((len(references), len(detrended), 2 * max_lag + 1))
     for index, reference in enumerate(references):
         for number, channels in enumerate(patterns):
             own = pattern.ravel() == number
-            precision = _precision(noise, channels & live[reference]).astype(np.float32)
+            precision = _precision(noise, channels & varying[reference]).astype(np.float32)
             matched = spectra[reference] @ precision
             correlations[index, own] = _correlation(matched, spectra[own], max_lag)
     pairs = _ReferenceCorrelations(correlations, references, max_lag)
@@ -269,12 +269,12 @@ def _noise(
         rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in lags]
         aligned = np.stack([interpolate_rows(s, row) for s, row in zip(program, rows, strict=True)])
         # A dead channel is 0: it does not count.
-        live = np.stack([_live(samples) for samples in program])
-        aligned -= aligned.sum(0) / np.maximum(live.sum(0), 1)
-        for deviation, counts in zip(aligned, live, strict=True):
+        varying = np.stack([_varying_channels(samples) for samples in program])
+        aligned -= aligned.sum(0) / np.maximum(varying.sum(0), 1)
+        for deviation, counts in zip(aligned, varying, strict=True):
             deviation *= counts
             total += deviation.T @ deviation
-        freedom += np.maximum(live.sum(0) - 1, 0) * (last + 1)
+        freedom += np.maximum(varying.sum(0) - 1, 0) * (last + 1)
     if not freedom.any():
         return np.eye(channels)
     # One scale for each channel: another for each pair could make a covariance that is none.
@@ -285,7 +285,7 @@ def _noise(
     return np.asarray((1 - shrinkage) * covariance + np.diag(diagonal))
 
 
-def _live(detrended: Signals) -> NDArray[np.bool_]:
+def _varying_channels(detrended: Signals) -> NDArray[np.bool_]:
     """The channels that change at all, (C,); others have no samples in this recording."""
     is_live: NDArray[np.bool_] = np.ptp(detrended, axis=0) > MIN_CHANGE
     return is_live

@@ -140,7 +140,7 @@ class MachineLimits:
 
 
 @dataclass(frozen=True)
-class MachineState:
+class Kinematics:
     """Move index (T,), position, velocity and acceleration (T, 3) of the tool at T times."""
 
     move_index: NDArray[np.intp]
@@ -174,7 +174,7 @@ class Trajectory:
         """Duration of the whole program."""
         return float(self.start_seconds[-1])
 
-    def state_at(self, seconds: Vector) -> MachineState:
+    def kinematics_at(self, seconds: Vector) -> Kinematics:
         """The state at times (T,); at rest before the start and after the end."""
         clipped = np.clip(seconds, 0.0, self.seconds)
         index = np.searchsorted(self.start_seconds, clipped, side="right") - 1
@@ -261,7 +261,7 @@ def _on_path(
     fraction: Vector,
     speed: Vector,
     tangential: Vector,
-) -> MachineState:
+) -> Kinematics:
     start = np.array([move.start_mm for move in moves])[index]
     delta = np.array([move.end_mm for move in moves])[index] - start
     length = np.array([move.length_mm for move in moves])[index]
@@ -282,4 +282,4 @@ def _on_path(
         (turn_rate * speed) ** 2, radius, out=np.zeros_like(speed), where=radius > 0
     )
     acceleration[:, :2] -= centripetal[:, None] * outward
-    return MachineState(index, position, direction * speed[:, None], acceleration)
+    return Kinematics(index, position, direction * speed[:, None], acceleration)

@@ -16,8 +16,8 @@ from scipy import special
 from gcodefp.programs.lag import SMOOTHING_SECONDS
 from gcodefp.programs.sensed_motion import (
     Array,
+    Motion,
     MotionModel,
-    Timeline,
     measured_rows,
     start_scores,
 )
@@ -53,7 +53,7 @@ class RowLabels(NamedTuple):
     score: float
 
 
-def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionModel) -> RowLabels:
+def label_rows(signals: Array, motions: Mapping[float, Motion], model: MotionModel) -> RowLabels:
     """The program's time at each row.
 
     The recording's own constant speed and start are searched first.
@@ -85,7 +85,7 @@ def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionM
 
 
 def _align(
-    signals: Array, motion: Timeline, best: int, model: MotionModel
+    signals: Array, motion: Motion, best: int, model: MotionModel
 ) -> tuple[float, Array, Array]:
     """What `_align_within` returns; long pauses are followed where the recording has time for them.
 
@@ -104,7 +104,7 @@ def _align(
 
 
 def _align_within(
-    limit: int, signals: Array, motion: Timeline, best: int, model: MotionModel
+    limit: int, signals: Array, motion: Motion, best: int, model: MotionModel
 ) -> tuple[float, Array, Array]:
     """Log-likelihood, and mean and standard deviation of the program's row at each row, (N,).
 

@@ -34,7 +34,7 @@ MAX_CANDIDATES = 6
 """Recordings from whose own best start the iterations begin; the best outcome counts."""
 MAX_SHIFT_SECONDS = 4.0
 """Of all recordings together: what one follows from the motion is known up to such a shift."""
-BOOTSTRAPS = 200
+RESAMPLES = 200
 MIN_FACTOR = 1.15
 """The search for the machine's limits ends at this precision."""
 
@@ -55,7 +55,7 @@ class MotionModel(NamedTuple):
     gain: float
 
 
-class Timeline(NamedTuple):
+class Motion(NamedTuple):
     """A program's motion at a row every `step_seconds`, with rest before and after.
 
     Attributes:
@@ -68,13 +68,13 @@ class Timeline(NamedTuple):
     step_seconds: float
 
 
-def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) -> Timeline:
+def sample_motion(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) -> Motion:
     """The motion features of a program that runs at a factor of its planned speed."""
     padding = round(TREND_SECONDS / step_seconds)
     count = int(trajectory.seconds / speed / step_seconds) + 1 + 2 * padding
     middle = (SAMPLES_PER_ROW - 1) / 2
     rows = (np.arange(SAMPLES_PER_ROW * count) - middle) / SAMPLES_PER_ROW - padding
-    state = trajectory.state_at(rows * step_seconds * speed)
+    state = trajectory.kinematics_at(rows * step_seconds * speed)
     velocity = state.velocity_mm_s
     rate = np.linalg.norm(velocity, axis=1, keepdims=True)
     position = state.position_mm - state.position_mm.mean(0)
@@ -90,7 +90,7 @@ def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) ->
     ]
     means = np.concatenate(columns, axis=1).reshape(count, SAMPLES_PER_ROW, -1).mean(1)
     features = band_pass(means, step_seconds, TREND_SECONDS)
-    return Timeline(features / (features.std(0) + 1e-9), padding, step_seconds)
+    return Motion(features / (features.std(0) + 1e-9), padding, step_seconds)
 
 
 def filter_signals(signals: NDArray[np.floating], step_seconds: float) -> Array:
@@ -117,7 +117,7 @@ def measured_rows(signals: Array) -> NDArray[np.bool_]:
 
 
 def fit_motion_model(
-    recordings: Sequence[Array], motion: Timeline, max_candidates: int = MAX_CANDIDATES
+    recordings: Sequence[Array], motion: Motion, max_candidates: int = MAX_CANDIDATES
 ) -> tuple[MotionModel, float]:
     """The model of one program that runs at its planned speed, and its total score.
 
@@ -145,7 +145,7 @@ def fit_motion_model(
 
 
 def shift_uncertainty_seconds(
-    recordings: Sequence[Array], motion: Timeline, model: MotionModel
+    recordings: Sequence[Array], motion: Motion, model: MotionModel
 ) -> float:
     """Standard deviation of the shift that labels of all recordings of a program share.
 
@@ -162,12 +162,12 @@ def shift_uncertainty_seconds(
     for own, signals in zip(gains, recordings, strict=True):
         start = int(start_scores(signals, motion, model).argmax()) - len(motion.features) + 1
         own[:] = [_regress([signals], [start + shift], motion).gain for shift in shifts]
-    chosen = np.random.default_rng(0).integers(count, size=(BOOTSTRAPS, count))
+    chosen = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     best = gains[chosen].sum(1).argmax(1)
     return float(best.std() * motion.step_seconds * np.sqrt(count / (count - 1)))
 
 
-def start_scores(signals: Array, motion: Timeline, model: MotionModel) -> Array:
+def start_scores(signals: Array, motion: Motion, model: MotionModel) -> Array:
     """Log-likelihood of each start above that of no motion at all, (N + M - 1,).
 
     Args:
@@ -184,7 +184,7 @@ def start_scores(signals: Array, motion: Timeline, model: MotionModel) -> Array:
     return _with_overlap(gain - energy / 2, len(signals), motion)
 
 
-def _first_guess(signals: Array, motion: Timeline) -> int:
+def _first_guess(signals: Array, motion: Motion) -> int:
     """The start at which a regression on this recording alone explains most."""
     features = motion.features
     whitened = features @ np.linalg.inv(np.linalg.cholesky(_gram(features))).T
@@ -206,7 +206,7 @@ def _correlate(signals: Array, expected: Array) -> Array:
     return np.fft.irfft(products, length)
 
 
-def _with_overlap(scores: Array, rows: int, motion: Timeline) -> Array:
+def _with_overlap(scores: Array, rows: int, motion: Motion) -> Array:
     """Scores of starts, -inf where too little of the program lies within the recording."""
     length = len(motion.features) - 2 * motion.first_row
     start = np.arange(len(scores)) - len(motion.features) + 1 + motion.first_row
@@ -214,7 +214,7 @@ def _with_overlap(scores: Array, rows: int, motion: Timeline) -> Array:
     return np.where(overlap >= MIN_OVERLAP * min(rows, length), scores, -np.inf)
 
 
-def _regress(recordings: Sequence[Array], starts: Sequence[int], motion: Timeline) -> MotionModel:
+def _regress(recordings: Sequence[Array], starts: Sequence[int], motion: Motion) -> MotionModel:
     features, samples = [], []
     for signals, start in zip(recordings, starts, strict=True):
         first, end = max(start, 0), min(start + len(motion.features), len(signals))
@@ -262,7 +262,7 @@ def fit_limits(
         if factors not in scores:
             total = 0.0
             for moves, signals in programs:
-                motion = timeline(plan(moves, limits(factors)), step_seconds)
+                motion = sample_motion(plan(moves, limits(factors)), step_seconds)
                 total += fit_motion_model(signals, motion, max_candidates=2)[1]
             scores[factors] = total
         return scores[factors]

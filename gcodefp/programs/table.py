@@ -23,7 +23,7 @@ from gcodefp.programs.identification import (
     executed_lines,
     find_programs,
     program_seconds,
-    shared_lines,
+    same_block_share,
 )
 from gcodefp.programs.lag import (
     MAX_LAG_SECONDS,
@@ -89,8 +89,8 @@ class Programs:
         return slice(int(self.first[program]), int(self.first[program + 1]))
 
 
-class Alignment(NamedTuple):
-    """A recording of N rows, aligned with its program.
+class LagCorrectedLabels(NamedTuple):
+    """The program and the lag-corrected states of a recording of N rows.
 
     Attributes:
         program: its index; UNKNOWN if it is not in the train split.
@@ -126,9 +126,9 @@ def fit_programs(
             f"{step:g} s; at most {MAX_STATES:,} can be decoded: resample the recordings to fewer "
             "rows a second, or exclude some with recordings.exclude"
         )
-    clocked = [_on_its_clock(program, signals, step) for program in programs]
-    lags = estimate_joint_lags((each.resampled() for each in clocked), step, max_lag_seconds)
-    fits = [_fit(each, seconds, step) for each, seconds in zip(clocked, lags.seconds, strict=True)]
+    timed = [_on_program_clock(program, signals, step) for program in programs]
+    lags = estimate_joint_lags((each.resampled() for each in timed), step, max_lag_seconds)
+    fits = [_fit(each, seconds, step) for each, seconds in zip(timed, lags.seconds, strict=True)]
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
 
@@ -163,7 +163,7 @@ def _length(program: Program, step: float) -> int:
     return int(program.reference.seconds[-1] / step) + 1
 
 
-class _Clocked(NamedTuple):
+class _Timed(NamedTuple):
     """The recordings of a program of M states."""
 
     recordings: Sequence[Recording]
@@ -177,14 +177,14 @@ class _Clocked(NamedTuple):
         return [_resample(samples, clock, self.times) for samples, clock in pairs]
 
 
-def _on_its_clock(program: Program, signals: Mapping[str, Signals], step: float) -> _Clocked:
+def _on_program_clock(program: Program, signals: Mapping[str, Signals], step: float) -> _Timed:
     recordings, reference = program.recordings, program.reference
     clocks = [program_seconds(r, reference.lines, reference.seconds) for r in recordings]
     times = np.arange(_length(program, step), dtype=np.float64) * step
-    return _Clocked(recordings, [signals[r.name] for r in recordings], clocks, times)
+    return _Timed(recordings, [signals[r.name] for r in recordings], clocks, times)
 
 
-class _Fit(NamedTuple):
+class _Fitted(NamedTuple):
     """Template and reports of a program; names as in Programs."""
 
     template: NDArray[np.float32]
@@ -194,7 +194,7 @@ class _Fit(NamedTuple):
     mm_per_unit: NDArray[np.float32]
 
 
-def _fit(program: _Clocked, lag_seconds: NDArray[np.float64], step: float) -> _Fit:
+def _fit(program: _Timed, lag_seconds: NDArray[np.float64], step: float) -> _Fitted:
     """Template and reports of a program, with the lag of each recording."""
     recordings, signals, clocks, times = program
     total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
@@ -204,7 +204,7 @@ def _fit(program: _Clocked, lag_seconds: NDArray[np.float64], step: float) -> _F
         count[in_recording] += 1
     template = (total / np.maximum(count, 1)).astype(np.float32)
     # Half a step later: a line starts at the state nearest to its start, without bias.
-    return _Fit(template, *_reports(recordings, clocks, times + step / 2))
+    return _Fitted(template, *_reports(recordings, clocks, times + step / 2))
 
 
 def _reports(
@@ -255,14 +255,14 @@ def _resample(
     return interpolate_rows(signals, np.interp(times, clock, np.arange(len(clock))))
 
 
-def align_recording(
+def lag_corrected_labels(
     recording: Recording,
     signals: Signals,
     programs: Programs,
     groups: Mapping[str, NDArray[np.bool_]],
     max_lag_seconds: float = MAX_LAG_SECONDS,
     same_share: float = SAME_PROGRAM_SHARE,
-) -> Alignment:
+) -> LagCorrectedLabels:
     """Estimates a recording's lag and states from its controller's reports.
 
     For training labels and oracles only; predictions from sensors alone must not use it.
@@ -273,8 +273,8 @@ def align_recording(
     count = len(recording.row)
     index = _find_program(recording, programs, same_share)
     if index == UNKNOWN:
-        unknown = np.full(count, np.nan, np.float32)
-        return Alignment(UNKNOWN, Lag(np.nan, {}), unknown, np.arange(count, dtype=np.int32))
+        state, row = np.full(count, np.nan, np.float32), np.arange(count, dtype=np.int32)
+        return LagCorrectedLabels(UNKNOWN, Lag(np.nan, {}), state, row)
     step = float(programs.step_seconds)
     states = programs.state_slice(index)
     template = programs.template[states]
@@ -284,7 +284,7 @@ def align_recording(
     lag = estimate_lag(resampled, template, noise, step, groups, max_lag_seconds)
     sensed = clock - lag.seconds
     state = np.clip(sensed / step, 0, len(template) - 1)
-    return Alignment(
+    return LagCorrectedLabels(
         index,
         lag,
         (programs.first[index] + state).astype(np.float32),
@@ -300,7 +300,7 @@ def _find_program(recording: Recording, programs: Programs, same_share: float) -
         lines = executed_lines(
             programs.executed_line[in_program], programs.executed_block[in_program]
         )
-        shares.append(shared_lines(executed, lines))
+        shares.append(same_block_share(executed, lines))
     best = int(np.argmax(shares))
     return best if shares[best] >= same_share else UNKNOWN
 

@@ -1,6 +1,6 @@
-"""What may be claimed, as sentences: the numbers of one split, and the verdict of repeated splits.
+"""What may be claimed, as sentences: the numbers of one split, and the claim of repeated splits.
 
-One split earns no verdict: its intervals are over its recordings, with one training.
+One split supports no claim: its intervals are over its recordings, with one training.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,9 +15,9 @@ from gcodefp.evaluation.names import (
     PRIMARY,
     TEMPLATES_ALONE,
     WHOLE,
-    rivals,
+    compared_baselines,
 )
-from gcodefp.evaluation.verdicts import (
+from gcodefp.evaluation.significance import (
     BEATS,
     MIN_FOLDS,
     MIN_RECORDINGS,
@@ -31,12 +31,12 @@ from gcodefp.evaluation.verdicts import (
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
-from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text, percentage
+from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text
 from gcodefp.terminal import plural
 
 PIPELINE_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
 """Predictor of PIPELINE -> what it decodes."""
-NO_VERDICT = "One split earns no verdict: {} repeats split and training, and gives one."
+NO_CLAIM = "One split supports no claim: {} repeats split and training, and supports one."
 DECODED = {
     NETWORK_ALONE: "The network alone decodes: templates of the programs did not help on val.",
     TEMPLATES_ALONE: "Templates of the programs alone decode: no gain from the network on val.",
@@ -54,7 +54,7 @@ class OneSplit(NamedTuple):
 
     Attributes:
         answers: question -> a short sentence.
-        conclusion: that it is no verdict.
+        conclusion: that it is no claim.
         evidence: the best baselines, and what decodes.
         tested_on: how many rows and recordings, and whether they are new.
     """
@@ -70,7 +70,7 @@ def one_split(results: Results) -> OneSplit:
     scores, sentences = results.evaluation["models"], []
     for name, title in PIPELINE_TITLES.items():
         if baseline := best_baseline(scores, name):
-            gain = difference(results, name, baseline)
+            gain = results.evaluation["differences"][name][baseline]
             points = interval_text(gain, "+.1f", unit=" percentage points")
             sentences.append(
                 f"The best baseline for {title} is {baseline} with "
@@ -80,7 +80,7 @@ def one_split(results: Results) -> OneSplit:
     evidence = " ".join([*sentences, DECODED[results.evaluation["decoder"]["emissions"]]])
     warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
     tested_on = _tested_on(results.evaluation)
-    conclusion = warning + NO_VERDICT.format(results.protocols_command)
+    conclusion = warning + NO_CLAIM.format(results.protocols_command)
     return OneSplit(_answers(results), conclusion, evidence, tested_on)
 
 
@@ -90,9 +90,9 @@ def _answers(results: Results) -> dict[str, str]:
     windows, whole = (evaluation["models"][name] for name in PIPELINE_TITLES)
     count, program = evaluation["recordings"], whole["program"]
     recordings = plural(count, "test recording")
-    right = f"{interval(program)} of the time in {recordings}"
+    correct = f"{interval(program)} of the time in {recordings}"
     if program["value"] == 1:
-        right = f"{count} of {recordings}"
+        correct = f"{count} of {recordings}"
     seconds = rows * results.dataset["programs"]["step_seconds"]
     doubts = [f"{recordings} of one split and one training; others may give other numbers"]
     if count < MIN_RECORDINGS:
@@ -101,12 +101,12 @@ def _answers(results: Results) -> dict[str, str]:
     if doubtful := len(evaluation["doubtful_lags"]):
         doubts.append(f"the lag, and so the true time, is doubtful in {doubtful}")
     return {
-        "Which program": f"Right in {right}.",
+        "Which program": f"Correct in {correct}.",
         "Where in it": f"{METRICS[PRIMARY].title.capitalize()} in {interval(windows[PRIMARY])} of "
         f"the time after {seconds:.3g} s of listening ({rows} rows), and in "
         f"{interval(whole[PRIMARY])} with whole recordings. Windows overlap: each row is decoded "
-        "once, from the window whose centre is nearest to it. (The ladder below counts only the "
-        "row at each window's centre.)",
+        "once, from the window whose centre is nearest to it. (The scores by window length "
+        "below are of the row at each window's centre.)",
         "What was executed": f"{METRICS['gcode_error_rate'].title} "
         f"{interval(whole['gcode_error_rate'])}, {METRICS['segment_f1'].title} "
         f"{interval(whole['segment_f1'])}, with whole recordings.",
@@ -127,21 +127,18 @@ def _not_better(results: Results) -> Iterator[str]:
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:
-    """The rival of a prediction of PIPELINE with the best PRIMARY, ties by name; None: none has it.
+    """The baseline with the best PRIMARY, for a prediction of PIPELINE; None: none has it.
+
+    Ties by name.
 
     Args:
         scores: predictor -> metric -> estimate.
         name: the prediction, one of PIPELINE.
     """
-    values = {rival: scores[rival][PRIMARY]["value"] for rival in rivals(name, scores)}
-    having = {rival: value for rival, value in values.items() if value is not None}
-    return min(having, key=lambda rival: (-having[rival], rival), default=None)
-
-
-def difference(results: Results, name: str, baseline: str) -> JsonContent:
-    """PRIMARY of one of PIPELINE minus that of a baseline, on the same resamples."""
-    entry: JsonContent = results.evaluation["differences"][name][baseline]
-    return entry
+    names = compared_baselines(name, scores)
+    values = {baseline: scores[baseline][PRIMARY]["value"] for baseline in names}
+    having = {baseline: value for baseline, value in values.items() if value is not None}
+    return min(having, key=lambda baseline: (-having[baseline], baseline), default=None)
 
 
 def _tested_on(evaluation: JsonContent) -> str:
@@ -152,10 +149,10 @@ def _tested_on(evaluation: JsonContent) -> str:
     return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
 
 
-def verdict(
+def claim(
     name: str, baseline: str | None, folds: Sequence[FoldScores], problems: Sequence[str]
 ) -> dict[str, Any]:
-    """The verdict on a prediction of PIPELINE, from splits by recording, each trained anew.
+    """The claim on a prediction of PIPELINE, from splits by recording, each trained anew.
 
     Args:
         baseline: the best one; None if none has PRIMARY, and then there are no folds.
@@ -169,23 +166,23 @@ def verdict(
         "folds": [{**fold._asdict(), "difference": fold.difference} for fold in folds],
         "evidence": ONE_CHOICE,
     }
-    rival = f"the best baseline, {baseline}"
+    best = f"the best baseline, {baseline}"
     if baseline is None:
-        conclusion = "there is no verdict: no baseline predicts the time in the program"
+        conclusion = "there is no claim: no baseline predicts the time in the program"
     elif problems:
-        conclusion = f"there is no verdict: {' and '.join(problems)}"
+        conclusion = f"there is no claim: {' and '.join(problems)}"
     elif len(folds) < MIN_FOLDS:
         conclusion = (
-            f"there is no verdict on {rival}: it takes {MIN_FOLDS} splits by recording or more "
+            f"there is no claim on {best}: it takes {MIN_FOLDS} splits by recording or more "
             f"(protocols.seeds), and these are {len(folds)}"
         )
     elif entry["kind"] == BEATS:
-        conclusion = f"the pipeline beats {rival}, on new recordings and in new trainings"
+        conclusion = f"the pipeline beats {best}, on new recordings and in new trainings"
     else:
-        conclusion = f"the pipeline does not beat {rival}: {_reason(folds, entry['kind'])}"
+        conclusion = f"the pipeline does not beat {best}: {_reason(folds, entry['kind'])}"
     if baseline is not None:
         own, other = (
-            percentage(fmean(getattr(fold, side) for fold in folds))
+            f"{100 * fmean(getattr(fold, side) for fold in folds):.1f} %"
             for side in ("pipeline", "baseline")
         )
         points = f"{100 * (gain.value or 0.0):+.1f} percentage points"

@@ -12,9 +12,10 @@ from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Statistic, paired_difference, with_interval
 from gcodefp.evaluation.decode import predict_split
+from gcodefp.evaluation.metrics import compute_metrics
 from gcodefp.evaluation.names import MODEL, PREDICTORS, PRIMARY, SENSORS
-from gcodefp.evaluation.split_scores import open_evaluation, score_predictors
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
+from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
+from gcodefp.evaluation.split_scores import open_evaluation, scored_predictions
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.reporting.wording import PRIMARY_ROWS, interval_text
@@ -192,10 +193,9 @@ def score_runs(
     scored = []
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
-        scores_of_run = score_predictors(
-            decoding, split, inputs.decoder.description, NETWORK_PREDICTORS
-        )
-        scored.append(scores_of_run)
+        own = inputs.decoder.description
+        predictors = scored_predictions(decoding, split, own, NETWORK_PREDICTORS)
+        scored.append({name: compute_metrics(each) for name, each in predictors.items()})
     scores = {
         name: {metric: _entries([run[name][metric] for run in scored]) for metric in metrics}
         for name, metrics in scored[0].items()

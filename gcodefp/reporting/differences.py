@@ -22,7 +22,7 @@ OTHER_TOLERANCE = 5e-3
 """For another device or library version: relative, and the share of rows that may differ."""
 NOT_COMPARED = ("provenance", "device", *SYSTEM_FIELDS)
 """Results of earlier versions have no system metrics."""
-ONLY_ON_THE_SAME = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
+SAME_ENVIRONMENT_ONLY = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
                     "reconstructed_recording")  # fmt: skip
 """Numbers of few rows, and sequences whose length rounding may change."""
 
@@ -45,7 +45,7 @@ def compare_files(recomputed: Path, path: Path, is_same: bool) -> Iterator[str]:
         except Exception as error:
             yield f"cannot be read ({type(error).__name__}: {error})"
         else:
-            skipped = NOT_COMPARED if is_same else (*NOT_COMPARED, *ONLY_ON_THE_SAME)
+            skipped = NOT_COMPARED if is_same else (*NOT_COMPARED, *SAME_ENVIRONMENT_ONLY)
             exact = recomputed.suffix == ".pt"
             new = _content(recomputed)
             yield from differences(new, old, 0.0 if exact else tolerance, skipped=skipped)

@@ -27,8 +27,8 @@ PathSegment = NDArray[np.float64]
 """(P, 2) points in X and Y from the row before to a row; P is 0 where either is unknown."""
 
 
-class SegmentState(IntEnum):
-    """How a predicted segment relates to the executed path.
+class SegmentMatch(IntEnum):
+    """How a predicted segment matches the executed path.
 
     Attributes:
         OFF: it is not on the executed path.
@@ -51,7 +51,7 @@ class Toolpath:
             is reported, the end of each row's block. NaN where unknown.
         is_reported: whether the controller reports tool positions.
         true_segments, predicted_segments: N segments of the paths.
-        state: (N,) `SegmentState` of each predicted segment.
+        match: (N,) `SegmentMatch` of each predicted segment.
         is_correct: (N,) whether the row's block is correct.
     """
 
@@ -62,7 +62,7 @@ class Toolpath:
     is_reported: bool
     true_segments: list[PathSegment]
     predicted_segments: list[PathSegment]
-    state: NDArray[np.int64]
+    match: NDArray[np.int64]
     is_correct: NDArray[np.bool_]
 
     @property
@@ -108,24 +108,24 @@ def _toolpath(predictions: Predictions, index: int) -> Toolpath:
         is_reported=is_reported,
         true_segments=true,
         predicted_segments=predicted,
-        state=_states(true, predicted, is_correct),
+        match=_matches(true, predicted, is_correct),
         is_correct=is_correct,
     )
 
 
-def _states(
+def _matches(
     true: list[PathSegment], predicted: list[PathSegment], is_correct: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """A segment is on the path if its middle and its end are."""
-    state = np.where(is_correct, SegmentState.CORRECT, SegmentState.OTHER_TIME).astype(np.int64)
+    match = np.where(is_correct, SegmentMatch.CORRECT, SegmentMatch.OTHER_TIME).astype(np.int64)
     rows = [row for row, segment in enumerate(predicted) if len(segment)]
     if rows:
         segments = [predicted[row] for row in rows]
         middles = np.array([(s[(len(s) - 1) // 2] + s[len(s) // 2]) / 2 for s in segments])
         ends = np.array([segment[-1] for segment in segments])
         is_off = np.maximum(distance_mm(middles, true), distance_mm(ends, true)) > ON_PATH_MM
-        state[np.array(rows)[is_off]] = SegmentState.OFF
-    return state
+        match[np.array(rows)[is_off]] = SegmentMatch.OFF
+    return match
 
 
 def straight_segments(points_mm: NDArray[np.floating]) -> list[PathSegment]:
@@ -170,18 +170,18 @@ def _arc(chord: PathSegment, radius_mm: float, is_clockwise: bool) -> PathSegmen
 
 
 def join_segments(
-    segments: list[PathSegment], state: NDArray[np.integer]
+    segments: list[PathSegment], match: NDArray[np.integer]
 ) -> list[tuple[int, PathSegment]]:
-    """Lines of adjoining segments in the same state (N,), each with its state."""
+    """Lines of adjoining segments with the same match (N,), each with it."""
     lines: list[tuple[int, list[PathSegment]]] = []
     is_open = False
-    for segment, segment_state in zip(segments, state.tolist(), strict=True):
-        if len(segment) and is_open and lines[-1][0] == segment_state:
+    for segment, segment_match in zip(segments, match.tolist(), strict=True):
+        if len(segment) and is_open and lines[-1][0] == segment_match:
             lines[-1][1].append(segment[1:])
         elif len(segment):
-            lines.append((segment_state, [segment]))
+            lines.append((segment_match, [segment]))
         is_open = len(segment) > 0
-    return [(line_state, np.concatenate(parts)) for line_state, parts in lines]
+    return [(line_match, np.concatenate(parts)) for line_match, parts in lines]
 
 
 def distance_mm(points: NDArray[np.floating], path: list[PathSegment]) -> NDArray[np.float64]:

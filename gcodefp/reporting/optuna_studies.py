@@ -83,14 +83,14 @@ class Dashboard:
 
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
         """Handles a request; refuses changes, and hosts of other names."""
-        if (refusal := self._refusal(environment)) is None:
+        if (denial := self._denial(environment)) is None:
             environment.setdefault("HTTP_ACCEPT_ENCODING", "")  # optuna-dashboard needs it.
             return self._application(environment, start)
-        status, reason = refusal
+        status, reason = denial
         start(status, [("Content-Type", "application/json"), ("Allow", "GET, HEAD")])
         return [json.dumps({"reason": reason}).encode()]
 
-    def _refusal(self, environment: Environment) -> tuple[str, str] | None:
+    def _denial(self, environment: Environment) -> tuple[str, str] | None:
         """Status and reason; None for a request that is in order."""
         if environment["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return "405 Method Not Allowed", "this page is read-only"
@@ -167,10 +167,10 @@ def study(sweep: SweepFile, status: SweepStatus) -> Study:
     trials = [
         _trial(number, runs.get(number), space) for number in range(max(runs, default=-1) + 1)
     ]
-    return Study(status.objective, _known(attributes), trials)
+    return Study(status.objective, _without_none(attributes), trials)
 
 
-def _known(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
@@ -221,7 +221,7 @@ def _trial(number: int, run: RunStatus | None, space: Space) -> FrozenTrial:
         datetime_complete=_time(run.ended_at) if state.is_finished() else None,
         params={dotted(path): value for path, value in fitting.items()},
         distributions={dotted(path): space[path] for path in (fitting if values else space)},
-        user_attrs=_known(attributes),
+        user_attrs=_without_none(attributes),
         system_attrs={},
         intermediate_values=dict(enumerate(run.values, 1)),
     )

@@ -15,16 +15,16 @@ from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.hyperparameters import MIN_RUNS
 from gcodefp.reporting.figures.paper import stems_of
 from gcodefp.reporting.page_tables import (
+    best_run_tables,
     cleaning_table,
     control_summary,
     cost_tables,
-    ladder_table,
     metric_table,
     pareto_table,
     protocol_section,
     result_table,
     runs_table,
-    winner_tables,
+    window_length_table,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
@@ -44,11 +44,11 @@ IN_TEXT = ("toolpath", "accuracy", "ladder")
 """Figures beside the text that they belong to; all others are in the gallery."""
 
 
-SWEEP_SECTIONS = ("winner", "sweep", "costs")
+SWEEP_SECTIONS = ("best_run", "sweep", "costs")
 PROGRAM_SECTIONS = ("program", "figures", *SWEEP_SECTIONS, "provenance")
 """Templates of the page of a sweep of another program, which has no dataset and no evaluation."""
 SECTIONS = (
-    "verdict",
+    "summary",
     "result",
     "detection",
     "protocols",
@@ -92,9 +92,9 @@ def render(
         "warnings": results.warnings,
         "sweep": results.sweep,
         "step": results.step,
-        "winner": results.winner,
-        "winner_metric": logged_metric(results.winner["metric"]),
-        "hyperparameters": winner_tables(results),
+        "best_run": results.best_run,
+        "best_run_metric": logged_metric(results.best_run["metric"]),
+        "hyperparameters": best_run_tables(results),
         "runs": runs_table(results),
         "pareto": pareto_table(results),
         "parallel": parallel_coordinates(results),
@@ -118,13 +118,13 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
     section = protocol_section(results, protocols)
     return {
         "sections": SECTIONS,
-        "verdicts": section["verdicts"],
+        "claims": section["claims"],
         "split": one_split(results),
         "evaluation": evaluation,
         "model": MODEL,
         "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
         "detail_table": metric_table(models, DETAIL_METRICS, with_counts=True),
-        "ladder": ladder_table(evaluation),
+        "window_lengths": window_length_table(evaluation),
         "controls": control_summary(evaluation),
         "protocols": section,
         "detection": results.detection,
@@ -161,10 +161,10 @@ def versions(provenances: Any) -> dict[str, Any]:
 
 def _gallery(stems: Sequence[str], runs: int) -> dict[str, list[str]]:
     """Category -> the figures in it that do not stand in the text, and have enough runs."""
-    left_out = (*IN_TEXT, *(OF_MANY_RUNS if runs < MIN_RUNS else ()))
+    elsewhere = (*IN_TEXT, *(OF_MANY_RUNS if runs < MIN_RUNS else ()))
     categories: dict[str, list[str]] = {}
     for stem in stems:
-        if stem not in left_out:
+        if stem not in elsewhere:
             categories.setdefault(FIGURES[stem].category, []).append(stem)
     return categories
 

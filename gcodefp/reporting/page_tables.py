@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import every_answer, leak_warnings
-from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
+from gcodefp.evaluation.controls import comparisons, leak_warnings, passes
+from gcodefp.evaluation.names import CENTRE_METRICS, PREDICTORS
 from gcodefp.reporting.protocols_table import (
     NOTE,
+    claims,
     columns,
     read_protocols,
-    verdicts,
     warnings,
 )
 from gcodefp.reporting.results import Results
@@ -30,9 +30,9 @@ from gcodefp.reporting.sweep_runs import (
     work_intervals,
 )
 from gcodefp.reporting.wording import (
-    KINDS,
     METRIC_TITLES,
     NOTHING,
+    PREDICTOR_KINDS,
     RULES,
     cell_text,
     interval,
@@ -66,7 +66,7 @@ def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool)
         with_counts: whether cells have the metric's denominator; else sections have a note.
     """
     sections = []
-    for kind, group in KINDS.items():
+    for kind, group in PREDICTOR_KINDS.items():
         names = [name for name in PREDICTORS if name in models and PREDICTORS[name].kind == kind]
         rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
@@ -81,9 +81,9 @@ def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
     return interval_cell(interval_text(score, unit.form, unit.factor), count)
 
 
-def ladder_table(evaluation: JsonContent) -> dict[str, Any]:
-    """`sections` have, of each metric of the ladder, a row for each model; `head` the windows."""
-    ladder, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
+def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
+    """`sections` have, of each of CENTRE_METRICS, a row for each model; `head` the windows."""
+    entries, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
     notes = {
         "within_1s": "all recordings" if doubtful else "",
         "within_1s_certain": f"without {', '.join(doubtful)}, whose lag, and so whose truth, is "
@@ -92,21 +92,21 @@ def ladder_table(evaluation: JsonContent) -> dict[str, Any]:
     }
     head = [
         "whole recording"
-        if rung["rows"] is None
-        else f"{rung['rows']} rows, {rung['seconds']:.3g} s"
-        for rung in ladder
+        if entry["rows"] is None
+        else f"{entry['rows']} rows, {entry['seconds']:.3g} s"
+        for entry in entries
     ]
-    models = [name for name in PREDICTORS if ladder and name in ladder[0]["models"]]
+    models = [name for name in PREDICTORS if entries and name in entries[0]["models"]]
     sections = [
         {
             "title": f"{METRIC_TITLES[registered]}, {unit_format(registered).unit}",
             "note": notes[metric],
             "rows": [
-                (name, [_cell(registered, rung["models"][name][metric], False) for rung in ladder])
+                (name, [_cell(registered, e["models"][name][metric], False) for e in entries])
                 for name in models
             ],
         }
-        for metric, registered in LADDER_METRICS.items()
+        for metric, registered in CENTRE_METRICS.items()
         if doubtful or metric == registered
     ]
     return {"head": head, "sections": sections if models else []}
@@ -119,9 +119,9 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
         return None
     rows = [
         [control["what"], name, what, interval(score["score"]), score["limit"],
-         interval(score["limit_score"]), "passes" if score["fails"] else "LEAK"]
+         interval(score["limit_score"]), "passes" if passes(score) else "LEAK"]
         for control in controls
-        for what, name, score in every_answer(control)
+        for what, name, score in comparisons(control)
     ]  # fmt: skip
     head = [
         "control",
@@ -139,11 +139,11 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
     }
 
 
-def winner_tables(results: SweepResults) -> dict[str, Table]:
-    """The winner's hyperparameters that were `searched`, and the `others`."""
+def best_run_tables(results: SweepResults) -> dict[str, Table]:
+    """The best run's hyperparameters that were `searched`, and the `others`."""
     head = ["hyperparameter", "value", "from"]
     tables: dict[str, Table] = {key: {"head": head, "rows": []} for key in ("searched", "others")}
-    for name, value in results.winner["hyperparameters"].items():
+    for name, value in results.best_run["hyperparameters"].items():
         drawn = results.searched.get(hyperparameter_column(name), {"distribution": "default"})
         is_fixed = drawn["distribution"] in ("default", "constant")
         row = [name, cell_text(value), _source(drawn)]
@@ -162,11 +162,11 @@ def _source(parameter: JsonContent) -> str:
 
 
 def runs_table(results: SweepResults) -> Table:
-    """All runs, winner first, with the hyperparameters that differ."""
+    """All runs, best first, with the hyperparameters that differ."""
     facts = ["state", "best_value", "best_epoch", "epochs", "seconds"]
     facts += [] if results.is_external else ["parameters"]
     facts += [name for name in SYSTEM_FIELDS if results.runs[name].notna().any()]
-    sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
+    sweeps = ["sweep"] if len(results.best_run["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[cell_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
     head = [
@@ -211,13 +211,13 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
     Args:
         benchmarks: folder of Snakemake's benchmark files; it need not be there.
     """
-    runs, winner = results.runs, results.winner
+    runs, best_run = results.runs, results.best_run
     parts = {"all runs": runs}
     parts |= {str(state): rows for state, rows in runs.groupby("state", sort=False)}
     if runs["device"].notna().any():
         devices = runs.groupby(runs["device"].fillna("unknown"), sort=False)
         parts |= {f"device {device}": rows for device, rows in devices}
-    repeats = [name for group in winner["seeds"] for name in group["runs"]]
+    repeats = [name for group in best_run["seeds"] for name in group["runs"]]
     if repeats:
         parts["repeats with other seeds"] = runs[runs["run"].isin(repeats)]
     # A run that failed early has no epochs and no seconds in the table.
@@ -234,9 +234,9 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
         "repeated_epochs": repeated_epochs(intervals),
         "stages": stages,
         "stages_total": duration(sum(seconds for _, seconds, *_ in stages)),
-        "parameters": cell_text(winner["parameters"]),
-        "seconds": cell_text(winner["seconds"]),
-        "device": winner["device"] or NOTHING,
+        "parameters": cell_text(best_run["parameters"]),
+        "seconds": cell_text(best_run["seconds"]),
+        "device": best_run["device"] or NOTHING,
     }
 
 
@@ -263,11 +263,11 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     """Content of protocols.json for the page; `state` is none, unreadable or shown.
 
-    `verdicts` are empty unless they are about the winner of these results.
+    `claims` are empty unless they are about the best run of these results.
     """
     section: dict[str, Any] = {
         "state": "none", "rebuild": results.protocols_command, "provenance": None,
-        "verdicts": [],
+        "claims": [],
     }  # fmt: skip
     if path is None or not path.is_file():
         return section
@@ -280,11 +280,11 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
         name, *texts = columns(row).values()
         cells = list(map(interval_cell, texts))
         rows.append({"name": name, "warnings": warnings(row), "cells": cells})
-    others = _other_winner(document["winner"], results.winner)
+    others = _other_best_run(document["winner"], results.best_run)
     return {
         **section,
         "state": "shown",
-        "verdicts": [] if others else verdicts(document["protocols"]),
+        "claims": [] if others else claims(document["protocols"]),
         "head": list(columns(document["protocols"][0])),
         "rows": rows,
         "excluded": document["left_out"],
@@ -294,9 +294,9 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _other_winner(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """Settings in which the winner of the table differs from that of the page."""
+def _other_best_run(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Settings in which the best run of the table differs from that of the page."""
     values = [{**w["hyperparameters"], "sweep": ", ".join(w["sweeps"])} for w in (theirs, own)]
     # A sweep's id is a hash of the data and the training code too.
     pairs = {name: [part.get(name, "not set") for part in values] for name in values[0] | values[1]}
-    return [f"{name} {a} (the winner's: {b})" for name, (a, b) in sorted(pairs.items()) if a != b]
+    return [f"{name} {a} (the best run's: {b})" for name, (a, b) in sorted(pairs.items()) if a != b]

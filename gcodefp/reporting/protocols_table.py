@@ -1,6 +1,6 @@
 """Several evaluations, one for each fold of each protocol, collected into one row a protocol.
 
-The splits by recording, each with its own training, also earn the verdicts.
+The splits by recording, each with its own training, also support the claims.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ from gcodefp.evaluation.names import (
     PIPELINE,
     PREDICTORS,
     PRIMARY,
-    UPPER_BOUND,
+    STATE_ORACLE,
     WHOLE,
-    rivals,
+    compared_baselines,
 )
-from gcodefp.evaluation.verdicts import FoldScores
-from gcodefp.reporting.claims import PIPELINE_TITLES, verdict
+from gcodefp.evaluation.significance import FoldScores
+from gcodefp.reporting.claims import PIPELINE_TITLES, claim
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, read_predictions, read_result
 from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text, unit_format
 
@@ -38,18 +38,18 @@ Protocol = Literal["recording", "chronological", "session", "program", "window"]
 PROTOCOLS = get_args(Protocol)
 """In the order of the table: the primary one first, the leaky one last."""
 REPEATED: Protocol = "recording"
-"""The protocol of random splits, which earns the verdicts."""
+"""The protocol of random splits, which supports the claims."""
 MEASURED = (PRIMARY, "gcode_error_rate", "position_error_mm")
 """Metrics besides exact lines."""
 NOTE = """\
-Verdicts are about the splits by recording. Their 95 % interval is that of the mean difference over
+Claims are about the splits by recording. Their 95 % interval is that of the mean difference over
 the splits by Nadeau and Bengio's corrected variance, which counts new recordings and new trainings;
 the best baseline is the one with the highest mean over the splits, which favours the baselines. The
 pipeline beats it only if the interval is above 0, no split reverses the sign, and there are five
 splits or more. In the table exact lines are pooled over all folds; their 95 % intervals are from a
 bootstrap over recordings, in which a recording that is tested in several folds is drawn as one.
 Other metrics are the mean of the folds with the lowest and the highest one, or of a single fold its
-bootstrap interval. The hyperparameters are the winner's, chosen once on the val split of the
+bootstrap interval. The hyperparameters are the best run's, chosen once on the val split of the
 pipeline's own dataset, whose recordings are also in these splits; weights, scale, vocabulary and
 programs are of each fold's own train split."""
 
@@ -71,8 +71,8 @@ class _Fold(Document):
     train_recordings: PositiveCount
 
 
-class _Verdict(Document):
-    """What a verdict follows from; the rest of it is made anew from that."""
+class _Claim(Document):
+    """What a claim follows from; the rest of it is made anew from that."""
 
     baseline: str | None
     folds: list[_Fold]
@@ -89,7 +89,7 @@ class _Row(Document):
     measured: Annotated[
         dict[str, Annotated[dict[str, _Interval], with_keys(PIPELINE)]], with_keys(MEASURED)
     ]
-    verdicts: dict[str, _Verdict]
+    verdicts: dict[str, _Claim]  # the claims
 
     @model_validator(mode="after")
     def _has_its_baseline(self) -> Self:
@@ -98,7 +98,7 @@ class _Row(Document):
         return self
 
 
-class _Winner(Document):
+class _BestRun(Document):
     sweeps: list[str]
     hyperparameters: dict[str, bool | Finite | str | None]
 
@@ -107,7 +107,7 @@ class ProtocolsDocument(Document):
     """protocols.json, format gcodefp-protocols-3."""
 
     provenance: Provenance
-    winner: _Winner
+    winner: _BestRun
     left_out: list[str]
     protocols: list[_Row] = Field(min_length=1)
 
@@ -117,7 +117,7 @@ Row = Mapping[str, Any]
 
 
 def read_protocols(path: Path) -> dict[str, Any]:
-    """Reads protocols.json; verdicts are those of its folds, whatever else is written there.
+    """Reads protocols.json; claims are those of its folds, whatever else is written there.
 
     Raises UserError: it is missing or damaged.
     """
@@ -127,7 +127,7 @@ def read_protocols(path: Path) -> dict[str, Any]:
             entry = row["verdicts"][name]
             folds = [FoldScores(*map(fold.get, FoldScores._fields)) for fold in entry["folds"]]
             baseline = entry["baseline"] if folds else None
-            row["verdicts"][name] = verdict(name, baseline, folds, warnings(row))
+            row["verdicts"][name] = claim(name, baseline, folds, warnings(row))
     return document
 
 
@@ -163,8 +163,8 @@ def read_folds(folders: Sequence[Path]) -> list[Fold]:
         split = str([fold.document["split"][key] for key in ("by", "seed", "held_out")])
         if split in paths:
             raise UserError(
-                f"{path}: split: is that of {paths[split]}; name each split once, as a verdict is "
-                "about different ones"
+                f"{path}: split: is that of {paths[split]}; name each split once, as "
+                "a claim is about different ones"
             )
         paths[split] = path
         folds.append(fold)
@@ -183,7 +183,7 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
     documents, names = [fold.document for fold in folds], [fold.recording for fold in folds]
     common = [name for name in PREDICTORS if all(name in fold.correct for fold in folds)]
     baselines = [name for name in common if PREDICTORS[name].kind == BASELINE]
-    shown = [n for n in common if n in (*PIPELINE, UPPER_BOUND, ELAPSED, *baselines)]
+    shown = [n for n in common if n in (*PIPELINE, STATE_ORACLE, ELAPSED, *baselines)]
     recordings, recording = np.unique(np.concatenate(names), return_inverse=True)
     measured = {
         metric: {
@@ -205,9 +205,9 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
         "verdicts": {},
     }
     for name in PIPELINE if protocol == REPEATED else ():
-        baseline = _best(rivals(name, common), documents)
+        baseline = _best(compared_baselines(name, common), documents)
         scores = _fold_scores(name, baseline, documents)
-        row["verdicts"][name] = verdict(name, baseline, scores, warnings(row))
+        row["verdicts"][name] = claim(name, baseline, scores, warnings(row))
     return row
 
 
@@ -249,7 +249,7 @@ def warnings(row: Row) -> list[str]:
     """Why a protocol is not evidence of sensing."""
     return [
         *(["NO SENSING, position is an input"] if row["controller_is_input"] else []),
-        *(["LEAKY, an upper bound"] if row["leaky"] else []),
+        *(["LEAKY, too optimistic"] if row["leaky"] else []),
     ]
 
 
@@ -271,20 +271,20 @@ def columns(row: Row) -> dict[str, str]:
             text = f"{baseline} {interval_text(measured[PRIMARY][baseline])}" if baseline else "-"
             cells["best baseline"] = text
     titles = {MODEL: "exact line, %: windows", WHOLE: "exact line, %: whole recordings",
-              UPPER_BOUND: UPPER_BOUND, ELAPSED: ELAPSED}  # fmt: skip
+              STATE_ORACLE: STATE_ORACLE, ELAPSED: ELAPSED}  # fmt: skip
     return cells | {
         title: interval_text(exact[name]) if name in exact else "-"
         for name, title in titles.items()
     }
 
 
-def verdicts(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
-    """The verdicts that the protocols earn, in the order of PIPELINE."""
+def claims(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    """The claims that the protocols support, in the order of PIPELINE."""
     return [row["verdicts"][name] for row in rows for name in PIPELINE if name in row["verdicts"]]
 
 
 def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
-    """One row a protocol, the verdicts, and how to read them."""
+    """One row a protocol, the claims, and how to read them."""
     lines: list[Sequence[str]] = []
     for row in rows:
         cells = columns(row)
@@ -293,8 +293,8 @@ def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
         first, *others = cells.values()
         lines.append([bold + first, *others])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    claims = [f"**{entry['conclusion']}** {entry['evidence']}" for entry in verdicts(rows)]
-    return "\n\n".join([table, *claims, NOTE, *(f"Excluded: {text}." for text in excluded)]) + "\n"
+    texts = [f"**{each['conclusion']}** {each['evidence']}" for each in claims(rows)]
+    return "\n\n".join([table, *texts, NOTE, *(f"Excluded: {text}." for text in excluded)]) + "\n"
 
 
 def table_csv(rows: Sequence[Row]) -> str:
@@ -303,7 +303,7 @@ def table_csv(rows: Sequence[Row]) -> str:
 
 
 def _flat(row: Row) -> dict[str, object]:
-    names = {MODEL: "windows", WHOLE: "whole", UPPER_BOUND: "perfect_sensing",
+    names = {MODEL: "windows", WHOLE: "whole", STATE_ORACLE: "perfect_sensing",
              ELAPSED: "elapsed_time"}  # fmt: skip
     counts = ("protocol", "leaky", "controller_is_input", "folds", "recordings", "rows")
     flat: dict[str, object] = {key: row[key] for key in counts}

@@ -19,7 +19,7 @@ from gcodefp.detection.verdict import REBUILD as DETECTION_REBUILD
 from gcodefp.documents import ArraySpec, check_arrays, read_document
 from gcodefp.documents import Document as Model
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD
+from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD, passes
 from gcodefp.evaluation.documents import ControlDocument, ExplanationDocument, MetricsDocument
 from gcodefp.evaluation.names import (
     EVALUATION_FORMAT,
@@ -232,7 +232,7 @@ class Results(SweepResults):
         """Warnings that every figure and page shows in red; empty for a valid evaluation."""
         warnings = [LEAKY_NOTE] if self.evaluation["leaky"] else []
         warnings += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
-        leaks = (c["what"] for c in self.evaluation["controls"] if not c["fails"])
+        leaks = (c["what"] for c in self.evaluation["controls"] if not passes(c))
         return (*warnings, *map(CONTROL_NOTE.format, leaks))
 
     @property
@@ -278,7 +278,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def _check_origins(results: Results, evaluation: Path, explanation: Path) -> None:
-    """Raises UserError unless both are of the winner's checkpoint and of the own test split."""
+    """Raises UserError unless both are of the best run's checkpoint and of the own test split."""
     if external := results.evaluation["external"]:
         raise UserError(
             f"{evaluation}: is of other recordings, {external}; figures and report are of the "
@@ -286,12 +286,12 @@ def _check_origins(results: Results, evaluation: Path, explanation: Path) -> Non
         )
     explained, scored, selected = (
         document["provenance"]["inputs"]
-        for document in (results.explanation.document, results.evaluation, results.winner)
+        for document in (results.explanation.document, results.evaluation, results.best_run)
     )
     # The input that both have in common is the checkpoint.
     if not set(scored.values()) & set(selected.values()):
         raise UserError(
-            f"{evaluation}: is of another checkpoint than the winner's; rebuild it with: "
+            f"{evaluation}: is of another checkpoint than the best run's; rebuild it with: "
             f"{EVALUATION_REBUILD}"
         )
     other = [name for name, digest in explained.items() if digest not in scored.values()]
@@ -314,7 +314,7 @@ def results_from_flags(arguments: argparse.Namespace) -> SweepResults:
 
 
 def _with_evaluation(results: SweepResults, arguments: argparse.Namespace) -> Results:
-    """The sweep with the dataset, and with what is known of its winner."""
+    """The sweep with the dataset, and with what is known of its best run."""
     folder, metrics = arguments.evaluation, read_result(arguments.evaluation / "metrics.json")
     beside = arguments.dataset.parent.parent / DETECTION
     detection = arguments.detection or (beside if beside.is_file() else None)

@@ -38,7 +38,7 @@ def parallel_coordinates(results: SweepResults) -> Content | None:
     axes, columns = zip(*(_axis(each, is_shown) for each in parameters), strict=True)
     rows = np.column_stack([*columns, metric[is_shown]]).tolist()
     return {
-        "axes": [*axes, {"name": results.winner["metric"], "type": "log" if is_log else "value"}],
+        "axes": [*axes, {"name": results.best_run["metric"], "type": "log" if is_log else "value"}],
         "runs": results.runs["run"][is_shown].tolist(),
         "rows": [_rounded(row) for row in rows],
         "maximize": is_maximized(results),
@@ -67,7 +67,7 @@ def learning_curves(results: SweepResults) -> Content | None:
     """
     table = results.curves
     names = [n for n in map(str, table) if n not in ("run", "epoch") and _has_values(table[n])]
-    first = _without_split(results.winner["metric"])
+    first = _without_split(results.best_run["metric"])
     names.sort(key=lambda name: (_without_split(name) != first, name.startswith("train/")))
     lengths = table["run"].value_counts()
     runs = [run for run in results.runs["run"] if run in lengths]

@@ -1,4 +1,4 @@
-"""The files of a sweep that has ended: its runs as tables, and the winner."""
+"""The files of a sweep that has ended: its runs as tables, and the best run."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -56,8 +56,8 @@ class SweepResults:
     """The files of a sweep.
 
     Attributes:
-        sweep, winner: sweep.json and best/run.json.
-        runs: best/runs.csv, all runs, winner first.
+        sweep, best_run: sweep.json and best/run.json.
+        runs: best/runs.csv, all runs, best first.
         curves: best/curves.csv, all epochs of all runs.
         work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
         system: best/system.csv, samples of what each run used of its machine.
@@ -65,7 +65,7 @@ class SweepResults:
     """
 
     sweep: JsonContent
-    winner: JsonContent
+    best_run: JsonContent
     runs: pd.DataFrame
     curves: pd.DataFrame
     work: pd.DataFrame
@@ -100,7 +100,7 @@ class SweepResults:
     @property
     def documents(self) -> dict[str, JsonContent]:
         """File -> its content, of all JSON documents."""
-        return {"sweep.json": self.sweep, "best/run.json": self.winner}
+        return {"sweep.json": self.sweep, "best/run.json": self.best_run}
 
     def column(self, path: str) -> str:
         """The column of `runs` with the hyperparameter at a path of the sweep."""
@@ -130,25 +130,25 @@ def read_sweep_results(sweep: Path, best: Path) -> SweepResults:
     Raises:
         UserError: a file is missing or damaged, or is of another sweep.
     """
-    winner = read_best(best / "run.json")
+    best_run = read_best(best / "run.json")
     runs = read_table(best / "runs.csv", RUN_COLUMNS)
-    if winner["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
+    if best_run["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
         raise UserError(
-            f"{best / 'runs.csv'}: run: has not the winner {shown(winner['run'], str)}, or a run "
-            f"twice; rebuild it with: {BEST_REBUILD}"
+            f"{best / 'runs.csv'}: run: lacks the best run {shown(best_run['run'], str)}, or has a "
+            f"run twice; rebuild it with: {BEST_REBUILD}"
         )
     results = SweepResults(
         sweep=read_document(sweep, SWEEP_FORMAT, SweepDocument, SWEEP_REBUILD),
-        winner=winner,
+        best_run=best_run,
         runs=runs,
         curves=read_table(best / "curves.csv", CURVE_COLUMNS, runs),
         work=read_table(best / "work.csv", WORK_COLUMNS, runs),
         system=read_table(best / SYSTEM_FILE, SAMPLE_COLUMNS, runs),
         roots=None,
     )
-    if results.sweep["id"] not in winner["sweeps"]:
+    if results.sweep["id"] not in best_run["sweeps"]:
         raise UserError(
-            f"{best / 'run.json'}: is of sweep {', '.join(winner['sweeps'])}, {sweep} is "
+            f"{best / 'run.json'}: is of sweep {', '.join(best_run['sweeps'])}, {sweep} is "
             f"{results.sweep['id']}; rebuild it with: {BEST_REBUILD}"
         )
     return results
@@ -225,21 +225,21 @@ def read_table(
         )
         wrong = parsed.isna() & (table[name].notna() | is_required)
         wrong |= (parsed < low) | (parsed > high) | ((parsed % 1 != 0) & (name == "epoch"))
-        _refuse(path, table, name, wrong)
+        _check_values(path, table, name, wrong)
         is_whole = name in columns and name in ("epoch", "pid")
         table[name] = parsed.astype(int) if is_whole else parsed
     if runs is None:
         names = table["run"].str.fullmatch(r"\d{1,9}").fillna(False).astype(bool)
-        _refuse(path, table, "run", ~names)
-        _refuse(path, table, "state", ~table["state"].isin(STATES))
+        _check_values(path, table, "run", ~names)
+        _check_values(path, table, "state", ~table["state"].isin(STATES))
         return table
-    _refuse(path, table, "run", ~table["run"].isin(runs["run"]))
+    _check_values(path, table, "run", ~table["run"].isin(runs["run"]))
     if columns is CURVE_COLUMNS:
-        _refuse(path, table, "epoch", table.duplicated(["run", "epoch"]))
+        _check_values(path, table, "epoch", table.duplicated(["run", "epoch"]))
     return table
 
 
-def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]") -> None:
+def _check_values(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]") -> None:
     """Raises UserError, with the first value, if any is wrong."""
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

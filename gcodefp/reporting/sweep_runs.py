@@ -92,7 +92,7 @@ def describe_runs(results: SweepResults) -> str:
 
     The method is stated for a single sweep only: phases and repeats may have other methods.
     """
-    count, sweeps = len(results.runs), results.winner["sweeps"]
+    count, sweeps = len(results.runs), results.best_run["sweeps"]
     ended = results.runs["state"].value_counts()
     states = ", ".join(f"{ended[state]} {name}" for state, name in STATES.items() if state in ended)
     runs = "the only run" if count == 1 else f"all {count} runs"
@@ -103,7 +103,7 @@ def describe_runs(results: SweepResults) -> str:
 
 def is_repeat(results: SweepResults) -> NDArray[np.bool_]:
     """(runs,) whether a run repeats another's configuration with another seed."""
-    repeats = {run for group in results.winner["seeds"] for run in group["runs"]}
+    repeats = {run for group in results.best_run["seeds"] for run in group["runs"]}
     return results.runs["run"].isin(repeats).to_numpy()
 
 
@@ -115,7 +115,7 @@ def is_wide(values: NDArray[np.floating]) -> bool:
 
 def is_maximized(results: SweepResults) -> bool:
     """Whether more of the metric is better."""
-    return bool(results.winner["goal"] == "maximize")
+    return bool(results.best_run["goal"] == "maximize")
 
 
 class Front(NamedTuple):
@@ -138,7 +138,8 @@ def pareto_front(results: SweepResults) -> Front | str:
     goals = results.sweep.get("pareto") or {}
     if not goals:
         return "The configuration names no two objectives (sweep.pareto)."
-    columns = [_column(name, results) for name in goals]
+    metric = results.best_run["metric"]
+    columns = ["best_value" if name == metric else name for name in goals]
     if missing := [name for name in (*columns, COLUMN) if name not in results.runs]:
         return f"runs.csv has no column {missing[0]}: run select_best again."
     table = results.runs[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
@@ -147,10 +148,6 @@ def pareto_front(results: SweepResults) -> Front | str:
         return "No run has a value of both objectives."
     runs = results.runs[is_counted]
     return Front(runs, goals, table[is_counted], (runs[COLUMN] == "yes").to_numpy())
-
-
-def _column(name: str, results: SweepResults) -> str:
-    return "best_value" if name == results.winner["metric"] else name
 
 
 def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> VariedParameter:

@@ -10,12 +10,12 @@ from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.metrics import METRICS, MILLIMETRES, SECONDS, SHARE
 from gcodefp.evaluation.names import (
     BASELINE,
-    LAG_ORACLE,
+    ORACLE,
     PRIMARY,
     PRIVILEGED,
     SENSORS,
 )
-from gcodefp.evaluation.verdicts import FoldsDifference
+from gcodefp.evaluation.significance import FoldsDifference
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.reporting.sweep_results import JsonContent
 
@@ -57,10 +57,10 @@ class PredictorKind(NamedTuple):
     note: str
 
 
-KINDS = {
+PREDICTOR_KINDS = {
     SENSORS: PredictorKind(
         "gcodefp, from sensors alone",
-        "No true word, lag or position as input. Predicted in segments of one window, each aligned "
+        "No true word, lag or position as input. Predicted in windows, each aligned "
         "with the known programs; in whole recordings; and row by row by greedy decoding, without "
         "the programs.",
     ),
@@ -74,10 +74,11 @@ KINDS = {
         "They are provided with the operation; elapsed time also with the program's start. They "
         "use no sensor.",
     ),
-    LAG_ORACLE: PredictorKind(
-        "upper bound",
-        "Of exact lines by the controller's clock: the true program state is provided, the lag is "
-        "not. At the sensors' time it is right by construction.",
+    ORACLE: PredictorKind(
+        "state oracle",
+        "The true state of each row is provided, the lag is not: no decoder without the lag can "
+        "expect more exact lines by the controller's clock. At the sensors' time it is correct by "
+        "construction.",
     ),
 }
 """Kind of a predictor -> its title and note, in the order of the tables."""
@@ -96,9 +97,10 @@ RULES = {
 }
 """Count of dataset.json -> what the rule does."""
 
-EXACT_LINES = {
+SENSED_METRICS = {
     "aligned_acc": "exact line of windows, sensors' time",
     "gcode_acc": "exact line, row by row, sensors' time",
+    "token_acc": "token accuracy, row by row, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
 
@@ -129,19 +131,19 @@ SPLIT_BY = {
 
 
 def logged_metric(name: str) -> str:
-    """`val/token_acc` for readers: `token accuracy on the val split`; others are as they are."""
+    """`val/operation_acc` for readers: `operation accuracy on the val split`."""
     if name not in LOGGED_METRICS:
         return name
     return f"{short_metric(name)} on the {name.partition('/')[0]} split"
 
 
 def short_metric(name: str) -> str:
-    """`val/token_acc` where the split is named elsewhere: `token accuracy`."""
+    """`val/operation_acc` where the split is named elsewhere: `operation accuracy`."""
     if name not in LOGGED_METRICS:
         return name
     metric = name.partition("/")[2]
-    if metric in EXACT_LINES:
-        return EXACT_LINES[metric]
+    if metric in SENSED_METRICS:
+        return SENSED_METRICS[metric]
     kind = "loss" if metric.endswith("loss") else "accuracy"
     head = metric.removesuffix("_acc").removesuffix("_loss")
     return kind if head == "loss" else f"{METRIC_TITLES.get(head, head)} {kind}"
@@ -168,11 +170,6 @@ def interval_text(
 def interval(score: JsonContent) -> str:
     """`34.8 % [15.2, 55.1]`."""
     return "nothing to measure" if score["value"] is None else interval_text(score, unit=" %")
-
-
-def percentage(share: float) -> str:
-    """`34.8 %`."""
-    return f"{100 * share:.1f} %"
 
 
 NOTHING = "-"

@@ -81,7 +81,7 @@ def report_times(
     lines = np.concatenate(
         [
             lines_ahead,
-            line_of_move[trajectory.state_at(moving).move_index],
+            line_of_move[trajectory.kinematics_at(moving).move_index],
             np.repeat([len(program) - 2, len(program) - 1], [HOLD_ROWS, END_ROWS]),
         ]
     )
@@ -95,7 +95,7 @@ def controller_rows(
     """The controller's columns of the R reports, labels included."""
     motion, feed, ends_mm = _per_line(trajectory, program)
     lines = report.line_index
-    position_mm = trajectory.state_at(report.seconds).position_mm
+    position_mm = trajectory.kinematics_at(report.seconds).position_mm
     # Before motion the controller reports the end of the last planned block.
     position_mm = np.where((report.seconds < 0)[:, None], ends_mm[lines], position_mm)
     machine_mm = position_mm + np.array(MACHINE_ORIGIN_MM)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.programs.motion import MachineState, Trajectory, Vector
+from gcodefp.programs.motion import Kinematics, Trajectory, Vector
 
 Triple = tuple[float, float, float]
 
@@ -121,7 +121,7 @@ VACUUM_UT_MM3 = 1e8
 class MachineLoad:
     """The machine at T sample times; engagement (T,) is the share of the tool's width that cuts."""
 
-    state: MachineState
+    state: Kinematics
     engagement: Vector
     spindle_on: NDArray[np.bool_]
 
@@ -130,7 +130,7 @@ def machine_load(
     trajectory: Trajectory, engagement_of_line: Vector, seconds: Vector
 ) -> MachineLoad:
     """The load at times (T,) after the start of the program."""
-    state = trajectory.state_at(seconds)
+    state = trajectory.kinematics_at(seconds)
     line = np.array([move.line_index for move in trajectory.moves])[state.move_index]
     moving = (seconds > 0) & (seconds < trajectory.seconds)
     engagement = np.where(moving, engagement_of_line[line], 0.0)

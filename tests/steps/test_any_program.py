@@ -52,11 +52,11 @@ def test_any_metric_is_ranked_drawn_and_reported(tmp_path: Path, metric: str, wa
     assert rows[-1]["state"] == "failed"
     values = [float(row["best_value"]) for row in rows[:-1]]
     assert values == sorted(values, reverse=True)
-    winner = best["hyperparameters"]
-    assert rows[0]["optimizer.type"] == winner["optimizer.type"]
-    assert rows[0]["model.type"] == winner["model.type"]
-    assert rows[0]["config.epochs"] == str(winner["epochs"])
-    assert rows[0]["layers"] == str(winner["layers"])
+    best_run = best["hyperparameters"]
+    assert rows[0]["optimizer.type"] == best_run["optimizer.type"]
+    assert rows[0]["model.type"] == best_run["model.type"]
+    assert rows[0]["config.epochs"] == str(best_run["epochs"])
+    assert rows[0]["layers"] == str(best_run["layers"])
     curves = rows_of(sweep.folder / "best/curves.csv")
     assert bool(curves) == (way != "none")
     assert {row["run"] for row in curves} <= {row["run"] for row in rows}
@@ -217,8 +217,8 @@ def test_users_own_command_evaluates_the_best_run(
 
     assert evaluate(f"${{interpreter}} '{script}' ${{best}} ${{run}} ${{args_json_file}}") == 0
     content = json.loads(output.read_text(encoding="utf-8"))
-    winner = json.loads(best.read_text(encoding="utf-8"))["hyperparameters"]
-    assert content["result"] == {"accuracy": 0.5, "rate": winner["optimizer.lr"]}
+    best_run = json.loads(best.read_text(encoding="utf-8"))["hyperparameters"]
+    assert content["result"] == {"accuracy": 0.5, "rate": best_run["optimizer.lr"]}
     finished.publish("--program-evaluation", str(output))
     page = (finished.folder / "report.html").read_text(encoding="utf-8")
     assert "<td>accuracy</td><td>0.5</td>" in page

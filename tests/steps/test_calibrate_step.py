@@ -20,8 +20,8 @@ from learning_data import (
 from gcodefp.calibrate import main
 from gcodefp.control import main as control_step
 from gcodefp.dataset.controls import LABELS_SHUFFLED, SENSORS_PERMUTED
-from gcodefp.evaluation.calibration import NETWORK_WEIGHTS, TEMPLATE_WEIGHTS, calibrate_decoder
 from gcodefp.evaluation.decoder import ARRAYS, DECODER_FILE, read_decoder, write_decoder
+from gcodefp.evaluation.decoder_fitting import NETWORK_WEIGHTS, TEMPLATE_WEIGHTS, fit_decoder
 from gcodefp.files import read_arrays, sha256
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.train import main as train_step
@@ -63,11 +63,11 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
     best = decoder.tried[decoder.tried[:, 2].argmax()]
     assert [decoder.network_weight, decoder.template_weight] == pytest.approx(best[:2].tolist())
     assert f"chosen: {decoder.summary}" in log
-    fitted = calibrate_decoder(
+    fitted = fit_decoder(
         decoder.checkpoint, *(tiny_split(RECORDINGS[name]) for name in ("train", "val")), CPU
     )
     np.testing.assert_array_equal(fitted.tried, decoder.tried)
-    np.testing.assert_array_equal(fitted.fits, decoder.fits)
+    np.testing.assert_array_equal(fitted.template_fits, decoder.template_fits)
     assert fitted.temperature == decoder.temperature
     warm = copied(checkpoint, tmp_path / "warm")
     write_decoder(warm.with_name(DECODER_FILE), fitted._replace(temperature=1.75), warm)

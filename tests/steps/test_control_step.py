@@ -24,7 +24,7 @@ from gcodefp.dataset.controls import CONTROLS, LABELS_SHUFFLED, PRESENCE_ONLY, S
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluate import main as evaluate_step
-from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, every_answer
+from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, comparisons
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import GREEDY, MAJORITY, MAJORITY_PRIVILEGED, MODEL, WHOLE
 from gcodefp.train import main as train_step
@@ -95,7 +95,7 @@ def test_controls_pass_on_honest_data(
     assert set(document["answers"]) == {MODEL, WHOLE, GREEDY}
     keeps_program = control == SENSORS_PERMUTED
     assert set(document.get("program_answers", {})) == (set() if keeps_program else {MODEL, WHOLE})
-    for _, _, judgement in every_answer(document):
+    for _, _, judgement in comparisons(document):
         gain = judgement["score"]["value"] - judgement["limit_score"]["value"]
         assert judgement["difference"]["value"] == pytest.approx(gain)
     inputs = {Path(path).name for path in document["provenance"]["inputs"]}
@@ -119,7 +119,7 @@ def test_a_control_that_leaks_is_reported(
     capsys.readouterr()
     assert evaluate_step([*flags, "--controls", str(output), "--output", str(tmp_path)]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if LEAK in line]
-    assert any(f": of {MODEL} the exact line is right in 9" in line for line in lines)
+    assert any(f": of {MODEL} the exact line is correct in 9" in line for line in lines)
     assert all(PRESENCE_ONLY in line and MAJORITY_PRIVILEGED in line for line in lines)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert [control["answers"] for control in metrics["controls"]] == [document["answers"]]
@@ -137,7 +137,7 @@ def test_a_control_that_knows_the_program_leaks() -> None:
     predictions = {MODEL: knows, WHOLE: nothing, GREEDY: nothing._replace(program=None)}
     predictions |= {MAJORITY: nothing, MAJORITY_PRIVILEGED: nothing}
     answers = assess_control(PRESENCE_ONLY, predictions, test, rows)
-    fails = {(what, name): each["fails"] for what, name, each in every_answer(answers)}
+    fails = {(what, name): each["fails"] for what, name, each in comparisons(answers)}
     assert [key for key, fail in fails.items() if not fail] == [("program", MODEL)]
     assert len(fails) == 5
     assert "program_answers" not in assess_control(SENSORS_PERMUTED, predictions, test, rows)

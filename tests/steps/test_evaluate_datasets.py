@@ -27,7 +27,7 @@ from recording_files import (
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.evaluate import main
-from gcodefp.evaluation.names import MODEL, PREDICTORS, UPPER_BOUND, WHOLE
+from gcodefp.evaluation.names import MODEL, PREDICTORS, STATE_ORACLE, WHOLE
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_programs_outside_the_train_split_are_wrong_and_have_no_oracle(
         for metric in ("gcode", "gcode_sensed", "program", "within_1s", "segment_f1"):
             assert models[name][metric]["value"] == 0
         assert models[name]["program_time_error_s"]["value"] is None
-    assert UPPER_BOUND not in models
+    assert STATE_ORACLE not in models
 
 
 @pytest.mark.parametrize("blocks", [("X1", "X2", "Y2"), ("M3", "M5", "G0")])
@@ -112,9 +112,9 @@ def test_a_lag_moves_the_labels_at_the_sensors_time_alone(dataset: Path, tmp_pat
         assert now == pytest.approx(before, abs=0.1)
         assert now > exact + 0.2
     # Two rows of four in each block.
-    assert models[UPPER_BOUND]["gcode"]["value"] == pytest.approx(0.5, abs=0.1)
-    assert models[UPPER_BOUND]["gcode_sensed"]["value"] == 1
-    assert models[UPPER_BOUND]["program_time_error_90_s"]["value"] == 0
+    assert models[STATE_ORACLE]["gcode"]["value"] == pytest.approx(0.5, abs=0.1)
+    assert models[STATE_ORACLE]["gcode_sensed"]["value"] == 1
+    assert models[STATE_ORACLE]["program_time_error_90_s"]["value"] == 0
     # A lag spoils the sequence of blocks at its ends alone: one of eight.
     rate, usual_rate = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, usual))
     assert rate == pytest.approx(usual_rate, abs=0.13)

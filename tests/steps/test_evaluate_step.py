@@ -24,14 +24,13 @@ from learning_data import (
 from gcodefp.evaluate import main
 from gcodefp.evaluation.baselines.matched_filter import FilterOptions
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.ladder import STRIDE_ROWS, WINDOW_ROWS
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import (
+    CENTRE_METRICS,
     EVALUATION_FORMAT,
     FILTER,
     FILTER_WHOLE,
     GREEDY,
-    LADDER_METRICS,
     MAJORITY,
     MODEL,
     NEIGHBOUR,
@@ -41,6 +40,7 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.evaluation.sequences import edit_distance
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING
+from gcodefp.evaluation.window_lengths import STRIDE_ROWS, WINDOW_ROWS
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
 OF_EVERY_PREDICTOR = ("gcode", "token", "command_balanced", "operation", "gcode_error_rate")
@@ -122,20 +122,20 @@ def test_predictions_agree_with_the_metrics(evaluation: Path) -> None:
         assert votes[operation] == votes.max()
 
 
-def test_the_ladder_and_the_options_of_the_filter_are_written(evaluation: Path) -> None:
+def test_window_lengths_and_the_options_of_the_filter_are_written(evaluation: Path) -> None:
     document, arrays = results(evaluation)
     ladder = document["ladder"]
     whole = {
         name: {
             metric: document["models"][whole_name][registered]
-            for metric, registered in LADDER_METRICS.items()
+            for metric, registered in CENTRE_METRICS.items()
         }
         for name, whole_name in ((MODEL, WHOLE), (FILTER, FILTER_WHOLE))
     }
-    assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]
-    # All recordings have 32 rows: from there on they are heard as a whole.
-    for rung in ladder[1:]:
-        assert rung["models"] == whole
+    assert [entry["rows"] for entry in ladder] == [*WINDOW_ROWS, None]
+    # All recordings have 32 rows: from there on they are decoded as a whole.
+    for entry in ladder[1:]:
+        assert entry["models"] == whole
     windows = len(range(0, ROWS - WINDOW_ROWS[0] + 1, STRIDE_ROWS))
     for name in whole:
         assert ladder[0]["models"][name]["program"]["n"] == 3 * windows

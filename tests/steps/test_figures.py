@@ -60,7 +60,7 @@ def test_titles_are_left_out_and_warnings_are_not(tmp_path: Path) -> None:
     assert shown == [[True, True, True, False], [True] * 4, [False, False, True, False]]
     captions = (tmp_path / "captions.md").read_text()
     assert "**Within 1 s: gcodefp" in captions
-    assert "Drawn by `gcodefp.reporting.figures.scores.draw_ladder`." in captions
+    assert "Drawn by `gcodefp.reporting.figures.scores.draw_window_lengths`." in captions
 
 
 def test_only_the_named_figures_are_drawn(

@@ -174,7 +174,7 @@ def test_with_a_decoder_the_fit_to_the_programs_decides(
     assert slow["speed"] in (0.5, 0.63)
     assert slow["refusal"]["p_value"] > slow["refusal"]["false_alarm_rate"]
     (note,) = slow["doubts"]
-    assert f"at about {slow['speed']:g} times the feed of the train recordings" in note
+    assert f"at about {slow['speed']:g} times the speed of the train recordings" in note
     assert [row["block"] for row in table(tmp_path / "out", "slow")] == POCKET
     assert usual["provenance"]["inputs"][decoder] == sha256(Path(decoder))
     assert "no decoder.npz" not in capsys.readouterr().err

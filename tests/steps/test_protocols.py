@@ -19,18 +19,18 @@ from gcodefp.evaluation.names import (
     PIPELINE,
     PREDICTORS,
     PRIMARY,
+    STATE_ORACLE,
     TREES,
-    UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.evaluation.verdicts import BEATS, NOT_BETTER, UNDECIDED, FoldScores, half_width
+from gcodefp.evaluation.significance import BEATS, NOT_BETTER, UNDECIDED, FoldScores, half_width
 from gcodefp.files import write_json
 from gcodefp.protocols import main
-from gcodefp.reporting.claims import verdict
+from gcodefp.reporting.claims import claim
 from gcodefp.reporting.protocols_table import read_protocols
 
 ROWS = 10
-CORRECT = {MODEL: 6, WHOLE: 7, NEIGHBOUR: 3, TREES: 4, ELAPSED: 8, UPPER_BOUND: 9}
+CORRECT = {MODEL: 6, WHOLE: 7, NEIGHBOUR: 3, TREES: 4, ELAPSED: 8, STATE_ORACLE: 9}
 """Rows of each recording that a predictor has right."""
 METRICS = {"gcode_error_rate": 0.8, "position_error_mm": 12.0}
 TRAIN_RECORDINGS = 8
@@ -117,7 +117,7 @@ def table(tmp_path: Path) -> Path:
 def test_each_protocol_has_a_row_the_leaky_one_last_and_marked(table: Path) -> None:
     text = (table / "protocols.md").read_text()
     _, _, *lines = (line for line in text.splitlines() if line.startswith("| "))
-    assert [line.startswith("| **LEAKY, an upper bound** window: ") for line in lines] == [
+    assert [line.startswith("| **LEAKY, too optimistic** window: ") for line in lines] == [
         False, False, True,
     ]  # fmt: skip
     assert len({line.count("|") for line in lines}) == 1
@@ -225,7 +225,7 @@ def test_nothing_else_beats_it_and_the_reason_is_stated(
     shares: list[float], kind: str, words: str
 ) -> None:
     folds = [FoldScores(seed, share, 0.5, 2, 8) for seed, share in enumerate(shares)]
-    result = verdict(MODEL, TREES if folds else None, folds, [])
+    result = claim(MODEL, TREES if folds else None, folds, [])
     assert result["kind"] == kind
     assert words in result["conclusion"]
     assert "beats" not in result["conclusion"]
@@ -233,9 +233,9 @@ def test_nothing_else_beats_it_and_the_reason_is_stated(
 
 def test_splits_with_the_position_as_input_are_no_evidence() -> None:
     folds = [FoldScores(seed, 0.6 + seed / 100, 0.5, 2, 8) for seed in range(5)]
-    result = verdict(MODEL, TREES, folds, ["NO SENSING, position is an input"])
+    result = claim(MODEL, TREES, folds, ["NO SENSING, position is an input"])
     assert (result["kind"], result["conclusion"]) == (
-        UNDECIDED, "From windows there is no verdict: NO SENSING, position is an input."
+        UNDECIDED, "From windows there is no claim: NO SENSING, position is an input."
     )  # fmt: skip
 
 

@@ -19,19 +19,19 @@ from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import ELAPSED, FILTER, MAJORITY, MODEL, NEIGHBOUR, PRIMARY, WHOLE
-from gcodefp.evaluation.verdicts import MIN_FOLDS
+from gcodefp.evaluation.significance import MIN_FOLDS
 from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import render, versions
-from gcodefp.reporting.page_tables import ladder_table, metric_table
+from gcodefp.reporting.page_tables import metric_table, window_length_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.templates import FOLDER
 from gcodefp.reporting.wording import (
     DETAIL_METRICS,
-    KINDS,
     MAIN_METRICS,
     METRIC_TITLES,
     NOTHING,
+    PREDICTOR_KINDS,
     interval,
     interval_text,
 )
@@ -107,7 +107,7 @@ def test_report_stands_alone(
     assert output.read_bytes() == first
     # These end the output of `make run`; warnings stand before them.
     lines = [line.partition(" report: ")[2] for line in capsys.readouterr().err.splitlines()]
-    words = ("measured: ", "how good: ", "verdict: No evidence", "next: ", f"report: {output}")
+    words = ("measured: ", "how good: ", "claim: No evidence", "next: ", f"report: {output}")
     assert all(map(str.startswith, lines[-len(words) :], words))
     assert interval(models[MODEL][PRIMARY]) in lines[-4]
 
@@ -128,8 +128,8 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
         (tmp_path / name).write_text(json.dumps(document))
     table = tmp_path / "best/runs.csv"
     table.write_text(table.read_text().replace("early termination", f'"{reason}"'))
-    winner = {**results_of(options).winner, "sweeps": [f"{root}/sweep"]}
-    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", winner)
+    best_run = {**results_of(options).best_run, "sweeps": [f"{root}/sweep"]}
+    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", best_run)
     command = [*options, "--figures", str(pictures), "--output", str(tmp_path / "report.html")]
     command += ["--protocols", str(tmp_path / "protocols.json")]
     for flags, is_shown in (([], False), (["--show-paths"], True)):
@@ -148,8 +148,8 @@ def test_the_first_screen_answers_what_is_asked_and_names_doubts(
     models, count = results.evaluation["models"], results.evaluation["recordings"]
     windows, whole = models[MODEL], models[WHOLE]
     program, where, executed, doubts = one_split(results).answers.values()
-    assert program == f"Right in {count} of {count} test recordings."
-    assert f"{interval(windows[PRIMARY])} of the time after 1 s of listening (4 rows)" in where
+    assert program == f"Correct in {count} of {count} test recordings."
+    assert f"{interval(windows[PRIMARY])} of the time from windows of 1 s (4 rows)" in where
     assert f"{interval(whole[PRIMARY])} with whole recordings" in where
     assert interval(whole["gcode_error_rate"]) in executed
     assert interval(whole["segment_f1"]) in executed
@@ -161,7 +161,7 @@ def test_the_first_screen_answers_what_is_asked_and_names_doubts(
     dataset = {**results.dataset, "simulated": True}
     odd = replace(results, evaluation=evaluation, dataset=dataset)
     program, _, _, doubts = one_split(odd).answers.values()
-    assert program == f"Right in {interval(SHARE)} of the time in {count} test recordings."
+    assert program == f"Correct in {interval(SHARE)} of the time in {count} test recordings."
     assert "the lag, and so the true time, is doubtful in 2" in doubts
     assert "<b>Simulated recordings.</b>" in render(odd, pictures)
 
@@ -203,27 +203,29 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
     cells = []
     for metrics, with_counts in ((MAIN_METRICS, False), (DETAIL_METRICS, True)):
         table = metric_table(models, metrics, with_counts)
-        assert [each["title"] for each in table["sections"]] == [k.title for k in KINDS.values()]
+        titles = [kind.title for kind in PREDICTOR_KINDS.values()]
+        assert [each["title"] for each in table["sections"]] == titles
         rows = dict(row for section in table["sections"] for row in section["rows"])
         assert list(rows) == list(models)
         cells.append({n: dict(zip(table["head"], row, strict=True)) for n, row in rows.items()})
     main, details = cells
     assert main[MAJORITY]["program, %"] == (NOTHING, "")
     assert main[MODEL]["program, %"].value == "100.0"
-    assert details[MODEL]["token, %"].small.endswith(f"n={models[MODEL]['token']['n']}")
+    tokens = details[MODEL]["token, controller's clock, %"].small
+    assert tokens.endswith(f"n={models[MODEL]['token']['n']}")
 
 
-def test_the_ladder_is_a_table_of_windows(leaky: list[str]) -> None:
+def test_window_lengths_are_a_table_of_windows(leaky: list[str]) -> None:
     evaluation = results_of(leaky).evaluation
-    table = ladder_table(evaluation)
+    table = window_length_table(evaluation)
     assert table["head"] == ["16 rows, 4 s", "32 rows, 8 s", "64 rows, 16 s", "whole recording"]
     near, program = table["sections"]
     assert [near["title"], program["title"]] == ["within 1 s, %", "program, %"]
     assert [name for name, _ in near["rows"]] == [MODEL, FILTER]
     assert near["rows"][1][1][0] == ("40.0", "[30.0, 50.0]")
     assert [cell.value for cell in program["rows"][0][1]] == ["59.0", "74.0", "84.0", "99.0"]
-    assert ladder_table({"ladder": [], "doubtful_lags": []}) == {"head": [], "sections": []}
-    doubtful = ladder_table({**evaluation, "doubtful_lags": ["face_003"]})["sections"]
+    assert window_length_table({"ladder": [], "doubtful_lags": []}) == {"head": [], "sections": []}
+    doubtful = window_length_table({**evaluation, "doubtful_lags": ["face_003"]})["sections"]
     assert doubtful[::2] == [{**near, "note": "all recordings"}, program]
     assert doubtful[1]["note"].startswith("without face_003, whose lag")
     assert doubtful[1]["rows"][0][1][0].value == "57.0"
@@ -246,7 +248,7 @@ def test_leaky_control_is_marked(tmp_path: Path, pictures: Path, fails: bool) ->
 
 def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
     """An explanation that was made later, with other packages."""
-    own = results_of(leaky).winner["provenance"]
+    own = results_of(leaky).best_run["provenance"]
     later = {**own, "packages": {"numpy": "2.1", "wandb": None}, "python": "3.12.1"}
     rows = dict(versions([own, later])["rows"])
     assert rows["numpy"] == "2.0 and 2.1"
@@ -254,7 +256,7 @@ def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
     assert rows["wandb"] == "not installed"
 
 
-def test_details_of_sweep_winner_and_costs(leaky: list[str], pictures: Path) -> None:
+def test_details_of_sweep_best_run_and_costs(leaky: list[str], pictures: Path) -> None:
     results = results_of(leaky)
     page = render(results, pictures)
     assert "1,000 parameters, 9.5 s on cpu.</p>" in page
@@ -262,18 +264,18 @@ def test_details_of_sweep_winner_and_costs(leaky: list[str], pictures: Path) -> 
     assert "4 runs; method random" in page
     assert "trained again, as a process" not in page
     runs, work = results.runs.copy(), results.work.copy()
-    # A better run that was stopped does not make the winner the best of all.
+    # A better run that was stopped does not make the best run another one.
     runs.loc[runs["state"] == "stopped", "best_value"] = 0.9
     work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
     # As W&B may bring it, where no summary of ours is found.
-    winner = {**results.winner, "sweeps": ["abcd1234", "ef567890"]}
-    winner |= dict.fromkeys(("parameters", "seconds", "device"))
-    winner["hyperparameters"] = {"learning_rate": 0.002}
-    page = render(replace(results, runs=runs, work=work, winner=winner), pictures)
+    best_run = {**results.best_run, "sweeps": ["abcd1234", "ef567890"]}
+    best_run |= dict.fromkeys(("parameters", "seconds", "device"))
+    best_run["hyperparameters"] = {"learning_rate": 0.002}
+    page = render(replace(results, runs=runs, work=work, best_run=best_run), pictures)
     assert "Run 0001 of 4 is the best of the runs trained to their end: " in page
     assert "One epoch was trained again, as a process" in page
     assert "- parameters, - s on -.</p>" in page
-    assert "winning run -. Training code" in page
+    assert "best run -. Training code" in page
     assert "4 runs of 2 sweeps, the first of them with method random" in page
 
 
@@ -301,13 +303,13 @@ def results(tmp_path: Path) -> Results:
     return results_of(write_results(tmp_path, true_blocks(), spoilt(0.5)))
 
 
-def write_table(path: Path, winner: Mapping[str, Any], count: int = MIN_FOLDS) -> None:
-    write_protocols(path, path.with_name("evaluation"), winner, count)
+def write_table(path: Path, best_run: Mapping[str, Any], count: int = MIN_FOLDS) -> None:
+    write_protocols(path, path.with_name("evaluation"), best_run, count)
 
 
 def claims(page: str) -> list[tuple[str, str]]:
-    """Kind and conclusion of each verdict at the top."""
-    return re.findall(r'<section class="verdict ?(.*?)">\n<strong>(.*?)</strong>', page)
+    """Kind and conclusion of each claim at the top."""
+    return re.findall(r'<section class="claim ?(.*?)">\n<strong>(.*?)</strong>', page)
 
 
 def section(page: str) -> str:
@@ -318,14 +320,14 @@ def section(page: str) -> str:
 def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
-    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", results.winner)
+    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", results.best_run)
     page = render(results, pictures, tmp_path / "protocols.json")
     assert "<b>protocols/protocols.json</b>" in page
     text = section(page)
     rows = re.findall(r"<tr>(<td>.*?)</tr>", text)
     assert [row.count("<td>") for row in rows] == [text.count("<th ")] * 2
-    assert '<b class="dirty">LEAKY, an upper bound</b>' not in rows[0]
-    assert '<b class="dirty">LEAKY, an upper bound</b> window' in rows[1]
+    assert '<b class="dirty">LEAKY, too optimistic</b>' not in rows[0]
+    assert '<b class="dirty">LEAKY, too optimistic</b> window' in rows[1]
     share = results.evaluation["models"][NEIGHBOUR][PRIMARY]
     mean = f"{100 * share['value']:.1f}"
     assert f"<td>{NEIGHBOUR} {mean}<small>[{mean}, {mean}]</small></td>" in rows[0]
@@ -339,21 +341,21 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
 @pytest.mark.parametrize(
     ("write", "mark"),
     [
-        (lambda path, winner: None, None),
-        (lambda path, winner: path.write_text("{}"), "cannot read protocols.json"),
-        (lambda path, winner: write_table(path, {**winner, "sweeps": ["00000000"]}),
-         "sweep 00000000 (the winner&#39;s: abcd1234)"),
-        (lambda path, winner: write_table(path, {**winner, "hyperparameters": {"d_model": 32}}),
-         "d_model 32 (the winner&#39;s: not set)"),
+        (lambda path, best_run: None, None),
+        (lambda path, best_run: path.write_text("{}"), "cannot read protocols.json"),
+        (lambda path, best_run: write_table(path, {**best_run, "sweeps": ["00000000"]}),
+         "sweep 00000000 (the best run&#39;s: abcd1234)"),
+        (lambda path, best_run: write_table(path, {**best_run, "hyperparameters": {"d_model": 32}}),
+         "d_model 32 (the best run&#39;s: not set)"),
     ],
 )  # fmt: skip
 def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     results: Results, pictures: Path, tmp_path: Path, write: Callable[..., object], mark: str | None
 ) -> None:
     path = tmp_path / "protocols.json"
-    write(path, results.winner)
+    write(path, results.best_run)
     page = render(results, pictures, path)
-    # What another winner has earned is not shown as this one's.
+    # What another best run has earned is not shown as this one's.
     assert claims(page) == [("", one_split(results).conclusion)]
     text = section(page)
     marks = re.findall(r'<p class="warning">(.*?)</p>', text)
@@ -361,25 +363,25 @@ def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     assert "snakemake --cores all protocols" in text
 
 
-def test_the_verdicts_of_the_protocols_stand_above_the_numbers_of_one_split(
+def test_the_claims_of_the_protocols_stand_above_the_numbers_of_one_split(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "protocols.json"
-    write_table(path, results.winner)
+    write_table(path, results.best_run)
     page = render(results, pictures, path)
     rival = f"the pipeline beats the best baseline, {NEIGHBOUR}, on new recordings"
     assert [kind for kind, _ in claims(page)] == ["beats", "beats"]
     assert all(rival in conclusion for _, conclusion in claims(page))
     assert "means over 5 splits by recording, each with a training of its own" in page
-    assert "earns no verdict" not in page
-    assert page.index('<section class="verdict') < page.index("The best baseline for windows")
-    write_table(path, results.winner, count=MIN_FOLDS - 1)
+    assert "supports no claim" not in page
+    assert page.index('<section class="claim') < page.index("The best baseline for windows")
+    write_table(path, results.best_run, count=MIN_FOLDS - 1)
     page = render(results, pictures, path)
     assert [kind for kind, _ in claims(page)] == ["undecided", "undecided"]
     assert "beats" not in "".join(conclusion for _, conclusion in claims(page))
 
 
-def test_a_page_with_warnings_colours_no_verdict(
+def test_a_page_with_warnings_colours_no_claim(
     leaky: list[str], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The folds may be sound where the page's own split is not; the log has the claims too."""
@@ -387,8 +389,8 @@ def test_a_page_with_warnings_colours_no_verdict(
     path, output = tmp_path / "protocols.json", tmp_path / "report.html"
     flags = ["--figures", str(pictures), "--protocols", str(path), "--output", str(output)]
     assert report.main([*options, *flags]) == 0
-    assert "One split earns no verdict" in capsys.readouterr().err
-    write_table(path, results_of(options).winner)
+    assert "One split supports no claim" in capsys.readouterr().err
+    write_table(path, results_of(options).best_run)
     assert report.main([*leaky, *flags]) == 0
     assert "From windows the pipeline " in capsys.readouterr().err
     page = output.read_text()

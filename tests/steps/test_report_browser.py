@@ -206,7 +206,7 @@ def test_axes_filter_the_table_and_lines_name_their_runs(page: Page) -> None:
     plot = page.locator("#parallel")
     plot.scroll_into_view_if_needed()
     red, _, blue = np.moveaxis(imread(io.BytesIO(plot.screenshot()))[..., :3], -1, 0)
-    assert (blue > red + 0.15).sum() > 200, "the winner's line is blue"
+    assert (blue > red + 0.15).sum() > 200, "the best run's line is blue"
     box = plot.bounding_box()
     assert box is not None
     # The first axis, from its top down, where the rate is high.
@@ -280,4 +280,4 @@ def test_leaky_result_is_marked_in_red_at_the_top(
         assert mark.bounding_box()["y"] < PHONE[1] / 2  # type: ignore[index]
         colour = mark.evaluate("(element) => getComputedStyle(element).backgroundColor")
         assert colour == "rgb(179, 38, 30)"
-        assert page.locator(".verdict").first.inner_text().startswith("No evidence of sensing")
+        assert page.locator(".claim").first.inner_text().startswith("No evidence of sensing")

@@ -93,10 +93,10 @@ def test_all_views_show_them(
     for name in ("cpu share", "peak memory MB", "gpu share", "peak gpu memory MB"):
         assert name in table["head"]
     lines = [line.split(",") for line in (best / "runs.csv").read_text().splitlines()]
-    winner = dict(zip(lines[0], lines[1], strict=True))
+    best_run = dict(zip(lines[0], lines[1], strict=True))
     summary = system_summary(own.runs / "0001")
-    assert winner["run"] == "0001"
-    assert {name: winner[name] for name in SYSTEM_FIELDS} == {
+    assert best_run["run"] == "0001"
+    assert {name: best_run[name] for name in SYSTEM_FIELDS} == {
         name: "" if value is None else str(value) for name, value in summary.items()
     }
     capsys.readouterr()

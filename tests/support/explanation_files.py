@@ -18,7 +18,7 @@ from gcodefp.evaluation.explanation import (
     describe_explanation,
     explanation_arrays,
 )
-from gcodefp.evaluation.metrics import RowPredictions, Segments
+from gcodefp.evaluation.metrics import RowPredictions, RowSequences
 from gcodefp.evaluation.names import EXPLANATION_FORMAT, MODEL, OCCLUSION_METRICS, WHOLE
 from gcodefp.files import write_json
 from gcodefp.programs.table import Programs
@@ -57,7 +57,7 @@ def _explained(
     correct = predictions[MODEL].blocks == test.blocks[test.block]
     confidence = np.clip(0.2 + 0.6 * correct + random.normal(0, 0.1, len(rows)), 0, 1)
     confidences = {MODEL: confidence, WHOLE: np.sqrt(confidence)}
-    windows = Segments(rows, test.recording)
+    windows = RowSequences(rows, test.recording)
     decoding = SplitPredictions(rows, dict(predictions), windows, {}, confidences)
     parts = channel_sets(description.scaler.channels)
     without = [correct & (random.random(len(rows)) < 1 - len(part.channels) / 5) for part in parts]

@@ -10,13 +10,13 @@ from evaluation_steps import learn
 from learning_data import CPU, RECORDINGS, SENSORS, STEP_SECONDS, tiny_split, write_dataset
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.calibration import calibrate_decoder
 from gcodefp.evaluation.decoder import (
     DECODER_FILE,
     Decoder,
     read_decoder,
     write_decoder,
 )
+from gcodefp.evaluation.decoder_fitting import fit_decoder
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.recordings.cleaning import Recording
 
@@ -39,7 +39,7 @@ class Fitted(NamedTuple):
 
 def fit_in(folder: Path) -> Fitted:
     path = learn(write_dataset(folder / "dataset"), folder / "run", max_epochs=30)
-    decoder = calibrate_decoder(read_checkpoint(path, CPU), TRAIN, VAL, CPU)
+    decoder = fit_decoder(read_checkpoint(path, CPU), TRAIN, VAL, CPU)
     write_decoder(path.with_name(DECODER_FILE), decoder, path)
     return Fitted(decoder, path)
 

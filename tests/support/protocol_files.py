@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gcodefp.evaluation.verdicts import MIN_FOLDS
+from gcodefp.evaluation.significance import MIN_FOLDS
 from gcodefp.files import write_json
 from gcodefp.reporting.protocols_table import PROTOCOLS_FORMAT, Fold, protocol_rows, read_fold
 

@@ -81,8 +81,8 @@ def sweep_document() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ladder_document() -> list[dict[str, Any]]:
-    """The ladder of metrics.json: the network is right more often than the filter."""
+def window_lengths() -> list[dict[str, Any]]:
+    """The key `ladder` of metrics.json: the network is right more often than the filter."""
     shares = ((16, 0.55, 0.4), (32, 0.7, 0.5), (64, 0.8, 0.65), (None, 0.95, 0.9))
     return [
         {
@@ -107,7 +107,7 @@ def _share(value: float) -> dict[str, Any]:
 
 
 def write_best(folder: Path) -> None:
-    """Four runs: the winner, a finished, a stopped and a failed one."""
+    """Four runs: the best run, a finished, a stopped and a failed one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "runs.csv").write_text(
         "run,state,failure,reason,best_value,best_epoch,epochs,seconds,parameters,device,host,"

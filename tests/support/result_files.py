@@ -16,8 +16,8 @@ from result_documents import (
     ROWS_PER_BLOCK,
     STEP_SECONDS,
     dataset_document,
-    ladder_document,
     sweep_document,
+    window_lengths,
     write_best,
 )
 
@@ -28,9 +28,9 @@ from gcodefp.evaluation.bootstrap import with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.metrics import (
     RowPredictions,
+    RowSequences,
     ScoredPredictions,
-    SegmentPredictions,
-    Segments,
+    SequencePredictions,
     compute_metrics,
 )
 from gcodefp.evaluation.names import (
@@ -41,7 +41,7 @@ from gcodefp.evaluation.names import (
     NEIGHBOUR,
     PREDICTORS,
     PRIVILEGED,
-    UPPER_BOUND,
+    STATE_ORACLE,
     WHOLE,
 )
 from gcodefp.evaluation.toolpaths import endpoints_mm
@@ -53,7 +53,7 @@ from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 Blocks = dict[str, np.ndarray]
 ROWS = ROWS_PER_BLOCK * len(PROGRAM)
 """Of each recording."""
-SEGMENT_ROWS = 6
+SEQUENCE_ROWS = 6
 
 
 def true_blocks() -> np.ndarray:
@@ -92,7 +92,7 @@ def write_results(
         NEIGHBOUR: neighbour,
         MAJORITY: np.full(len(written), PROGRAM[0]),
         ELAPSED: true_blocks(),
-        UPPER_BOUND: true_blocks(),
+        STATE_ORACLE: true_blocks(),
     }
     dataset = dataset_document(leaky)
     write_json(folder / "dataset.json", DATASET_FORMAT, dataset)
@@ -121,16 +121,16 @@ def write_evaluation(
     }
     scored = {}
     for name in (name for name in PREDICTORS if name in answers):
-        segments = Segments(rows, test.recording if name == WHOLE else rows // SEGMENT_ROWS)
-        by_segment = SegmentPredictions(segments, answers[name])
+        sequences = RowSequences(rows, test.recording if name == WHOLE else rows // SEQUENCE_ROWS)
+        by_sequence = SequencePredictions(sequences, answers[name])
         scored[name] = ScoredPredictions(
-            answers[name], test, rows, vocabulary, programs, by_segment
+            answers[name], test, rows, vocabulary, programs, by_sequence
         )
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
         "train_recordings": len(dataset["splits"]["train"]["recordings"]),
-        "rows": len(rows), "segments": len(rows) // SEGMENT_ROWS, "device": "cpu",
+        "rows": len(rows), "segments": len(rows) // SEQUENCE_ROWS, "device": "cpu",
         "confidence": 0.95, "resamples": 2000, "controls": list(controls),
         "external": None, "excluded": [],
         "models": {
@@ -138,7 +138,7 @@ def write_evaluation(
             for name, each in scored.items()
         },
         "decoder": DECODER,
-        "ladder": ladder_document(),
+        "ladder": window_lengths(),
         "doubtful_lags": [],
         "baselines": {"matched filter": {"clip": 1.0}},
         **break_down(scored, parse_description(dataset, programs)),

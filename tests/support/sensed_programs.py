@@ -3,7 +3,7 @@
 import numpy as np
 
 from gcodefp.detection.detector import Detector, fit_detector
-from gcodefp.detection.template import PlacedRecording, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, SensedRecording
 from gcodefp.programs.lag import moving_average
 
 STEP = 0.25
@@ -21,7 +21,7 @@ def expected_signals(program: int) -> np.ndarray:
     return signals / signals.std(0)
 
 
-def record(program: int, number: int, noise: float = 0.5) -> PlacedRecording:
+def record(program: int, number: int, noise: float = 0.5) -> LabelledSignals:
     """A good recording that begins `number` % 5 rows late, in a session of its own gain."""
     rng = np.random.default_rng([program, number])
     delay = number % 5
@@ -30,10 +30,10 @@ def record(program: int, number: int, noise: float = 0.5) -> PlacedRecording:
     recording = SensedRecording(
         f"{NAMES[program]}_{number:03d}", signals.astype(np.float32), np.ones(signals.shape, bool)
     )
-    return PlacedRecording(recording, program, np.arange(LENGTH) + float(delay))
+    return LabelledSignals(recording, program, np.arange(LENGTH) + float(delay))
 
 
-def good_recordings(count: int = 12) -> list[PlacedRecording]:
+def good_recordings(count: int = 12) -> list[LabelledSignals]:
     """So many of each program."""
     return [record(program, number) for program in (0, 1) for number in range(count)]
 

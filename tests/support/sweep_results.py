@@ -56,7 +56,7 @@ def swept(
     sign = -1 if goal == "maximize" else 1
     ranking = np.lexsort([(sign * table["best_value"]).fillna(0), order])
     table = table.iloc[ranking].reset_index(drop=True)
-    winner = {"run": table["run"][0], "best_value": table["best_value"][0], "best_epoch": EPOCHS,
+    best_run = {"run": table["run"][0], "best_value": table["best_value"][0], "best_epoch": EPOCHS,
               "goal": goal, "runs": runs}  # fmt: skip
     described = {name: parameter.describe() for name, parameter in drawn.items()}
     return replace(
@@ -65,7 +65,7 @@ def swept(
         curves=pd.DataFrame(curves),
         work=pd.DataFrame(work, columns=["run", "utc_seconds", "host", "pid", "epoch"]),
         sweep={**results.sweep, "parameters": described, **sweep},
-        winner={**results.winner, **winner},
+        best_run={**results.best_run, **best_run},
     )
 
 

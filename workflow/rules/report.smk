@@ -49,7 +49,7 @@ rule figures:
 
 # The page includes the table of protocols if it exists; it does not start their trainings.
 rule report_page:
-    """Write the self-contained report page: verdict, metrics, figures, sweep, costs, provenance."""
+    """Write the self-contained report page: summary, metrics, figures, sweep, costs, provenance."""
     input:
         dataset=f"{RESULTS}/dataset/dataset.json",
         sweep=f"{RESULTS}/sweep/sweep.json",

@@ -1,8 +1,8 @@
 """The matched filter: the mean signals of each program, compared with a window at every shift.
 
 The filter has a pattern of C channels for each state of the programs. A window's score at a shift
-sums, over its rows, the product of the row and the pattern of its state; the answer is the shift
-with the highest score. No network is trained.
+sums, over its rows, the product of the row and the pattern of its state; the shift with the highest
+score is predicted. No network is trained.
 
 Signals are normalised and clipped within their own recording. The moving average smooths the
 pattern twice, and not the signals: that has the same sum as smoothing signals and templates, and no
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.baselines.task import Predictions, Task, at_states, states_by_window
-from gcodefp.evaluation.ladder import listen, score_rung
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
+from gcodefp.evaluation.window_lengths import decode_centre_rows, score_centres
 from gcodefp.model.hmm import rows_at_once
 from gcodefp.model.templates import fill_states, passages
 from gcodefp.programs.lag import interpolate_rows, moving_average
@@ -43,7 +43,7 @@ MIN_NOISE = 1e-6
 MIN_ENERGY = 1e-3
 """Least energy of a window's templates that divides its correlation, as a share of the median."""
 
-Aligned = tuple[NDArray[np.int64], NDArray[np.float64]]
+StateSignals = tuple[NDArray[np.int64], NDArray[np.float64]]
 """The states (A,) that a train recording passes, and its normalised signals there, (A, C)."""
 
 
@@ -61,7 +61,7 @@ class FilterOptions(NamedTuple):
 
 @dataclass(frozen=True)
 class MatchedFilter:
-    """A fitted filter; a `Listener`."""
+    """A fitted filter; a `CentreDecoder`."""
 
     first: NDArray[np.int64]  # (K + 1,) first state of each program, and P
     pattern: NDArray[np.float64]  # (P, C) weighted and smoothed mean signals
@@ -152,8 +152,8 @@ def filter_predictions(task: Task, matched: MatchedFilter) -> Predictions:
         task, lambda signals, starts: matched.window_states(signals, task.window)[starts]
     )
     whole = np.zeros(len(task.test.recording), np.int64)
-    heard = listen(matched, task.test, None)
-    whole[heard.rows] = heard.state
+    centres = decode_centre_rows(matched, task.test, None)
+    whole[centres.rows] = centres.state
     return {FILTER: at_states(task, by_window), FILTER_WHOLE: at_states(task, whole[task.rows])}
 
 
@@ -169,22 +169,22 @@ def tune_matched_filter(
     every_smoothing = [odd_rows_in(s, float(programs.step_seconds)) for s in SMOOTHING_SECONDS]
     fitted = []
     for clip in CLIPS:
-        aligned = align_recordings(train, programs, clip)
+        aligned = state_signals(train, programs, clip)
         for smoothing, exponent, score in product(every_smoothing, WEIGHT_EXPONENTS, SCORES):
             options = FilterOptions(smoothing, exponent, clip, score)
             matched = fit_matched_filter(aligned, programs, options)
             if val is None:
                 return matched
-            share = score_rung(listen(matched, val, window), val, programs)["within_1s"].value
-            fitted.append(replace(matched, val_within_1s=share))
+            scores = score_centres(decode_centre_rows(matched, val, window), val, programs)
+            fitted.append(replace(matched, val_within_1s=scores["within_1s"].value))
     assert val is not None, "without it the first options were taken"
     best = max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
-    aligned = align_recordings(join_splits(train, val), programs, best.options.clip)
+    aligned = state_signals(join_splits(train, val), programs, best.options.clip)
     final = fit_matched_filter(aligned, programs, best.options)
     return replace(final, val_within_1s=best.val_within_1s)
 
 
-def align_recordings(train: Split, programs: Programs, clip: float | None) -> list[Aligned]:
+def state_signals(train: Split, programs: Programs, clip: float | None) -> list[StateSignals]:
     """The train recordings on the states that their sensors measure, between rows interpolated."""
     return [
         (passed.states, interpolate_rows(normalise(passed.signals, clip), passed.position))
@@ -200,7 +200,7 @@ def normalise(signals: NDArray[np.floating], clip: float | None = None) -> NDArr
 
 
 def fit_matched_filter(
-    aligned: Sequence[Aligned], programs: Programs, options: FilterOptions
+    aligned: Sequence[StateSignals], programs: Programs, options: FilterOptions
 ) -> MatchedFilter:
     """The filter of aligned train recordings."""
     smoothed = [(s, moving_average(signals, options.smoothing_rows)) for s, signals in aligned]
@@ -220,7 +220,7 @@ def fit_matched_filter(
 
 
 def _signal_to_noise(
-    aligned: Sequence[Aligned], template: NDArray[np.float64], count: NDArray[np.int64]
+    aligned: Sequence[StateSignals], template: NDArray[np.float64], count: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """The variance of each channel's mean over states, over that between recordings, (C,).
 

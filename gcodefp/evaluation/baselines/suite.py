@@ -1,4 +1,4 @@
-"""All baselines, fitted and asked for the same rows."""
+"""All baselines, fitted, and their predictions of the same rows."""
 
 from typing import Any, NamedTuple
 
@@ -10,8 +10,8 @@ from gcodefp.evaluation.baselines.matched_filter import filter_predictions, tune
 from gcodefp.evaluation.baselines.task import Predictions, Task
 from gcodefp.evaluation.baselines.time_warping import time_warping
 from gcodefp.evaluation.baselines.windows import environment_only, extra_trees, nearest_neighbour
-from gcodefp.evaluation.ladder import Listener
 from gcodefp.evaluation.names import FILTER
+from gcodefp.evaluation.window_lengths import CentreDecoder
 
 BASELINES = (
     *(time_warping, nearest_neighbour, extra_trees),
@@ -23,7 +23,7 @@ class Baselines(NamedTuple):
     """What the baselines predict, and how they were tuned."""
 
     predictions: Predictions
-    listeners: dict[str, Listener]  # name -> listener of the ladder
+    centre_decoders: dict[str, CentreDecoder]  # by name, for scores by window length
     # name -> the options chosen on the val split, for metrics.json
     tuned: dict[str, dict[str, Any]]
 

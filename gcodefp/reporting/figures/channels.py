@@ -67,7 +67,8 @@ class BlockInterval(NamedTuple):
 def draw_channels(results: Results) -> paper.Drawn:
     """A panel for each group and unit; below, the executed and the predicted lines."""
     explanation = results.explanation
-    rows = middle_rows(len(explanation.excerpt_seconds))
+    first = max(0, len(explanation.excerpt_seconds) - MAX_ROWS) // 2
+    rows = slice(first, first + MAX_ROWS)
     described = explanation.document["channels"]
     panels = choose_panels(
         described, channel_losses(explanation.document), explanation.excerpt_valid[rows]
@@ -78,7 +79,7 @@ def draw_channels(results: Results) -> paper.Drawn:
         "executed": block_intervals(true, np.ones(len(true), bool)),
         "predicted": block_intervals(predicted, correct),
     }
-    # Shorter segments have no room for their text.
+    # Shorter intervals have no room for their text.
     min_rows = 1.3 * BLOCK_POINTS * len(true) / PLOT_POINTS
     heights = [PANEL_INCHES] * len(panels)
     heights += [_strip_inches(strip, min_rows) for strip in strips.values()]
@@ -104,13 +105,6 @@ def draw_channels(results: Results) -> paper.Drawn:
     return fig, title, subtitle
 
 
-def middle_rows(count: int) -> slice:
-    """The middle of an excerpt of `count` rows."""
-    shown = min(count, MAX_ROWS)
-    first = (count - shown) // 2
-    return slice(first, first + shown)
-
-
 def channel_losses(document: JsonContent) -> NDArray[np.float64]:
     """(C,) loss of exact lines without each channel's group plus that without its node."""
     losses = {
@@ -126,7 +120,7 @@ def channel_losses(document: JsonContent) -> NDArray[np.float64]:
 def choose_panels(
     channels: Sequence[JsonContent], losses: NDArray[np.floating], valid: NDArray[np.bool_]
 ) -> list[Panel]:
-    """At most MAX_CHANNELS live channels: the first of each panel by loss, then the second.
+    """At most MAX_CHANNELS channels: the first of each panel by loss, then the second.
 
     Args:
         channels: C entries of explanation.json.
@@ -149,7 +143,7 @@ def choose_panels(
 
 
 def block_intervals(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[BlockInterval]:
-    """The segments of (N,) blocks, each all correct or all wrong."""
+    """The intervals of (N,) blocks, each all correct or all wrong."""
     edges = np.flatnonzero((blocks[1:] != blocks[:-1]) | (correct[1:] != correct[:-1])) + 1
     return [
         BlockInterval(

@@ -12,8 +12,8 @@ TITLE = "Deviations detected"
     category="Test",
     caption="The share of altered copies of test recordings that raise an alarm, at two rates of "
     "false alarms, by what was altered; bars are 95 % intervals from a bootstrap over recordings. "
-    "Good recordings, a segment put back and one of the same program are no deviations: their "
-    "alarms are false ones.",
+    "Good recordings, and spliced rows of their own or of the same program, are no deviations: "
+    "their alarms are false ones.",
 )
 def draw_detection(results: Results) -> paper.Drawn:
     """A row for each kind of alteration, a marker for each rate."""

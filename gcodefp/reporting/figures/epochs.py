@@ -30,33 +30,34 @@ MANY_RUNS = 50
     "learning_curves",
     title="Learning curves",
     category="Sweep",
-    caption="The metric that selects the winner, and the loss, after each epoch of each run. The "
+    caption="The metric that selects the best run, and the loss, after each epoch of each run. The "
     "circle is the epoch whose weights were evaluated.",
 )
 def draw_learning_curves(results: SweepResults) -> paper.Drawn:
-    """All runs in grey, the winner on top with its best epoch."""
-    winner, curves = results.winner, results.curves
-    columns = _drawable([winner["metric"], LOSS], [curves])
+    """All runs in grey, the best run on top with its best epoch."""
+    best_run, curves = results.best_run, results.curves
+    columns = _drawable([best_run["metric"], LOSS], [curves])
     if not columns:
-        raise paper.NothingToDraw(f"curves.csv has neither {winner['metric']} nor {LOSS}.")
-    of_winner = curves[curves["run"] == winner["run"]]
+        raise paper.NothingToDraw(f"curves.csv has neither {best_run['metric']} nor {LOSS}.")
+    of_best_run = curves[curves["run"] == best_run["run"]]
     fig, panels = _panels(columns, results.step)
     for axes, column in zip(panels, columns, strict=True):
         _draw_others(axes, results, column)
-        run = of_winner.dropna(subset=[column])
-        axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6, label="winner")
-        _circle(axes, run, column, winner["best_epoch"], paper.MODEL_BLUE, results.step)
+        run = of_best_run.dropna(subset=[column])
+        axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6,
+                  label="best run")  # fmt: skip
+        _circle(axes, run, column, best_run["best_epoch"], paper.MODEL_BLUE, results.step)
         _finish(axes, column, curves[column])
-        if column == LOSS and _drawable([TRAIN_LOSS], [of_winner]):
-            run = of_winner.dropna(subset=[TRAIN_LOSS])
+        if column == LOSS and _drawable([TRAIN_LOSS], [of_best_run]):
+            run = of_best_run.dropna(subset=[TRAIN_LOSS])
             axes.plot(run["epoch"], run[TRAIN_LOSS], color=paper.MODEL_BLUE, linewidth=1,
-                      linestyle=(0, (3, 1.5)), label="winner, train split")  # fmt: skip
-            axes.set_title("loss: val split, and the winner's train split")
+                      linestyle=(0, (3, 1.5)), label="best run, train split")  # fmt: skip
+            axes.set_title("loss: val split, and the best run's train split")
     paper.add_legend(fig, [line for axes in panels for line in axes.get_lines()
                      if not str(line.get_label()).startswith("_")], 2)  # fmt: skip
-    at = f" at {results.step} {winner['best_epoch']}" if winner["best_epoch"] else ""
-    value = f"{winner['best_value']:.3g} {short_metric(winner['metric'])}"
-    title = f"Run {winner['run']} wins{at}: {value}"
+    at = f" at {results.step} {best_run['best_epoch']}" if best_run["best_epoch"] else ""
+    value = f"{best_run['best_value']:.3g} {short_metric(best_run['metric'])}"
+    title = f"Run {best_run['run']} is best{at}: {value}"
     return fig, title, f"{results.on_split}{describe_runs(results)}"
 
 
@@ -87,11 +88,11 @@ def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
 
 
 def _draw_others(axes: Axes, results: SweepResults, column: str) -> None:
-    """The runs besides the winner; a mark where one ended before all its epochs were done."""
+    """The other runs; a mark where one ended before all its epochs were done."""
     states = results.runs.set_index("run")["state"]
     # Another program may log a metric at some steps only.
     curves = results.curves.dropna(subset=[column])
-    for name, run in curves[curves["run"] != results.winner["run"]].groupby("run"):
+    for name, run in curves[curves["run"] != results.best_run["run"]].groupby("run"):
         axes.plot(run["epoch"], run[column], color=paper.FAINT, linewidth=0.6, label="other run",
                   alpha=0.6 if len(states) < MANY_RUNS else 0.25, **_lone_marker(run))  # fmt: skip
         if (state := str(states[name])) != "finished":
@@ -189,7 +190,7 @@ LIGHTEST = 0.15
 )
 def draw_early_stopping(results: SweepResults) -> paper.Drawn:
     """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
-    metric = results.winner["metric"]
+    metric = results.best_run["metric"]
     if not _drawable([metric], [results.curves]):
         raise paper.NothingToDraw(f"curves.csv has no {metric}, by which runs are compared.")
     values = metric_map(results)
@@ -218,7 +219,7 @@ def metric_map(results: SweepResults) -> NDArray[np.float64]:
     Of another program the finite values, which early termination counts, and not its steps.
     """
     rows = {run: row for row, run in enumerate(results.runs["run"])}
-    metric = results.winner["metric"]
+    metric = results.best_run["metric"]
     curves = results.curves[results.curves["run"].isin(rows)]
     epochs = curves["epoch"]
     if results.is_external:
@@ -235,7 +236,7 @@ def bands(results: SweepResults) -> tuple[int, ...]:
 
     None of several sweeps: each has its own epochs, and `results` has only those of the first.
     """
-    if len(results.winner["sweeps"]) > 1:
+    if len(results.best_run["sweeps"]) > 1:
         return ()
     rule = results.sweep.get("as_written", {}).get("early_terminate")
     hyperband = read_hyperband(rule, "sweep.json: as_written.early_terminate")
@@ -284,14 +285,14 @@ def _draw_map(axes: Axes, results: SweepResults, values: NDArray[np.float64]) ->
 
 
 def _draw_ends(axes: Axes, results: SweepResults, values: NDArray[np.float64]) -> None:
-    """A marker behind the last epoch of the winner, and of each run that did not finish."""
+    """A marker behind the last epoch of the best run, and of each run that did not finish."""
     styles = styles_of_runs(results)
     epochs = [int(np.flatnonzero(np.isfinite(row)).max(initial=-1)) + 1 for row in values]
     size = float(np.clip(72 * 5.0 / max(len(values), 1), 1.5, 3.4))
-    for name in ("winner", "stopped", "failed"):
+    for name in ("best run", "stopped", "failed"):
         rows = np.flatnonzero(styles == name)
         if len(rows):
-            style = RUN_STYLES[name] | {"markersize": 6.0 if name == "winner" else size}
+            style = RUN_STYLES[name] | {"markersize": 6.0 if name == "best run" else size}
             style |= {"color": paper.INK} if name == "stopped" else {}
             at = [epochs[row] + 0.5 + 0.02 * values.shape[1] for row in rows]
             axes.plot(at, rows, linestyle="none", markeredgewidth=0.7, clip_on=False, **style)

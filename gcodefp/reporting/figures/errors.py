@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from gcodefp.evaluation.names import MODEL, WHOLE
-from gcodefp.evaluation.verdicts import significant_sign
+from gcodefp.evaluation.significance import significant_sign
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
@@ -35,8 +35,8 @@ def confusion(results: Results, head: str) -> pd.DataFrame:
     "confusion",
     title="Confusions",
     category="Test",
-    caption="Predicted (columns) against true classes (rows) in segments of one "
-    "window: the operation of each row, and each command word of the executed lines, compared at "
+    caption="Predicted (columns) against true classes (rows) in "
+    "windows: the operation of each row, and each command word of the executed lines, compared at "
     "its position in the line. Shades are shares of a row, numbers are counts. Words of another "
     "kind, and words missing because the predicted line had ended, have a column of their own.",
 )
@@ -55,7 +55,7 @@ def draw_confusion(results: Results) -> paper.Drawn:
         axes.set_title(name)
         axes.set_xlabel("predicted")
     panels[0].set_ylabel("true (count)")
-    subtitle = f"{paper.tested_on(results)}; segments of one window; the shade is the share "
+    subtitle = f"{paper.tested_on(results)}; in windows; the shade is the share "
     return fig, title, f"{subtitle}of the row, the number the count"
 
 

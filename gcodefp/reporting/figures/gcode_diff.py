@@ -136,15 +136,15 @@ def count_edits(lines: Sequence[DiffLine]) -> Counter[Edit]:
 
 
 def fold(lines: Sequence[DiffLine]) -> list[DiffLine]:
-    """The same lines; the middle of each long segment of equal lines is one FOLDED line."""
+    """The same lines; the middle of each long run of equal lines is one FOLDED line."""
     folded: list[DiffLine] = []
     for is_equal, group in groupby(lines, lambda line: line.edit is Edit.EQUAL):
-        segment = list(group)
-        middle = segment[CONTEXT_LINES:-CONTEXT_LINES]
+        run = list(group)
+        middle = run[CONTEXT_LINES:-CONTEXT_LINES]
         if is_equal and len(middle) > 1:
             line = DiffLine(Edit.FOLDED, middle[0].seconds, "", "", len(middle))
-            segment = [*segment[:CONTEXT_LINES], line, *segment[-CONTEXT_LINES:]]
-        folded += segment
+            run = [*run[:CONTEXT_LINES], line, *run[-CONTEXT_LINES:]]
+        folded += run
     return folded
 
 

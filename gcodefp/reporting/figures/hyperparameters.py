@@ -178,7 +178,7 @@ def draw_contours(results: SweepResults) -> paper.Drawn:
     shades = _shades(results)
     for axes, (across, up) in zip(panels, pairs, strict=True):
         _draw_pair(axes, results, across, up, shades)
-    label = short_metric(results.winner["metric"])
+    label = short_metric(results.best_run["metric"])
     paper.add_colour_bar(
         fig, shades, panels, label, LABEL_LETTERS, pad=0.01, aspect=16, fraction=0.05
     )
@@ -238,7 +238,7 @@ def _draw_pair(
     for name, style in RUN_STYLES.items():
         rows = has_both & (styles == name)
         colours: dict[str, Any] = {"color": style["color"], "linewidths": 0.9}
-        if name == "winner":
+        if name == "best run":
             colours |= {"edgecolors": "white", "zorder": 5}
         elif name != "failed":
             colours = {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm,
@@ -282,8 +282,8 @@ def _numbers(parameter: VariedParameter, units: NDArray[np.float64]) -> NDArray[
 
 
 def _contours_title(results: SweepResults, chosen: list[VariedParameter]) -> str:
-    """The winner's values of the hyperparameters that are drawn."""
-    row = int(np.flatnonzero(results.runs["run"] == results.winner["run"])[0])
+    """The best run's values of the hyperparameters that are drawn."""
+    row = int(np.flatnonzero(results.runs["run"] == results.best_run["run"])[0])
     values = value_texts([parameter.values.iloc[row] for parameter in chosen], 3)
     settings = [
         f"{paper.short_name(parameter.name)} {text}"
@@ -291,4 +291,4 @@ def _contours_title(results: SweepResults, chosen: list[VariedParameter]) -> str
         if np.isfinite(parameter.coordinates[row])
     ]
     where = f" at {', '.join(settings)}" if settings else ""
-    return f"Run {results.winner['run']} wins{where}"
+    return f"Run {results.best_run['run']} is best{where}"

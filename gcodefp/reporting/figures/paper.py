@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
 
-from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
+from gcodefp.evaluation.names import BASELINE, ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.reporting.results import Results
@@ -61,7 +61,7 @@ KIND_STYLES = {
     SENSORS: MarkerStyle(MODEL_BLUE, "o"),
     BASELINE: MarkerStyle(ORANGE, "^"),
     PRIVILEGED: MarkerStyle("#7a7a7a", "s", is_filled=False),
-    LAG_ORACLE: MarkerStyle("#7b4fa3", "D", is_filled=False),
+    ORACLE: MarkerStyle("#7b4fa3", "D", is_filled=False),
 }
 """Kind of a predictor -> its style."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.sweep_results import SweepResults
-from gcodefp.reporting.sweep_runs import Front, describe_runs, is_wide, pareto_front
+from gcodefp.reporting.sweep_runs import describe_runs, is_wide, pareto_front
 from gcodefp.reporting.wording import logged_metric
 from gcodefp.sweeps.ranking import FACTS
 
@@ -23,16 +23,16 @@ RUN_STYLES: dict[str, dict[str, Any]] = {
                 "markerfacecolor": "white", "markersize": 3.4},
     "failed": {"label": "failed", "color": paper.WRONG, "marker": "x",
                "markerfacecolor": paper.WRONG, "markersize": 3.8},
-    "winner": {"label": "winner", "color": paper.MODEL_BLUE, "marker": "*",
+    "best run": {"label": "best run", "color": paper.MODEL_BLUE, "marker": "*",
                "markerfacecolor": paper.MODEL_BLUE, "markersize": 9.0},
 }  # fmt: skip
-"""State in runs.csv, and `winner` -> the style of its marker."""
+"""State in runs.csv, and `best run` -> the style of its marker."""
 
 
 def styles_of_runs(results: SweepResults) -> NDArray[np.str_]:
     """(runs,) the key of each run in RUN_STYLES."""
-    is_winner = results.runs["run"] == results.winner["run"]
-    return results.runs["state"].mask(is_winner, "winner").to_numpy(str)
+    is_best_run = results.runs["run"] == results.best_run["run"]
+    return results.runs["state"].mask(is_best_run, "best run").to_numpy(str)
 
 
 def run_handles(results: SweepResults) -> list[Line2D]:
@@ -68,11 +68,13 @@ def draw_pareto(results: SweepResults) -> paper.Drawn:
     axes.plot(x[~best], y[~best], "o", color=FINISHED, markersize=3.4, clip_on=False,
               label="" if best.all() else "others")  # fmt: skip
     order = np.lexsort([y[best], x[best]])
-    axes.plot(x[best][order], y[best][order], drawstyle=_staircase(front), color=paper.MODEL_BLUE,
+    # The corners lie on the side of what the front dominates.
+    drawstyle = "steps-post" if [*front.goals.values()][1] == "minimize" else "steps-pre"
+    axes.plot(x[best][order], y[best][order], drawstyle=drawstyle, color=paper.MODEL_BLUE,
               marker="o", markersize=4.5, linewidth=1.0, clip_on=False,
               label="non-dominated")  # fmt: skip
-    is_winner = (front.runs["run"] == results.winner["run"]).to_numpy()
-    axes.plot(x[is_winner], y[is_winner], linestyle="none", clip_on=False, **RUN_STYLES["winner"])
+    is_run = (front.runs["run"] == results.best_run["run"]).to_numpy()
+    axes.plot(x[is_run], y[is_run], linestyle="none", clip_on=False, **RUN_STYLES["best run"])
     (first, first_goal), (second, second_goal) = front.goals.items()
     _label(axes.yaxis, first, first_goal, y)
     _label(axes.xaxis, second, second_goal, x)
@@ -81,11 +83,6 @@ def draw_pareto(results: SweepResults) -> paper.Drawn:
     title = f"{best.sum()} of {len(best)} runs are non-dominated"
     subtitle = f"best {results.step} of each run; {describe_runs(results)}"
     return fig, title, subtitle
-
-
-def _staircase(front: Front) -> str:
-    """The corners lie on the side of what the front dominates."""
-    return "steps-post" if list(front.goals.values())[1] == "minimize" else "steps-pre"
 
 
 def _label(axis: XAxis | YAxis, name: str, goal: str, values: NDArray[np.float64]) -> None:
@@ -125,12 +122,12 @@ def draw_system(results: SweepResults) -> paper.Drawn:
     for axes, name in zip(panels, shown, strict=True):
         label, scale = PANELS[name]
         for run, samples in table.dropna(subset=[name]).groupby("run"):
-            is_winner = run == results.winner["run"]
+            is_best_run = run == results.best_run["run"]
             axes.plot(
                 samples["at"] / unit.seconds, scale * samples[name],
-                color=paper.MODEL_BLUE if is_winner else FINISHED, zorder=2 + is_winner,
-                linewidth=1.2 if is_winner else 0.6, alpha=1.0 if is_winner else 0.6,
-                label="winner" if is_winner else "other runs",
+                color=paper.MODEL_BLUE if is_best_run else FINISHED, zorder=2 + is_best_run,
+                linewidth=1.2 if is_best_run else 0.6, alpha=1.0 if is_best_run else 0.6,
+                label="best run" if is_best_run else "other runs",
             )  # fmt: skip
         axes.set_ylabel(label)
         axes.set_ylim(bottom=0)

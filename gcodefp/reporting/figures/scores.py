@@ -1,4 +1,4 @@
-"""Scores with intervals: of all predictors, without sensors, and after so much listening."""
+"""Scores with intervals: of all predictors, without sensors, and by window length."""
 
 from collections.abc import Sequence
 from itertools import cycle, zip_longest
@@ -10,12 +10,12 @@ from matplotlib.ticker import NullLocator
 
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import ALL, BASELINE, GROUP, MODEL, NODE, PREDICTORS, PRIMARY, SENSORS
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
+from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
 from gcodefp.reporting.claims import best_baseline
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
-from gcodefp.reporting.wording import KINDS, MAIN_METRICS, METRIC_TITLES, group_title
+from gcodefp.reporting.wording import MAIN_METRICS, METRIC_TITLES, PREDICTOR_KINDS, group_title
 
 ROW_INCHES = 0.165
 NUMBER_POINTS = 19
@@ -33,9 +33,9 @@ HEADROOM = 1.05
     category="Test",
     caption="The main metrics on the test split: which program, where in it, and which lines "
     "(shares of rows, unless a unit is given). The G-code error rate and the segment F1 are of "
-    "segments of one window; for whole recordings, of whole recordings. Bars are 95 % intervals "
+    "windows, each decoded as one sequence, or of whole recordings. Bars are 95 % intervals "
     "from a bootstrap over recordings. gcodefp and the baselines may be compared; privileged "
-    "baselines and the upper bound are provided with more information.",
+    "baselines and the state oracle are provided with more information.",
 )
 def draw_accuracy(results: Results) -> paper.Drawn:
     """A panel for each metric that was measured; the predictors share their rows."""
@@ -44,7 +44,7 @@ def draw_accuracy(results: Results) -> paper.Drawn:
     if not measured:
         raise paper.NothingToDraw("no metric was measured")
     rows: list[str] = []
-    for kind, group in KINDS.items():
+    for kind, group in PREDICTOR_KINDS.items():
         names = [name for name in PREDICTORS if name in scores and PREDICTORS[name].kind == kind]
         rows += [group.title, *names] if names else []
     lines = -(-len(measured) // COLUMNS)
@@ -200,20 +200,20 @@ MARKERS = ("^", "s", "D", "v", "P")
 
 @figure(
     "ladder",
-    title="Ladder of listening",
+    title="Accuracy by window length",
     category="Test",
     caption="The share of rows whose program is right and whose time in it is within 1 s of the "
-    "true one (solid), and whose program is right (dotted), against the length of the window that "
-    "was heard: its centre row is counted, in every window. The last column is of whole "
-    "recordings, all of whose rows count. A recording shorter than a window is heard as a whole. "
+    "true one (solid), and whose program is right (dotted), against the length of the window: the "
+    "centre row of every window is counted. The last column is of whole recordings, all of whose "
+    "rows count. A recording shorter than a window is decoded as a whole. "
     "Bars are 95 % intervals from a bootstrap over recordings.",
 )
-def draw_ladder(results: Results) -> paper.Drawn:
+def draw_window_lengths(results: Results) -> paper.Drawn:
     """A line for each model over the windows, and a column of whole recordings beside it."""
-    rungs = results.evaluation["ladder"]
-    if not rungs:
-        raise paper.NothingToDraw("nothing was heard in windows: evaluate had no --train")
-    windows, whole = rungs[:-1], rungs[-1]
+    lengths = results.evaluation["ladder"]
+    if not lengths:
+        raise paper.NothingToDraw("no window was decoded: evaluate had no --train")
+    windows, whole = lengths[:-1], lengths[-1]
     names = sorted(whole["models"], key=list(PREDICTORS).index)
     styles, markers = {}, cycle(MARKERS)
     for name in names:
@@ -239,16 +239,16 @@ def draw_ladder(results: Results) -> paper.Drawn:
     panels[0].set_ylabel("share of centre rows")
     paper.add_legend(fig, panels[0].get_legend_handles_labels()[0], columns=1)
     subtitle = f"{paper.tested_on(results)}; 95 % intervals; dotted: program alone"
-    return fig, _ladder_title(rungs), subtitle
+    return fig, _window_lengths_title(lengths), subtitle
 
 
 def _draw_windows(
     axes: Axes, windows: list[JsonContent], name: str, style: paper.MarkerStyle, offset: float
 ) -> None:
-    seconds = np.array([rung["seconds"] for rung in windows])
+    seconds = np.array([entry["seconds"] for entry in windows])
     seconds *= np.exp(DODGE * offset * max(np.log(seconds[-1] / seconds[0]), 1.0))
     near, program = (
-        np.array([_numbers(rung["models"][name][metric]) for rung in windows])
+        np.array([_numbers(entry["models"][name][metric]) for entry in windows])
         for metric in ("within_1s", "program")
     )
     axes.vlines(seconds, near[:, 1], near[:, 2], color=style.colour, linewidth=0.8, alpha=0.7)
@@ -275,29 +275,29 @@ def _numbers(score: JsonContent) -> list[float]:
 
 def _finish_windows(axes: Axes, windows: list[JsonContent]) -> None:
     """The log axis of seconds, with a tick for each window."""
-    seconds = [rung["seconds"] for rung in windows]
+    seconds = [entry["seconds"] for entry in windows]
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     texts = [f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in seconds]
     pairs = zip(texts, windows, strict=True)
-    axes.set_xticks(seconds, [f"{text}\n{rung['rows']}" for text, rung in pairs])
+    axes.set_xticks(seconds, [f"{text}\n{entry['rows']}" for text, entry in pairs])
     axes.tick_params(axis="x", labelsize=6)
-    axes.set_xlabel("seconds of listening, and rows")
+    axes.set_xlabel("length of the window, seconds and rows")
     if len(windows) > 1:
         margin = (seconds[-1] / seconds[0]) ** 0.06
         axes.set_xlim(seconds[0] / margin, seconds[-1] * margin)
 
 
-def _ladder_title(rungs: list[JsonContent]) -> str:
+def _window_lengths_title(lengths: list[JsonContent]) -> str:
     """The model that is most often within 1 s, in the shortest windows and in whole recordings."""
     parts = []
-    for rung in rungs[-1:] if len(rungs) == 1 else (rungs[0], rungs[-1]):
-        values = {n: scores["within_1s"]["value"] or 0.0 for n, scores in rung["models"].items()}
+    for entry in lengths[-1:] if len(lengths) == 1 else (lengths[0], lengths[-1]):
+        values = {n: scores["within_1s"]["value"] or 0.0 for n, scores in entry["models"].items()}
         best = max(values, key=lambda name: values[name])
-        heard = "whole recordings"
-        if rung["rows"] is not None:
-            heard = f"{rung['seconds']:.2g}\N{NO-BREAK SPACE}s"
+        decoded = "whole recordings"
+        if entry["rows"] is not None:
+            decoded = f"windows of {entry['seconds']:.2g}\N{NO-BREAK SPACE}s"
         # Not percent(): 99.6 % would be 100 %.
         share = f"{100 * values[best]:.1f}\N{NO-BREAK SPACE}%"
-        parts.append(f"{share} after {heard} ({paper.short_name(best)})")
+        parts.append(f"{share} of {decoded} ({paper.short_name(best)})")
     return f"Within 1 s of the truth: {', '.join(parts)}"

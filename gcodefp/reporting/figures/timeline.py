@@ -32,7 +32,7 @@ SHORT = 0.004
 HOST_LETTERS = 16
 POINTS_OF_DIGIT = 3.6
 BAR_STYLES: dict[str, dict[str, Any]] = {
-    "winner": {"label": "winner", "facecolor": paper.MODEL_BLUE, "edgecolor": paper.MODEL_BLUE},
+    "best run": {"label": "best run", "facecolor": paper.MODEL_BLUE, "edgecolor": paper.MODEL_BLUE},
     "finished": {"label": "finished", "facecolor": "#b9b9b9", "edgecolor": "#6b6b6b"},
     "stopped": {"label": "stopped early", "facecolor": "white", "edgecolor": "#6b6b6b",
                 "hatch": "////"},
@@ -199,7 +199,7 @@ def _draw_bars(
 ) -> set[str]:
     """Returns which of BAR_STYLES occur."""
     kinds = dict(zip(results.runs["run"], results.runs["state"], strict=True))
-    kinds[results.winner["run"]] = "winner"
+    kinds[results.best_run["run"]] = "best run"
     present = set()
     points_per_second = 72 * (paper.PAGE_INCHES - 1) / time_axis.length
     interrupted = is_interrupted(intervals)
@@ -215,6 +215,6 @@ def _draw_bars(
         if length * points_per_second > needed_points and max(rows) < MANY_ROWS:
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
             axes.text((begin + length / 2) / unit_seconds, row, number, size=5.5, ha="center",
-                      va="center_baseline", color="white" if kind == "winner" else paper.INK,
+                      va="center_baseline", color="white" if kind == "best run" else paper.INK,
                       bbox=box if "hatch" in BAR_STYLES[kind] else None)  # fmt: skip
     return present

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from gcodefp.reporting.executed_paths import (
     PathSegment,
-    SegmentState,
+    SegmentMatch,
     Toolpath,
     join_segments,
     toolpaths,
@@ -21,12 +21,12 @@ from gcodefp.terminal import plural
 MAX_RECORDINGS = 4
 AXIS_INCHES = 0.5
 MAX_PATH_INCHES = 2.8
-STATE_STYLES = {
-    SegmentState.OFF: ("off-path", "off the path", paper.WRONG, 0.6, 3),
-    SegmentState.OTHER_TIME: ("wrong-line", "on the path, wrong line", "#d08a1c", 0.8, 4),
-    SegmentState.CORRECT: ("right-line", "right line", paper.MODEL_BLUE, 1.2, 5),
+MATCH_STYLES = {
+    SegmentMatch.OFF: ("off-path", "off the path", paper.WRONG, 0.6, 3),
+    SegmentMatch.OTHER_TIME: ("wrong-line", "on the path, wrong line", "#d08a1c", 0.8, 4),
+    SegmentMatch.CORRECT: ("right-line", "right line", paper.MODEL_BLUE, 1.2, 5),
 }
-"""State -> id of the lines in the SVG, label, colour, width, and drawing order."""
+"""Match -> id of the lines in the SVG, label, colour, width, and drawing order."""
 
 
 @figure(
@@ -59,7 +59,7 @@ def draw_toolpath(results: Results) -> paper.Drawn:
     handles = [Line2D([], [], color=paper.EXECUTED, linewidth=3.5, label="executed")]
     handles += [
         Line2D([], [], color=colour, linewidth=1.3 * width, label=label)
-        for _, label, colour, width, _ in reversed(STATE_STYLES.values())
+        for _, label, colour, width, _ in reversed(MATCH_STYLES.values())
     ]
     handles.append(Line2D([], [], color=paper.WRONG, marker="|", linestyle="none", markersize=4,
                           label="row with a wrong line"))  # fmt: skip
@@ -99,13 +99,13 @@ def _distance(shown: Sequence[Toolpath]) -> str:
 
 
 def _draw_path(axes: Axes, path: Toolpath) -> None:
-    """The executed path as a broad band, and over it the predicted one, by its state."""
+    """The executed path as a broad band, and over it the predicted one, by its match."""
     _add_lines(
         axes, path.true_segments, color=paper.EXECUTED, linewidth=2.8, zorder=1, capstyle="round"
     )
-    lines = join_segments(path.predicted_segments, path.state)
-    for state, (gid, _, colour, width, zorder) in STATE_STYLES.items():
-        matching = [line for line_state, line in lines if line_state == state]
+    lines = join_segments(path.predicted_segments, path.match)
+    for match, (gid, _, colour, width, zorder) in MATCH_STYLES.items():
+        matching = [line for line_match, line in lines if line_match == match]
         _add_lines(axes, matching, color=colour, linewidth=width, zorder=zorder, gid=gid)
     start = next((segment for segment in path.true_segments if len(segment)), None)
     if start is not None:

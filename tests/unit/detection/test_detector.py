@@ -1,4 +1,4 @@
-"""Verdicts, segments and false alarms on recordings of two invented programs."""
+"""Verdicts, deviations and false alarms on recordings of two invented programs."""
 
 from dataclasses import replace
 from functools import cache
@@ -17,12 +17,12 @@ from sensed_programs import (
 )
 
 from gcodefp.detection.alignment import INSIDE
-from gcodefp.detection.attacks import CONTROLS, GOOD, alter
-from gcodefp.detection.detector import Detector, Judged, fit_detector
+from gcodefp.detection.attacks import GOOD, SPLICE_CONTROLS, altered_copies
+from gcodefp.detection.detector import Detector, Judgement, fit_detector
 from gcodefp.detection.deviations import ELSEWHERE, EXTRA, MISSING, Statistics
 from gcodefp.detection.evaluation import evaluate_detector
-from gcodefp.detection.live import live_limits
-from gcodefp.detection.template import PlacedRecording, SensedRecording
+from gcodefp.detection.live import live_thresholds
+from gcodefp.detection.profile import LabelledSignals, SensedRecording
 from gcodefp.detection.verdict import (
     ANOTHER,
     AS_EXPECTED,
@@ -31,8 +31,8 @@ from gcodefp.detection.verdict import (
     PAUSED,
     STOPPED,
     UNKNOWN,
-    Calibration,
-    judge,
+    CalibrationSet,
+    conformal_test,
     pooling_p,
     tail_scores,
 )
@@ -46,39 +46,39 @@ def detector() -> Detector:
     return fitted()
 
 
-def with_rows(placed: PlacedRecording, rows: np.ndarray) -> SensedRecording:
-    recording = placed.recording
+def with_rows(labelled: LabelledSignals, rows: np.ndarray) -> SensedRecording:
+    recording = labelled.recording
     return SensedRecording(recording.name, recording.signals[rows], recording.valid[rows])
 
 
-def judged(placed: PlacedRecording, rows: np.ndarray, rate: float = 0.05) -> Judged:
-    return detector().judge(with_rows(placed, rows), placed.program, rate)
+def judged(labelled: LabelledSignals, rows: np.ndarray, rate: float = 0.05) -> Judgement:
+    return detector().judge(with_rows(labelled, rows), labelled.program, rate)
 
 
 ALL = np.arange(LENGTH + 5)
 
 
 def test_good_recordings_raise_no_more_alarms_than_promised() -> None:
-    verdicts = [judged(placed, ALL).verdict for placed in TEST]
+    verdicts = [judged(labelled, ALL).verdict for labelled in TEST]
     assert verdicts.count(AS_EXPECTED) >= 21
 
 
 def test_a_cut_is_missing_at_its_place() -> None:
     rows = np.concatenate([ALL[:100], ALL[140:]])
     result = judged(TEST[0], rows)
-    assert result.judgement.deviates
-    (segment,) = [s for s in result.segments if s.kind == MISSING]
-    assert abs(segment.first - 100) <= 4
-    assert segment.seconds == pytest.approx(40 * STEP, abs=1.0)
+    assert result.test.deviates
+    (deviation,) = [s for s in result.deviations if s.kind == MISSING]
+    assert abs(deviation.first - 100) <= 4
+    assert deviation.seconds == pytest.approx(40 * STEP, abs=1.0)
 
 
 def test_a_pause_is_named_and_placed() -> None:
     rows = np.concatenate([ALL[:120], np.resize(ALL[-8:], 40), ALL[120:]])
     result = judged(TEST[1], rows)
     assert result.verdict == PAUSED
-    segment = max(result.segments, key=lambda s: s.seconds)
-    assert (segment.kind, abs(segment.first - 120) <= 4) == (EXTRA, True)
-    assert segment.seconds == pytest.approx(40 * STEP, abs=1.0)
+    deviation = max(result.deviations, key=lambda s: s.seconds)
+    assert (deviation.kind, abs(deviation.first - 120) <= 4) == (EXTRA, True)
+    assert deviation.seconds == pytest.approx(40 * STEP, abs=1.0)
 
 
 def test_truncated_and_late_recordings_are_named() -> None:
@@ -89,53 +89,53 @@ def test_truncated_and_late_recordings_are_named() -> None:
 def test_a_repeated_recording_is_too_long_and_names_what_repeats() -> None:
     result = judged(TEST[0], np.tile(ALL, 5))
     assert result.verdict == LONG
-    repeats = [s for s in result.segments if s.kind == ELSEWHERE]
+    repeats = [s for s in result.deviations if s.kind == ELSEWHERE]
     assert sum(s.seconds for s in repeats) == pytest.approx(4 * LENGTH * STEP, rel=0.1)
 
 
 def test_a_recording_reversed_in_time_deviates() -> None:
-    assert judged(TEST[0], ALL[::-1], rate=1e-6).judgement.deviates
+    assert judged(TEST[0], ALL[::-1], rate=1e-6).test.deviates
 
 
 def test_another_program_is_named_and_noise_is_none() -> None:
     other = TEST[-1].recording
     result = detector().judge(other, program=0)
     assert result.verdict == ANOTHER
-    assert int(np.argmax(result.levels)) == 1
+    assert int(np.argmax(result.fit_shares)) == 1
     noise = np.random.default_rng(5).normal(size=other.signals.shape).astype(np.float32)
     assert detector().judge(other._replace(signals=noise), program=0).verdict == UNKNOWN
 
 
 def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
-    placed = TEST[2]
-    signals = placed.recording.signals.copy()
+    labelled = TEST[2]
+    signals = labelled.recording.signals.copy()
     loud = [index for index, name in enumerate(CHANNELS) if name.endswith("RMS")]
     signals[100:140, loud] += 10 * signals.std()
-    heard = placed.recording._replace(signals=signals)
-    aligned = detector().judge(heard, placed.program).aligned
-    assert 0.3 < aligned.fit[100:140].mean() < 0.9
-    assert (aligned.path.condition == INSIDE).mean() > 0.9
+    louder = labelled.recording._replace(signals=signals)
+    alignment = detector().judge(louder, labelled.program).alignment
+    assert 0.3 < alignment.fit[100:140].mean() < 0.9
+    assert (alignment.path.condition == INSIDE).mean() > 0.9
     is_dead = np.array([name.startswith("b.") for name in CHANNELS])
-    deaf = placed.recording._replace(valid=placed.recording.valid & ~is_dead)
-    assert detector().judge(deaf, placed.program).verdict == AS_EXPECTED
+    without_node = labelled.recording._replace(valid=labelled.recording.valid & ~is_dead)
+    assert detector().judge(without_node, labelled.program).verdict == AS_EXPECTED
 
 
 def test_the_rate_is_at_least_one_in_n_plus_one() -> None:
     calibration = detector().calibration
-    result = judge(calibration, Statistics(*calibration.statistics[0]), 0, 1e-6)
+    result = conformal_test(calibration, Statistics(*calibration.statistics[0]), 0, 1e-6)
     assert result.rate == pytest.approx(1 / 25)
     assert 1 / 25 <= result.p_value <= 1
 
 
-def test_what_does_not_fit_at_all_deviates_whatever_one_odd_recording_did() -> None:
+def test_what_does_not_fit_at_all_deviates_whatever_one_outlier_did() -> None:
     good = np.array(
         [Statistics(70 + i / 50, 0, 0, 0, 0, 0.1, i / 200 - 1, -1, 0) for i in range(99)]
     )
     good[0, 0] = 700.0
-    calibration = Calibration(good, np.zeros(99, np.int64), np.zeros((99, 3)), np.ones(99))
+    calibration = CalibrationSet(good, np.zeros(99, np.int64), np.zeros((99, 3)), np.ones(99))
     noise = Statistics(71, 0, 63, 0, 0, 0, 0, -1, 0)
-    result = judge(calibration, noise, 0)
-    assert (result.p_value, result.alarms) == (0.01, ("level",))
+    result = conformal_test(calibration, noise, 0)
+    assert (result.p_value, result.alarms) == (0.01, ("neg_fit_share",))
 
 
 def test_alarms_of_exchangeable_recordings_are_as_rare_as_the_rate() -> None:
@@ -144,8 +144,8 @@ def test_alarms_of_exchangeable_recordings_are_as_rare_as_the_rate() -> None:
     for _ in range(200):
         drawn = rng.standard_t(3, size=(21, len(Statistics._fields)))
         program = np.zeros(20, np.int64)
-        good = Calibration(drawn[:20], program, np.zeros((20, 3)), np.ones(20))
-        alarms.append(judge(good, Statistics(*drawn[20]), 0, 0.1).deviates)
+        good = CalibrationSet(drawn[:20], program, np.zeros((20, 3)), np.ones(20))
+        alarms.append(conformal_test(good, Statistics(*drawn[20]), 0, 0.1).deviates)
     assert 0.04 <= np.mean(alarms) <= 0.16
 
 
@@ -160,40 +160,40 @@ def test_programs_that_differ_are_calibrated_apart() -> None:
     assert detector().calibration.is_pooled
 
 
-def test_a_tail_with_an_odd_recording_asks_for_more() -> None:
+def test_a_tail_with_an_outlier_asks_for_more() -> None:
     good = np.zeros((50, len(Statistics._fields)))
     good[:, 0] = np.linspace(0, 1, 50)
-    odd = good.copy()
-    odd[-1, 0] = 100.0
+    outlier = good.copy()
+    outlier[-1, 0] = 100.0
     far = np.full(len(Statistics._fields), 5.0)
     assert (
-        tail_scores(far, good, ["length"])["length"]
-        > tail_scores(far, odd, ["length"])["length"]
+        tail_scores(far, good, ["duration"])["duration"]
+        > tail_scores(far, outlier, ["duration"])["duration"]
         > 1
     )
 
 
 def test_lengths_that_differ_are_no_evidence() -> None:
-    steady = detector().calibration
-    assert set(steady.used()) & {"length", "start", "end"} == {"length"}
+    steady, ends = detector().calibration, {"missing_start", "missing_end"}
+    assert set(steady.used_statistics()) & {"duration", *ends} == {"duration"}
     statistics = steady.statistics.copy()
     statistics[:, 0] += np.random.default_rng(0).uniform(0, 60, len(statistics))
     by_hand = replace(steady, statistics=statistics)
-    assert set(by_hand.used()) & {"length", "start", "end"} == {"start", "end"}
+    assert set(by_hand.used_statistics()) & {"duration", *ends} == ends
 
 
 def test_live_statistics_are_those_of_the_rows_so_far() -> None:
-    placed = TEST[0]
+    labelled = TEST[0]
     rows = np.concatenate([ALL[:140], np.resize(ALL[-8:], 60), ALL[140:]])
-    altered = with_rows(placed, rows)
+    altered = with_rows(labelled, rows)
     statistics = detector().live_statistics(altered, 0)
     part = SensedRecording("part", altered.signals[:170], altered.valid[:170])
     # The moving average looks two rows ahead.
     assert np.allclose(detector().live_statistics(part, 0)[:168], statistics[:168], atol=0.5)
     assert (statistics[:99] == 0).all()
-    limits, per_hour = detector().live_limits()
+    thresholds, per_hour = detector().live_thresholds()
     assert 0 < per_hour < 100
-    warned = np.flatnonzero((statistics > limits).any(1))
+    warned = np.flatnonzero((statistics > thresholds).any(1))
     assert 140 < warned[0] < 200
 
 
@@ -201,25 +201,27 @@ def test_noise_is_warned_of_while_it_runs() -> None:
     rng = np.random.default_rng(5)
     noise = rng.normal(size=(2 * LENGTH, len(CHANNELS))).astype(np.float32)
     statistics = detector().live_statistics(SensedRecording("n", noise, noise < 9), 0)
-    assert (statistics > detector().live_limits()[0]).any()
+    assert (statistics > detector().live_thresholds()[0]).any()
 
 
 def test_live_limits_keep_the_rate_over_all_statistics() -> None:
     live = np.random.default_rng(0).exponential(size=(200, 3)) + 2.0
-    limits, per_hour = live_limits(live, np.full(200, 90.0), 2.0)
-    alarms = (live > limits).any(1).sum()
+    thresholds, per_hour = live_thresholds(live, np.full(200, 90.0), 2.0)
+    alarms = (live > thresholds).any(1).sum()
     assert per_hour == (alarms + 1) / 5 <= 2.0
     assert alarms >= 6
     # One in all the time is the least that can be promised.
-    assert live_limits(live, np.full(200, 90.0), 0.0)[1] == pytest.approx(1 / 5)
+    assert live_thresholds(live, np.full(200, 90.0), 0.0)[1] == pytest.approx(1 / 5)
 
 
 def test_alterations_keep_seams_quiet_and_are_found() -> None:
-    altered = {a.kind: a for a in alter(TEST[0], TEST, NAMES, STEP, np.random.default_rng(0))}
-    assert {GOOD, *CONTROLS} <= set(altered)
+    altered = {
+        a.kind: a for a in altered_copies(TEST[0], TEST, NAMES, STEP, np.random.default_rng(0))
+    }
+    assert {GOOD, *SPLICE_CONTROLS} <= set(altered)
     count = len(TEST[0].recording.signals)
     assert len(altered["cut 10 s"].recording.signals) == count - 40
-    assert all(len(altered[kind].recording.signals) == count for kind in CONTROLS)
+    assert all(len(altered[kind].recording.signals) == count for kind in SPLICE_CONTROLS)
     found = evaluate_detector(detector(), TEST[::4], [*TEST, *good_recordings(3)])
     kinds = found["kinds"]
     for kind in ("cut 10 s", "pause 10 s", "another program", "last quarter missing"):
@@ -230,15 +232,15 @@ def test_alterations_keep_seams_quiet_and_are_found() -> None:
 
 
 def test_programs_with_few_recordings_cannot_be_judged() -> None:
-    few = [placed for placed in good_recordings(3) if placed.recording.name != "ring_002"]
+    few = [labelled for labelled in good_recordings(3) if labelled.recording.name != "ring_002"]
     own = fit_detector(few, NAMES, CHANNELS, STEP)
     with pytest.raises(UserError, match="program ring: fewer than 3 good recordings"):
         own.judge(few[-1].recording, 1)
     none = fit_detector(few[-2:], NAMES, CHANNELS, STEP)
-    assert none.templates == [None, None]
+    assert none.profiles == [None, None]
     assert evaluate_detector(none, TEST, TEST)["kinds"] == {}
 
 
 def test_signals_are_those_of_the_program() -> None:
-    assert np.allclose(detector().template(0).mean[40:200].std(0), 1, atol=0.4)
+    assert np.allclose(detector().profile(0).mean[40:200].std(0), 1, atol=0.4)
     assert expected_signals(0).shape == (LENGTH, len(CHANNELS))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fitted_decoder import VAL, fit_in
 
-from gcodefp.detection.evaluation import Scored, auroc, decoder_doubts
-from gcodefp.detection.template import SensedRecording
+from gcodefp.detection.evaluation import ScoredCopy, auroc, decoder_uncertainty
+from gcodefp.detection.profile import SensedRecording
 
 
 def test_the_decoder_doubts_noise_and_another_program(tmp_path: Path) -> None:
@@ -16,20 +16,20 @@ def test_the_decoder_doubts_noise_and_another_program(tmp_path: Path) -> None:
     program = int(VAL.program[rows][0])
     recording = SensedRecording("val", VAL.signals[rows], VAL.valid[rows])
     noise = np.random.default_rng(0).normal(size=recording.signals.shape)
-    own = decoder_doubts(decoder, recording, program)
-    other = decoder_doubts(decoder, recording, 1 - program)
+    own = decoder_uncertainty(decoder, recording, program)
+    other = decoder_uncertainty(decoder, recording, 1 - program)
     assert own["agreement"] < other["agreement"] == 0.0
     assert own["confidence"] < other["confidence"]
     # How certain the decoder is says nothing of noise: its probabilities are of known programs.
-    in_noise = decoder_doubts(decoder, recording._replace(signals=noise), program)
+    in_noise = decoder_uncertainty(decoder, recording._replace(signals=noise), program)
     assert own["agreement"] < in_noise["agreement"]
     short = recording._replace(signals=noise[:2], valid=recording.valid[:2])
-    assert decoder_doubts(decoder, short, program) == {"confidence": 0.0, "agreement": 0.0}
+    assert decoder_uncertainty(decoder, short, program) == {"confidence": 0.0, "agreement": 0.0}
 
 
 def test_auroc_has_an_interval_over_recordings() -> None:
-    def scored(name: str, score: float) -> Scored:
-        return Scored("", name, {"detector": score}, 0.5, 0.1, "", np.nan, np.nan)
+    def scored(name: str, score: float) -> ScoredCopy:
+        return ScoredCopy("", name, {"detector": score}, 0.5, 0.1, "", np.nan, np.nan)
 
     good = [scored(name, score) for name, score in (("a", 0.0), ("b", 1.0))]
     altered = [scored(name, score) for name, score in (("a", 1.0), ("b", 2.0))]

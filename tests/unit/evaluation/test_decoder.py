@@ -23,14 +23,6 @@ from learning_data import (
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.calibration import (
-    MIN_PROBABILITY,
-    NETWORK_WEIGHTS,
-    STRIDE_ROWS,
-    TEMPLATE_WEIGHTS,
-    fit_decoder,
-    least_certain,
-)
 from gcodefp.evaluation.decoder import (
     DECODER_FILE,
     UNTUNED_NETWORK_WEIGHT,
@@ -38,8 +30,16 @@ from gcodefp.evaluation.decoder import (
     read_decoder,
     write_decoder,
 )
+from gcodefp.evaluation.decoder_fitting import (
+    MIN_PROBABILITY,
+    NETWORK_WEIGHTS,
+    STRIDE_ROWS,
+    TEMPLATE_WEIGHTS,
+    choose_weights,
+    one_standard_error_rule,
+)
 from gcodefp.evaluation.prediction import predict_recording
-from gcodefp.evaluation.speed import SPEED_RATIO, train_speeds
+from gcodefp.evaluation.speed import MAX_SPEED_RATIO, train_speeds
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import decode_segments
 from gcodefp.model.templates import passages
@@ -74,13 +74,13 @@ def signals_of(name: str, rows: int = ROWS, noise: float = 0.3) -> torch.Tensor:
 
 
 def test_a_random_network_is_left_out(fitted: Fitted) -> None:
-    decoder = fit_decoder(random_checkpoint(fitted), TRAIN, LARGE_VAL, CPU)
+    decoder = choose_weights(random_checkpoint(fitted), TRAIN, LARGE_VAL, CPU)
     assert decoder.summary == "templates alone"
     assert decoder.network_weight == 0 < decoder.template_weight
 
 
 def test_useless_templates_are_left_out(fitted: Fitted) -> None:
-    decoder = fit_decoder(fitted.decoder.checkpoint, without_signals(TRAIN), LARGE_VAL, CPU)
+    decoder = choose_weights(fitted.decoder.checkpoint, without_signals(TRAIN), LARGE_VAL, CPU)
     assert decoder.summary == "network alone"
     assert decoder.template_weight == 0 < decoder.network_weight
 
@@ -93,7 +93,7 @@ def test_of_pairs_within_a_standard_error_the_lowest_weights_are_chosen() -> Non
 
     def chosen(differences: NDArray[np.float64]) -> tuple[float, float]:
         scores = [np.full((8, 4), -column).T for column in differences.T]
-        return pairs[least_certain(pairs, scores)]
+        return pairs[one_standard_error_rule(pairs, scores)]
 
     assert chosen(deficit + spread) == (0.0, 0.05), "0.02 with an error of 0.045"
     assert chosen(deficit + spread / 10) == (0.0, 0.1)
@@ -101,7 +101,7 @@ def test_of_pairs_within_a_standard_error_the_lowest_weights_are_chosen() -> Non
 
 
 def test_the_log_scores_of_all_pairs_decide(fitted: Fitted) -> None:
-    decoder = fit_decoder(fitted.decoder.checkpoint, TRAIN, VAL, CPU)
+    decoder = choose_weights(fitted.decoder.checkpoint, TRAIN, VAL, CPU)
     assert (decoder.network_weight, decoder.template_weight) == (
         fitted.decoder.network_weight, fitted.decoder.template_weight,
     )  # fmt: skip
@@ -152,7 +152,7 @@ def test_without_a_val_recording_of_a_program_the_network_decodes_alone(
 ) -> None:
     checkpoint = fitted.decoder.checkpoint
     with warnings.catch_warnings(action="error"):
-        decoder = fit_decoder(checkpoint, TRAIN, change(VAL), CPU)
+        decoder = choose_weights(checkpoint, TRAIN, change(VAL), CPU)
     assert decoder.summary == "network alone"
     assert (decoder.network_weight, decoder.template_weight) == (UNTUNED_NETWORK_WEIGHT, 0)
     assert decoder.tried.shape == (0, 4)
@@ -210,7 +210,7 @@ def test_centre_posteriors_are_those_of_each_window_by_itself(
 
 @pytest.mark.parametrize("zscored", [False, True])
 @pytest.mark.parametrize("name", ["face_005", "pocket_005"])
-def test_listening_to_a_whole_recording_is_what_predict_does(
+def test_decoding_a_whole_recording_is_what_predict_does(
     both: Decoder, name: str, zscored: bool
 ) -> None:
     # Each state has a line of its own, by which the prediction's path is known.
@@ -221,7 +221,7 @@ def test_listening_to_a_whole_recording_is_what_predict_does(
     decoder = both._replace(checkpoint=both.checkpoint._replace(description=described))
     recording = recording_of(tiny_split([name], 40, noise=1.0).signals)
     path = predict_recording(decoder, recording, CPU).line
-    np.testing.assert_array_equal(decoder.listen(scaler.apply(recording), None), path)
+    np.testing.assert_array_equal(decoder.decode_centres(scaler.apply(recording), None), path)
     assert len(set(path.tolist())) > 20
     signals = torch.as_tensor(scaler.apply(recording))
     emissions = all_emissions(decoder, signals)
@@ -233,7 +233,7 @@ def test_listening_to_a_whole_recording_is_what_predict_does(
     assert decoded.emission_state.tolist() == emissions.argmax(-1).tolist()
     assert decoded.program == mass.argmax() == (name == "pocket_005")
     np.testing.assert_allclose(decoded.program_probability, mass, atol=1e-6)
-    centres = decoder.listen(scaler.apply(recording), 16)
+    centres = decoder.decode_centres(scaler.apply(recording), 16)
     assert centres.shape == (40 - 16 + 1,)
     expected = direct_posteriors(decoder, torch.as_tensor(scaler.apply(recording)), 16).argmax(-1)
     assert (centres == expected.numpy()).mean() > 0.95
@@ -274,7 +274,7 @@ def test_recordings_as_fast_as_a_train_recording_are_decoded_at_its_speed(
     faster = passages(twice_as_fast(TRAIN), fitted.decoder.programs)
     speeds = train_speeds([*recordings, faster[0]])
     assert speeds[-1] == pytest.approx(2, rel=0.1)
-    assert max(np.divide(speeds, (1.0, *speeds[:-1]))) <= SPEED_RATIO + 1e-6
+    assert max(np.divide(speeds, (1.0, *speeds[:-1]))) <= MAX_SPEED_RATIO + 1e-6
     slower = recordings[0]._replace(position=2 * recordings[0].position)
     assert train_speeds([*recordings, slower])[0] == pytest.approx(0.5, rel=0.1)
     path = tmp_path / "checkpoint.pt"

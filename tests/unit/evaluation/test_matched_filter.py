@@ -21,15 +21,15 @@ from gcodefp.evaluation.baselines.matched_filter import (
     DISTANCE,
     FilterOptions,
     MatchedFilter,
-    align_recordings,
     filter_predictions,
     fit_matched_filter,
     normalise,
+    state_signals,
     tune_matched_filter,
 )
 from gcodefp.evaluation.baselines.task import Task
-from gcodefp.evaluation.ladder import listen
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
+from gcodefp.evaluation.window_lengths import decode_centre_rows
 from gcodefp.model import hmm
 
 FIRST = np.array([0, 7, 16])
@@ -46,7 +46,7 @@ def random_filter(score: str) -> MatchedFilter:
 def fitted(train: Split, options: FilterOptions | None = None) -> MatchedFilter:
     options = options or FilterOptions()
     programs = tiny_programs(train)
-    return fit_matched_filter(align_recordings(train, programs, options.clip), programs, options)
+    return fit_matched_filter(state_signals(train, programs, options.clip), programs, options)
 
 
 def test_window_scores_are_the_sums_over_their_rows() -> None:
@@ -93,15 +93,15 @@ def test_a_planted_shift_is_found_and_edge_states_repeat(score: str) -> None:
     states = matched(test.signals[rows], None)
     np.testing.assert_array_equal(states, ROWS + rows)
     # Inside, a window as long as two blocks has one best place; the middle of a block is certain.
-    heard = listen(matched, test, 2 * WINDOW)
-    assert np.abs(heard.state - test.state[heard.rows]).max() <= 1
+    centres = decode_centre_rows(matched, test, 2 * WINDOW)
+    assert np.abs(centres.state - test.state[centres.rows]).max() <= 1
 
 
 def test_states_are_interpolated_and_clipped_rows_do_not_count() -> None:
     train = split_of(["face_001", "pocket_001"])
     state = np.clip(np.arange(ROWS) - 4.5, 0, ROWS - 1).astype(np.float32)
     train = replace(train, state=np.concatenate([state, ROWS + state]))
-    aligned, other = align_recordings(train, tiny_programs(train), None)
+    aligned, other = state_signals(train, tiny_programs(train), None)
     states, aligned_signals = aligned
     assert states.tolist() == list(range(1, ROWS - 5))
     assert other[0].tolist() == list(range(ROWS + 1, 2 * ROWS - 5))
@@ -112,7 +112,7 @@ def test_states_are_interpolated_and_clipped_rows_do_not_count() -> None:
     order = np.arange(2 * ROWS)
     order[clipped] = clipped[::-1]
     swapped = replace(train, signals=train.signals[order])
-    again, _ = align_recordings(swapped, tiny_programs(train), None)
+    again, _ = state_signals(swapped, tiny_programs(train), None)
     np.testing.assert_allclose(again[1], aligned_signals, atol=1e-6)
     # States that no recording passes have the template of the nearest one.
     matched = fitted(train, FilterOptions(1, 0.0, None, DISTANCE))
@@ -141,8 +141,8 @@ def test_options_are_those_that_are_best_on_val() -> None:
     tuned = tune_matched_filter(train, val, programs, WINDOW)
     shares = {}
     for options in (default.options, tuned.options):
-        heard = listen(fitted(train, options), val, WINDOW)
-        error = np.abs(heard.state - val.state[heard.rows]) * STEP_SECONDS
+        centres = decode_centre_rows(fitted(train, options), val, WINDOW)
+        error = np.abs(centres.state - val.state[centres.rows]) * STEP_SECONDS
         shares[options] = float((error <= 1.0).mean())
     assert tuned.val_within_1s == pytest.approx(shares[tuned.options])
     assert shares[tuned.options] > shares[default.options]

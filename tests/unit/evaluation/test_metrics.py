@@ -23,11 +23,11 @@ from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.evaluation.bootstrap import Statistic, with_interval
 from gcodefp.evaluation.metrics import (
     MIN_OVERLAP,
-    NO_SEGMENTS,
+    NO_SEQUENCES,
     RowPredictions,
+    RowSequences,
     ScoredPredictions,
-    SegmentPredictions,
-    Segments,
+    SequencePredictions,
     compute_metrics,
 )
 from gcodefp.evaluation.sequences import matching_runs
@@ -43,15 +43,15 @@ def compute(
     predictions: RowPredictions,
     split: Split = TEST,
     programs: Programs = PROGRAMS,
-    segment: Sequence[int] | None = None,
+    sequence: Sequence[int] | None = None,
 ) -> Statistic:
-    """A metric of all rows of a split, in segments if there are any."""
+    """A metric of all rows of a split, in sequences if there are any."""
     rows = np.arange(len(split.row))
-    by_segment = NO_SEGMENTS
-    if segment is not None:
-        by_segment = SegmentPredictions(Segments(rows, np.array(segment)), predictions)
+    by_sequence = NO_SEQUENCES
+    if sequence is not None:
+        by_sequence = SequencePredictions(RowSequences(rows, np.array(sequence)), predictions)
     vocabulary = build_vocabulary(BLOCKS, OPERATIONS)
-    scored = ScoredPredictions(predictions, split, rows, vocabulary, programs, by_segment)
+    scored = ScoredPredictions(predictions, split, rows, vocabulary, programs, by_sequence)
     return compute_metrics(scored, [metric])[metric]
 
 
@@ -113,7 +113,7 @@ def test_a_wrong_program_is_never_near() -> None:
 def test_predictions_without_states_have_no_metric_of_them() -> None:
     plain = at_states(shifted(0))._replace(state=None)
     for metric in ("within_1s", "program_time_error_s", "gcode_sensed", "segment_f1"):
-        assert with_interval(compute(metric, plain, segment=TEST.recording.tolist())).value is None
+        assert with_interval(compute(metric, plain, sequence=TEST.recording.tolist())).value is None
     assert with_interval(compute("program", plain)).value == 1
 
 
@@ -186,16 +186,16 @@ def test_segment_f1_is_of_all_segments_together_at_the_sensors_time(jumps: list[
     state = np.clip(shifted(0) + np.repeat(jumps[::4], 4), 0, len(PROGRAMS) - 1)
     lag_corrected = np.roll(TEST.lag_corrected_row.reshape(-1, ROWS), 2, axis=1).ravel()
     late = replace(TEST, lag_corrected_row=lag_corrected)
-    segment = np.arange(len(state)) // 8
+    sequence = np.arange(len(state)) // 8
     predicted, true = PROGRAMS.block[state], TEST.blocks[TEST.block[lag_corrected]]
     counts = [
         action_segmentation_counts(
-            predicted[segment == s].tolist(), true[segment == s].tolist(), Fraction(MIN_OVERLAP)
+            predicted[sequence == s].tolist(), true[sequence == s].tolist(), Fraction(MIN_OVERLAP)
         )
-        for s in np.unique(segment)
+        for s in np.unique(sequence)
     ]
     hits, extra, missed = np.sum(counts, axis=0)
-    score = with_interval(compute("segment_f1", at_states(state), late, segment=segment.tolist()))
+    score = with_interval(compute("segment_f1", at_states(state), late, sequence=sequence.tolist()))
     assert score.value == pytest.approx(2 * hits / (2 * hits + extra + missed))
     assert (score.n, score.recordings) == (2 * hits + extra + missed, 3)
 
@@ -228,16 +228,16 @@ def test_the_error_rate_counts_edits_of_what_is_reported_and_fills_nothing_in(
     predicted, true = data.draw(texts), data.draw(texts)
     # Line numbers that leave lines out: the program has their blocks, the recording does not.
     split = replace(with_blocks(TEST, np.array(true)), line=7 * np.arange(count))
-    segment = [row // ROWS * ROWS + row % ROWS // length for row in range(count)]
-    segment = np.unique(segment, return_inverse=True)[1].tolist()
+    sequence = [row // ROWS * ROWS + row % ROWS // length for row in range(count)]
+    sequence = np.unique(sequence, return_inverse=True)[1].tolist()
     edits = reported = 0
-    for index in range(max(segment) + 1):
-        rows = [row for row in range(count) if segment[row] == index]
-        sequence = merged([true[row] for row in rows])
-        edits += levenshtein(merged([predicted[row] for row in rows]), sequence)
-        reported += len(sequence)
+    for index in range(max(sequence) + 1):
+        rows = [row for row in range(count) if sequence[row] == index]
+        blocks = merged([true[row] for row in rows])
+        edits += levenshtein(merged([predicted[row] for row in rows]), blocks)
+        reported += len(blocks)
     predictions = at_states(shifted(0))._replace(
         blocks=np.array(predicted), line=5 * np.arange(count)
     )
-    rate = with_interval(compute("gcode_error_rate", predictions, split, segment=segment))
+    rate = with_interval(compute("gcode_error_rate", predictions, split, sequence=sequence))
     assert (rate.value, rate.n) == (pytest.approx(edits / reported), reported)

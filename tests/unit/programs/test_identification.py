@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from replays import FIRST_LINE, LINES, LONGEST_LINE, STEP, Replay, begins, blocks, replay
 
 from gcodefp.programs.identification import find_programs, group_by_program, program_seconds
-from gcodefp.programs.table import align_recording, fit_programs
+from gcodefp.programs.table import fit_programs, lag_corrected_labels
 
 
 def test_a_program_is_identified_by_its_lines_and_not_by_its_name() -> None:
@@ -46,7 +46,7 @@ def test_near_identical_programs_stay_apart_if_asked() -> None:
     programs = fit_programs([own, edited], signals, same_share=1.0)
     # The edited program is a closer match than the first one that half of its lines match.
     assert [
-        str(programs.names[align_recording(r, signals[r.name], programs, {}).program])
+        str(programs.names[lag_corrected_labels(r, signals[r.name], programs, {}).program])
         for r in (own, edited)
     ] == ["own", "edited"]
 

@@ -87,7 +87,7 @@ def label(
     for recording, truth in pairs:
         if recording.name in labelled:
             own = labelled[recording.name]
-            true = plan_program(own.operation).state_at(truth[own.row]).position_mm
+            true = plan_program(own.operation).kinematics_at(truth[own.row]).position_mm
             # No program says where the machine is before its first move.
             is_later = truth[own.row] > APPROACH_SECONDS
             distances[own.name] = np.linalg.norm(own.position_mm - true, axis=1)[is_later]
@@ -167,7 +167,7 @@ def test_reported_positions_are_aligned_alone(tmp_path: Path) -> None:
     pairs = []
     for seed in PLAIN:
         recording, truth = simulated(path, "pocket25", seed)
-        position = plan_program("pocket25").state_at(truth).position_mm
+        position = plan_program("pocket25").kinematics_at(truth).position_mm
         recording.position_mm = position.astype(np.float32)
         noise = np.random.default_rng(seed).normal(size=recording.signals.shape)
         recording.signals = pd.DataFrame(noise, columns=recording.signals.columns)

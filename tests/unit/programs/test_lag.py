@@ -10,12 +10,12 @@ from gcodefp.dataset.channels import fit_scaler
 from gcodefp.programs.lag import (
     MAX_LAG_SECONDS,
     Lag,
-    checking_groups,
     estimate_joint_lags,
     estimate_lag,
     is_doubtful,
+    reliable_groups,
 )
-from gcodefp.programs.table import align_recording, fit_programs
+from gcodefp.programs.table import fit_programs, lag_corrected_labels
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.simulation import recording as simulation
 
@@ -132,13 +132,13 @@ def test_noisy_channels_hardly_count() -> None:
     assert lag.by_group == pytest.approx({"near": 1.0}, abs=STEP / 3)
     assert lag.uncertainty_seconds(["near", "far"]) is None
     others = [Lag(1.0, {"near": 1.0, "far": 1.0})] * 3
-    assert checking_groups([*others, lag]) == ["near", "far"]
+    assert reliable_groups([*others, lag]) == ["near", "far"]
 
 
 def test_groups_that_find_the_lags_of_val_recordings_are_a_check() -> None:
     lags = [Lag(1.0, {"imu": 1.2, "mag": 0.8, "motor": 9.0}) for _ in range(18)]
     lags += [Lag(1.0, {"imu": 1.0, "mag": 13.0, "motor": 1.0}) for _ in range(2)]
-    groups = checking_groups([*lags, Lag(np.nan, {})])
+    groups = reliable_groups([*lags, Lag(np.nan, {})])
     assert groups == ["imu", "mag"]
     uncertainty = [lag.uncertainty_seconds(groups) for lag in lags]
     assert uncertainty == pytest.approx([0.2] * 18 + [12.0] * 2)
@@ -146,7 +146,7 @@ def test_groups_that_find_the_lags_of_val_recordings_are_a_check() -> None:
     assert lags[19].uncertainty_seconds(["imu"]) is None, "one group is no second opinion"
     assert Lag(np.nan, {}).uncertainty_seconds(groups) is None
     assert not any(is_doubtful(seconds) for seconds in (None, 1.0))
-    assert checking_groups([]) == []
+    assert reliable_groups([]) == []
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, ROWS])
@@ -191,7 +191,7 @@ def test_the_lags_of_simulated_recordings_are_those_that_were_drawn(
     scaler = fit_scaler(loaded, 0.7, centered=True)
     signals = {recording.name: scaler.apply(recording) for recording in loaded}
     programs = fit_programs(loaded, signals)
-    estimated = [align_recording(r, signals[r.name], programs, {}).lag.seconds for r in loaded]
+    estimated = [lag_corrected_labels(r, signals[r.name], programs, {}).lag.seconds for r in loaded]
     # The lag that all share is not observable: the median recording is taken to have none.
     error = np.array(estimated) - np.array(drawn)
     assert np.ptp(drawn) > 1.0

@@ -57,7 +57,7 @@ def half_turn(start: Point, end: Point, feed: float, left: bool) -> Move:
 @given(move_chains())
 def test_a_trajectory_keeps_the_limits_and_the_path(moves: list[Move]) -> None:
     trajectory = plan(moves)
-    state = trajectory.state_at(np.linspace(0, trajectory.seconds, 2000))
+    state = trajectory.kinematics_at(np.linspace(0, trajectory.seconds, 2000))
     # Feeds and axis rates.
     speed = np.linalg.norm(state.velocity_mm_s, axis=1)
     feed = np.array([move.feed_mm_min or np.inf for move in moves])[state.move_index]
@@ -71,8 +71,8 @@ def test_a_trajectory_keeps_the_limits_and_the_path(moves: list[Move]) -> None:
     # Position is the integral of velocity.
     step = trajectory.seconds / 4000
     seconds = np.arange(4000) * step
-    travelled = np.cumsum(trajectory.state_at(seconds + step / 2).velocity_mm_s * step, axis=0)
-    position = trajectory.state_at(seconds + step).position_mm
+    travelled = np.cumsum(trajectory.kinematics_at(seconds + step / 2).velocity_mm_s * step, axis=0)
+    position = trajectory.kinematics_at(seconds + step).position_mm
     # A move that begins or ends within a step costs at most the way made in that step.
     slack = step * 75 * len(moves) + 1e-3
     assert np.abs(travelled + moves[0].start_mm - position).max() < slack
@@ -120,7 +120,7 @@ def test_a_dwell_takes_its_time() -> None:
     trajectory = plan(moves)
     whole = plan([move for move in moves if move.length_mm > 1])
     assert trajectory.seconds == pytest.approx(whole.seconds + 10, abs=0.1)
-    state = trajectory.state_at(np.array([6.0]))
+    state = trajectory.kinematics_at(np.array([6.0]))
     assert moves[state.move_index[0]].line_index == 2
     np.testing.assert_allclose(state.position_mm, [[10, 0, 0]], atol=1e-5)
 

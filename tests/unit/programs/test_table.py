@@ -11,10 +11,10 @@ from gcodefp.errors import UserError
 from gcodefp.programs import table
 from gcodefp.programs.table import (
     UNKNOWN,
-    Alignment,
+    LagCorrectedLabels,
     Programs,
-    align_recording,
     fit_programs,
+    lag_corrected_labels,
     read_programs,
     write_programs,
 )
@@ -40,8 +40,8 @@ def fit(train: list[Replay]) -> Programs:
     return fit_programs([run.recording for run in train], signals)
 
 
-def align(run: Replay, programs: Programs) -> Alignment:
-    return align_recording(run.recording, run.signals, programs, {})
+def align(run: Replay, programs: Programs) -> LagCorrectedLabels:
+    return lag_corrected_labels(run.recording, run.signals, programs, {})
 
 
 def test_more_states_than_can_be_decoded_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

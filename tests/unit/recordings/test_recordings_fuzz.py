@@ -11,7 +11,7 @@ from recording_files import recording_table
 
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.vocabulary import build_vocabulary
-from gcodefp.programs.table import align_recording, fit_programs
+from gcodefp.programs.table import fit_programs, lag_corrected_labels
 from gcodefp.recordings import samples
 from gcodefp.recordings.laboratory.lab_files import list_recordings
 from gcodefp.recordings.loading import load_recordings, read_unlabelled
@@ -75,7 +75,7 @@ class Reader:
         scaler = fit_scaler([recording], 0.5, True)
         signals = scaler.apply(recording)
         programs = fit_programs([recording], {"pocket_001": signals})
-        alignment = align_recording(recording, signals, programs, {})
+        alignment = lag_corrected_labels(recording, signals, programs, {})
         for array in (signals, alignment.state, recording.mm_per_unit, recording.seconds):
             assert np.isfinite(array).all()
         assert not np.isinf(recording.position_mm).any()

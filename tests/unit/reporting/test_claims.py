@@ -1,4 +1,4 @@
-"""The numbers of one split as sentences, which are no verdict."""
+"""The numbers of one split as sentences, which are no claim."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,9 @@ from gcodefp.evaluation.names import (
     WHOLE,
     WHOLE_SUFFIX,
     Predictor,
-    rivals,
+    compared_baselines,
 )
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS
+from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.reporting.claims import best_baseline, one_split
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import interval, interval_text
@@ -32,13 +32,13 @@ def evaluated(results: Results, **values: object) -> Results:
 
 
 @pytest.mark.parametrize(("model", "baseline"), [(0.0, 0.5), (0.5, 0.0)])
-def test_one_split_has_numbers_and_earns_no_verdict(
+def test_one_split_has_numbers_and_supports_no_claim(
     tmp_path: Path, model: float, baseline: float
 ) -> None:
     """`model` and `baseline` are shares of wrong rows."""
     results = results_of(write_results(tmp_path, spoilt(model), spoilt(baseline, seed=2)))
     result = one_split(evaluated(results, recordings=MIN_RECORDINGS))
-    assert result.conclusion.startswith("One split earns no verdict")
+    assert result.conclusion.startswith("One split supports no claim")
     assert "snakemake --cores all protocols" in result.conclusion
     own = "snakemake --cores all --configfile config.yaml my.yaml -- protocols"
     assert f": {own} repeats" in one_split(replace(results, protocols_command=own)).conclusion
@@ -83,5 +83,5 @@ def test_windows_have_no_rival_that_sees_whole_recordings(monkeypatch: pytest.Mo
     name = f"{TREES}{WHOLE_SUFFIX}"
     monkeypatch.setitem(PREDICTORS, name, Predictor("trees_whole", BASELINE))
     predictors = [MODEL, WHOLE, NEIGHBOUR, name, ELAPSED]
-    assert rivals(MODEL, predictors) == [NEIGHBOUR]
-    assert rivals(WHOLE, predictors) == [NEIGHBOUR, name]
+    assert compared_baselines(MODEL, predictors) == [NEIGHBOUR]
+    assert compared_baselines(WHOLE, predictors) == [NEIGHBOUR, name]

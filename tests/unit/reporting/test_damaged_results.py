@@ -45,8 +45,8 @@ class Pipeline:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.options = write_results(folder, spoilt(0.3), true_blocks())
-        winner = json.loads((folder / "best/run.json").read_text())
-        write_protocols(folder / "protocols.json", folder / "evaluation", winner)
+        best_run = json.loads((folder / "best/run.json").read_text())
+        write_protocols(folder / "protocols.json", folder / "evaluation", best_run)
         (folder / "figures").mkdir()
         for stem in FIGURES:
             (folder / f"figures/{stem}.svg").write_text("<svg/>")
@@ -186,7 +186,7 @@ CASES: list[tuple[str, Callable[[bytes], bytes], str, str]] = [
     ("best/run.json", _changed_key(lambda d: d.update(best_value="0.6")), "best_value: '0.6'",
      SELECT),
     ("best/runs.csv", _swap("9.5", "long"), "line 2: seconds is 'long'", SELECT),
-    ("best/runs.csv", _swap("0001,", "0000,"), "run: has not the winner 0001", SELECT),
+    ("best/runs.csv", _swap("0001,", "0000,"), "run: lacks the best run 0001", SELECT),
     ("best/curves.csv", _swap("0001,3", "0001,2"), "line 7: epoch is 2", SELECT),
     ("best/work.csv", _swap("run,utc_seconds", "run,seconds"), "no column utc_seconds", SELECT),
     ("dataset.json", _changed_key(lambda d: d["programs"].update(step_seconds=0)),
@@ -233,10 +233,10 @@ def test_the_page_does_without_a_damaged_table_of_protocols(
     assert problem in str(refused.value)
     assert "snakemake --cores all protocols" in str(refused.value)
     assert "cannot read protocols.json" in page
-    assert "One split earns no verdict" in page
+    assert "One split supports no claim" in page
 
 
-def test_a_verdict_is_that_of_its_folds_whatever_is_written(
+def test_a_claim_is_that_of_its_folds_whatever_is_written(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     document = json.loads((pipeline.folder / "protocols.json").read_text())

@@ -13,7 +13,7 @@ import pytest
 from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, ladder_document
+from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, window_lengths
 from result_files import (
     results_of,
     true_blocks,
@@ -31,7 +31,7 @@ from gcodefp.evaluation.names import (
     SENSORS,
     WHOLE,
 )
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS
+from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
@@ -51,7 +51,7 @@ from gcodefp.reporting.figures.paper import (
 )
 from gcodefp.reporting.results import Predictions, Results, StoredExplanation
 from gcodefp.reporting.sweep_runs import describe_runs
-from gcodefp.reporting.wording import KINDS, MAIN_METRICS, group_title, logged_metric
+from gcodefp.reporting.wording import MAIN_METRICS, PREDICTOR_KINDS, group_title, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
@@ -126,7 +126,7 @@ def only_sensors(results: Results) -> Results:
 
 
 def of_two_sweeps(results: Results) -> Results:
-    return replace(results, winner={**results.winner, "sweeps": ["abcd1234", "ef567890"]})
+    return replace(results, best_run={**results.best_run, "sweeps": ["abcd1234", "ef567890"]})
 
 
 def without_curves(results: Results) -> Results:
@@ -154,12 +154,13 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
          "accuracy": "test split: 1 recording, 18 rows"},
     ),
     "no baselines": (only_sensors, {"accuracy": "Within 1 s: gcodefp"}),
-    "no ladder": (evaluated(ladder=[]), {"ladder": "nothing was heard in windows"}),
+    "no window lengths": (evaluated(ladder=[]), {"ladder": "no window was decoded"}),
     "whole recordings only": (
-        evaluated(ladder=ladder_document()[-1:]), {"ladder": "95.0 % after whole recordings"},
+        evaluated(ladder=window_lengths()[-1:]), {"ladder": "95.0 % of whole recordings"},
     ),
     "one window": (
-        evaluated(ladder=ladder_document()[1:4:2]), {"ladder": "70.0 % after 8 s (gcodefp), 95.0"},
+        evaluated(ladder=window_lengths()[1:4:2]),
+        {"ladder": "70.0 % of windows of 8 s (gcodefp), 95.0"},
     ),
     "no lag": (with_lags(None, None, None, None), {"clocks": "No recording has a lag"}),
     "one row of lag": (with_lags(0.0, 0.25, -0.1, 0.0), {"clocks": "to within one row"}),
@@ -213,7 +214,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
         lambda r: swept(r, 20, SEARCHED, {3: "stopped", 4: "failed"}, decided_by_rate,
                         rules={"conditions": {"momentum": "optimizer == 'sgd'"}}, **HYPERBAND),
         {**dict.fromkeys(SWEEP, ""), "importance": "learning_rate is most important",
-         "contours": "wins at learning_rate", "timeline": "2 processes trained for"},
+         "contours": "is best at learning_rate", "timeline": "2 processes trained for"},
     ),
     "two sweeps": (
         lambda r: of_two_sweeps(swept(r, 6, SEARCHED, **HYPERBAND)),
@@ -307,7 +308,7 @@ def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None
         for metric in ("within_1s", "program_time_error_s", "position_error_mm"):
             if (value := metrics[metric]["value"]) is not None:
                 assert (f"{value:.2f}" if value < 9.995 else f"{value:.1f}") in shown
-    assert {KINDS[SENSORS].title, KINDS[BASELINE].title} <= set(shown)
+    assert {PREDICTOR_KINDS[SENSORS].title, PREDICTOR_KINDS[BASELINE].title} <= set(shown)
     # Some predict neither program nor position.
     silent = {name for name, metrics in models.items() if metrics["program"]["value"] is None}
     assert silent == {MAJORITY, ELAPSED}
@@ -474,13 +475,13 @@ def test_early_stopping_shows_every_epoch(results: Results) -> None:
 def test_learning_curves_are_of_the_columns_in_the_table(results: Results) -> None:
     """The loss of the train split is named where it is drawn; no panel is empty."""
     metric, loss = (logged_metric(name) for name in ("val/gcode_acc", "val/loss"))
-    both = "loss: val split, and the winner's train split"
+    both = "loss: val split, and the best run's train split"
     for missing, titles in (("", [metric, both]), ("val/loss", [metric]),
                             ("train/loss", [metric, loss])):  # fmt: skip
         edited = replace(results, curves=results.curves.assign(**{missing or "x": np.nan}))
         figure = drawn("learning_curves", edited)
         assert [axes.get_title("left") for axes in figure.axes] == titles
-        assert ("winner, train split" in texts(figure)) == (both in titles)
+        assert ("best run, train split" in texts(figure)) == (both in titles)
     assert describe_runs(results) in " ".join(texts(figure))
 
 
@@ -500,9 +501,9 @@ def test_system_has_a_line_for_each_run_and_a_panel_for_each_quantity(results: R
     x, y = lines[MODEL_BLUE].get_data()
     assert (list(x), list(y)) == ([0.5, 8.5], pytest.approx([0.107, 0.163]))
     assert memory.get_xlabel() == "seconds at work on the run"
-    lacking = results.system["cpu_share"].mask(results.system["run"] == results.winner["run"])
+    lacking = results.system["cpu_share"].mask(results.system["run"] == results.best_run["run"])
     legend = drawn("system", replace(results, system=results.system.assign(cpu_share=lacking)))
-    assert {t.get_text() for t in legend.legends[0].get_texts()} == {"winner", "other runs"}
+    assert {t.get_text() for t in legend.legends[0].get_texts()} == {"best run", "other runs"}
     samples = results.system.assign(gpu_memory_allocated_mb=50.0)
     assert len(drawn("system", replace(results, system=samples)).axes) == 3
     empty = drawn("system", replace(results, system=results.system.iloc[:0]))

@@ -10,7 +10,7 @@ from result_files import results_of, true_blocks, write_results
 
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.reporting.executed_paths import (
-    SegmentState,
+    SegmentMatch,
     Toolpath,
     block_segments,
     distance_mm,
@@ -34,7 +34,7 @@ def paths_of(folder: Path, written: np.ndarray, reported: bool) -> list[Toolpath
 def test_perfect_predictions_are_right_everywhere(tmp_path: Path, reported: bool) -> None:
     for path in paths_of(tmp_path, true_blocks(), reported):
         assert path.accuracy == 1.0
-        assert (path.state == SegmentState.CORRECT).all()
+        assert (path.match == SegmentMatch.CORRECT).all()
         for true, predicted in zip(path.true_segments, path.predicted_segments, strict=True):
             np.testing.assert_array_equal(true, predicted)
         assert [len(segment) > 0 for segment in path.true_segments] == [False] + [True] * 17
@@ -47,9 +47,9 @@ def test_a_wrong_block_and_the_way_back_are_off_the_path(tmp_path: Path, reporte
     blocks[first : first + ROWS_PER_BLOCK] = "Y2"
     path = paths_of(tmp_path, blocks, reported)[-1]
     assert path.name == "face<b>_001"
-    is_off = path.state == SegmentState.OFF
+    is_off = path.match == SegmentMatch.OFF
     assert np.flatnonzero(is_off).tolist() == list(range(first, first + ROWS_PER_BLOCK + 1))
-    assert (path.state[~is_off] == SegmentState.CORRECT).all()
+    assert (path.match[~is_off] == SegmentMatch.CORRECT).all()
 
 
 def test_late_predictions_are_on_the_path_at_another_time(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_late_predictions_are_on_the_path_at_another_time(tmp_path: Path) -> Non
     late = np.concatenate([np.concatenate([part[:1], part[:-1]]) for part in parts])
     for path in paths_of(tmp_path, late, reported=True):
         assert path.accuracy == pytest.approx(13 / 18)
-        assert (path.state != SegmentState.OFF).all()
-        assert ((path.state == SegmentState.CORRECT) == path.is_correct).all()
+        assert (path.match != SegmentMatch.OFF).all()
+        assert ((path.match == SegmentMatch.CORRECT) == path.is_correct).all()
 
 
 def test_positions_count_only_where_both_sides_have_them(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_positions_count_only_where_both_sides_have_them(tmp_path: Path) -> None
     )
     for path in toolpaths(predictions):
         assert np.nanmax(path.true_mm) < 100
-        assert (path.state == SegmentState.CORRECT).all()
+        assert (path.match == SegmentMatch.CORRECT).all()
 
 
 def test_arcs_keep_their_radius_where_it_is_possible(tmp_path: Path) -> None:

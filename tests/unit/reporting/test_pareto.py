@@ -32,8 +32,8 @@ def results(results: Results) -> Results:
         parameters=[10.0, 20.0, 30.0, 400.0, np.nan, 500.0],
         **{COLUMN: ["yes", "no", "yes", "yes", np.nan, "no"]},
     )
-    winner = {**made.winner, "run": "0003", "metric": METRIC}
-    return replace(made, runs=table.reset_index(drop=True), winner=winner)
+    best_run = {**made.best_run, "run": "0003", "metric": METRIC}
+    return replace(made, runs=table.reset_index(drop=True), best_run=best_run)
 
 
 def drawn(results: Results) -> Figure:
@@ -91,10 +91,10 @@ def test_figure_has_each_run_and_the_staircase(results: Results) -> None:
     external = replace(results, sweep={**results.sweep, "program": {"path": "train.py"}})
     assert "best step of each run" in words(drawn(external))
     (axes,) = figure.axes
-    others, front, winner = axes.lines
+    others, front, best_run = axes.lines
     assert list(zip(*others.get_data(), strict=True)) == [(20, 0.1), (500, 0.9)]
     assert list(zip(*front.get_data(), strict=True)) == [(10, 0.2), (30, 0.5), (400, 0.9)]
-    assert list(zip(*winner.get_data(), strict=True)) == [(400, 0.9)]
+    assert list(zip(*best_run.get_data(), strict=True)) == [(400, 0.9)]
     # Beside a run of the front, what it dominates has more parameters.
     assert front.get_drawstyle() == "steps-post"
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")

@@ -8,8 +8,8 @@ from gcodefp.reporting.results import Results
 
 
 def test_runs_are_added_up_by_state_device_and_repeats(results: Results) -> None:
-    winner = {**results.winner, "seeds": [{"runs": ["0000", "0002"]}]}
-    costs = cost_tables(replace(results, winner=winner))
+    best_run = {**results.best_run, "seeds": [{"runs": ["0000", "0002"]}]}
+    costs = cost_tables(replace(results, best_run=best_run))
     assert costs["parts"]["rows"] == [
         ["all runs", "4", "7", "22 s"],
         ["finished", "2", "6", "18 s"],

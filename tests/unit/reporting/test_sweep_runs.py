@@ -126,7 +126,7 @@ def test_the_hyperparameter_that_decides_is_important(results: Results, goal: st
     # A later phase's range may be another.
     made.runs.loc[39, "learning_rate"], made.runs.loc[38, "learning_rate"] = 1e-9, 10.0
     repeats = [{"runs": ["0002", "0003"]}]
-    importance = measure_importance(replace(made, winner={**made.winner, "seeds": repeats}))
+    importance = measure_importance(replace(made, best_run={**made.best_run, "seeds": repeats}))
     assert isinstance(importance, Importance)
     name, share = next(iter(importance.shares.items()))
     assert (name, share > 0.8) == ("learning_rate", True)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
-from gcodefp.evaluation.verdicts import (
+from gcodefp.evaluation.significance import (
     BEATS,
     MIN_FOLDS,
     MIN_RECORDINGS,

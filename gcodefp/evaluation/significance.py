@@ -1,7 +1,7 @@
-"""Which differences are beyond chance, and what repeated splits say about new trainings.
+"""Which differences are beyond chance, in one split and over repeated splits and trainings.
 
 An interval from a bootstrap over the recordings of one split knows nothing of other splits and
-trainings. A verdict needs both: several random splits into train and test recordings, each with a
+trainings. A claim needs both: several random splits into train and test recordings, each with a
 training of its own. Their train splits overlap, so the plain variance of the mean over splits is
 too small; C. Nadeau and Y. Bengio, "Inference for the Generalization Error", Machine Learning 52,
 2003, correct it.
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 from scipy.special import stdtrit
 
-from gcodefp.evaluation.bootstrap import CONFIDENCE, Difference, Estimate
+from gcodefp.evaluation.bootstrap import CONFIDENCE_LEVEL, Difference, Estimate
 
 MIN_RECORDINGS = 6
 """With fewer, all of them are better by chance in more than 2.5 % of cases (sign test)."""
 MIN_FOLDS = 5
-"""Splits, each with its own training, below which there is no verdict."""
+"""Splits, each with its own training, below which there is no claim."""
 BEATS, UNDECIDED, NOT_BETTER = "beats", "undecided", "not-better"
 
 
@@ -76,14 +76,14 @@ def difference_over_folds(folds: Sequence[FoldScores]) -> FoldsDifference:
 
 
 def half_width(differences: Sequence[float], test_to_train: float) -> float:
-    """Half the CONFIDENCE interval of the mean of two or more differences.
+    """Half the CONFIDENCE_LEVEL interval of the mean of two or more differences.
 
     Nadeau and Bengio's corrected resampled t-test: the variance of the mean of J folds is
     (1 / J + test recordings per train recording) times the sample variance of their differences;
     t distribution with J - 1 degrees of freedom.
     """
     count = len(differences)
-    quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+    quantile = float(stdtrit(count - 1, (1 + CONFIDENCE_LEVEL) / 2))
     return quantile * math.sqrt((1 / count + test_to_train) * variance(differences))
 
 

@@ -1,4 +1,4 @@
-"""Fits a decoder: its weights, what its last templates know, what it refuses, how certain it is.
+"""Fits a decoder: its weights, its templates, which recordings it refuses, how certain it is.
 
 The weights of a decoder are chosen on the val split, with templates of the train split: it is the
 network alone, the templates alone, or both. After that nothing of val is left to choose:
@@ -28,8 +28,8 @@ from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.decode import decode_batches
 from gcodefp.evaluation.decoder import Decoder, WindowEmissions
 from gcodefp.evaluation.metrics import NEAR_SECONDS
+from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.evaluation.speed import train_speeds
-from gcodefp.evaluation.verdicts import MIN_RECORDINGS
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
 from gcodefp.model.hmm import centre_posterior, rows_at_once
@@ -49,13 +49,13 @@ FOLDS = 8
 """Of the recordings of each program, in turn fitted by templates of the other folds."""
 FALSE_ALARM_RATE = 0.05
 TEMPERATURES = (1.0, 1.25, 1.5, 1.75, 2.0)
-LEAST_PROBABILITY = 1e-4
+MIN_BLOCK_PROBABILITY = 1e-4
 
 
 class Refusal(NamedTuple):
     """Whether a recording runs none of the programs of the train split."""
 
-    fit: float  # of the recording, as `speed.template_fit`, at the decoder's speed that fits best
+    fit: float  # `speed.template_fit` of the recording, at the decoder's speed that fits best
     # of recordings like those of train and val, a share of at most p has a p-value of at most p,
     # but for the few per cent by which templates of fewer recordings fit worse
     p_value: float
@@ -67,11 +67,9 @@ class Refusal(NamedTuple):
         return self.p_value <= self.false_alarm_rate
 
 
-def calibrate_decoder(
-    checkpoint: Checkpoint, train: Split, val: Split, device: torch.device
-) -> Decoder:
-    """Fits and calibrates the decoder of a checkpoint."""
-    decoder = fit_decoder(checkpoint, train, val, device)
+def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
+    """Fits the decoder of a checkpoint to the train and val split."""
+    decoder = choose_weights(checkpoint, train, val, device)
     if len(decoder.tried):
         decoder = decoder._replace(temperature=_choose_temperature(decoder, val, device))
     programs, channels = decoder.programs, train.signals.shape[1]
@@ -79,16 +77,17 @@ def calibrate_decoder(
     decoder = decoder._replace(speeds=train_speeds(recordings))
     with threadpool_limits(1):  # The order of summation determines the last bits.
         templates = fit_to_passages(recordings, programs, channels).to(device)
-        fits = _cross_fits(decoder, recordings, device)
-    return decoder._replace(templates=templates, fits=fits)
+        template_fits = _cross_conformal_fits(decoder, recordings, device)
+    return decoder._replace(templates=templates, template_fits=template_fits)
 
 
-def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
-    """Fits templates to the train split, and chooses the weights on the val split.
+def choose_weights(
+    checkpoint: Checkpoint, train: Split, val: Split, device: torch.device
+) -> Decoder:
+    """Chooses the weights on the val split, with templates that are fitted to the train split.
 
     The score is the mean logarithm of the probability within NEAR_SECONDS of the true state, at the
-    centre rows of val windows: it rewards right answers and calibrated probabilities alike. The
-    weights are the `least_certain` of those that score about as well as the best.
+    centre rows of val windows: it rewards correct states and calibrated probabilities alike.
 
     If no val recording runs a program of the train split, the network alone decodes, as without a
     decoder.
@@ -106,25 +105,25 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
     near = [probabilities for probabilities in near if probabilities.size]
     if not near:
         return decoder
-    # An odd weight of the network makes probabilities that are no numbers.
+    # A damaged network makes probabilities that are no numbers.
     scores = [np.log(np.maximum(np.nan_to_num(p), MIN_PROBABILITY)) for p, _ in near]
-    hits = np.concatenate([hit for _, hit in near], axis=1).mean(1)
+    correct = np.concatenate([is_near for _, is_near in near], axis=1).mean(1)
     mean = np.concatenate(scores, axis=1).mean(1)
-    tried = np.column_stack([np.array(pairs), mean, hits]).astype(np.float32)
-    network_weight, template_weight = pairs[least_certain(pairs, scores)]
+    tried = np.column_stack([np.array(pairs), mean, correct]).astype(np.float32)
+    network_weight, template_weight = pairs[one_standard_error_rule(pairs, scores)]
     return decoder._replace(
         network_weight=network_weight, template_weight=template_weight, tried=tried
     )
 
 
-def least_certain(
+def one_standard_error_rule(
     pairs: Sequence[tuple[float, float]], scores: Sequence[NDArray[np.floating]]
 ) -> int:
     """The pair of lowest weights that is within a standard error of the best one.
 
     Of fewer than MIN_RECORDINGS recordings the error is not known, and the best one is chosen.
 
-    The one-standard-error rule (Breiman et al. 1984): val recordings are of the sessions of the
+    The rule is of Breiman et al. (1984): val recordings are of the sessions of the
     train split, and what is more certain than they call for is wrong in another session. A pair
     uses the network, or the templates, if the best one does.
 
@@ -200,15 +199,15 @@ def near_states(
 
 def refusal(decoder: Decoder, signals: Tensor) -> Refusal | None:
     """Whether a recording (N, C) runs none of the programs; None without templates."""
-    count = len(decoder.fits)
+    count = len(decoder.template_fits)
     if decoder.templates is None or not count:
         return None
     fit = decoder.best_fit(decoder.templates, signals)[0]
-    p_value = (1 + int((decoder.fits <= fit).sum())) / (1 + count)
+    p_value = (1 + int((decoder.template_fits <= fit).sum())) / (1 + count)
     return Refusal(fit, p_value, max(FALSE_ALARM_RATE, 1 / (1 + count)))
 
 
-def _cross_fits(
+def _cross_conformal_fits(
     decoder: Decoder, recordings: Sequence[Passage], device: torch.device
 ) -> NDArray[np.float32]:
     """The fit of each recording whose program other folds have too, (R,)."""
@@ -216,7 +215,7 @@ def _cross_fits(
     # The recordings of a program are spread over the folds.
     rank = [int((program[:index] == own).sum()) for index, own in enumerate(program.tolist())]
     fold = np.array(rank) % FOLDS
-    fits = []
+    template_fits = []
     for number in range(FOLDS):
         others = [recordings[index] for index in np.flatnonzero(fold != number).tolist()]
         own = np.flatnonzero((fold == number) & np.isin(program, program[fold != number]))
@@ -226,8 +225,8 @@ def _cross_fits(
         templates = fit_to_passages(others, decoder.programs, channels).to(device)
         for index in own.tolist():
             signals = torch.as_tensor(recordings[index].signals, device=device)
-            fits.append(decoder.best_fit(templates, signals)[0])
-    return np.array(fits, np.float32)
+            template_fits.append(decoder.best_fit(templates, signals)[0])
+    return np.array(template_fits, np.float32)
 
 
 def _choose_temperature(decoder: Decoder, val: Split, device: torch.device) -> float:
@@ -242,6 +241,6 @@ def _choose_temperature(decoder: Decoder, val: Split, device: torch.device) -> f
             text_probabilities(batch.posterior, texts, temperature)[row, index[row]]
             for temperature in TEMPERATURES
         ]
-        scores.append(np.log(np.maximum(probabilities, LEAST_PROBABILITY)))
+        scores.append(np.log(np.maximum(probabilities, MIN_BLOCK_PROBABILITY)))
     joined = np.concatenate(scores, axis=1)
     return TEMPERATURES[int(joined.sum(1).argmax())]

@@ -2,8 +2,8 @@
 
 Every recording is normalised by itself, so that gains and mountings of a session do not count, and
 smoothed. The fit of a row to a state of the program is a log-likelihood ratio of normal
-distributions: the template's against the channel's own over the whole program. A sensor of a node
-(its accelerometer, its microphone) has a limited say, and so has each group of sensors over all
+distributions: the profile's against the channel's own over the whole program. A sensor of a node
+(its accelerometer, its microphone) has a limited weight, and so has each group of sensors over all
 nodes: a loud room or a loose node is no deviation of the machine. The unit is the information that
 good recordings have on average: a row that fits as theirs do has 1.
 
@@ -34,7 +34,7 @@ CLIP = 4.0
 """Largest normalised sample, standard deviations."""
 SENSOR_LIMIT, GROUP_LIMIT = 2.0, 1.0
 """Least log-likelihood ratio of a sensor and of a group, in units of its mean information; the
-largest one is twice as large. Chosen on good real recordings, as the prices in `alignment`."""
+largest one is twice as large. Chosen on good real recordings, as the penalties in `alignment`."""
 
 
 class SensedRecording(NamedTuple):
@@ -61,8 +61,8 @@ class SensedRecording(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Template:
-    """The template of one program.
+class Profile:
+    """The profile of one program.
 
     Attributes:
         mean, variance: (T, C) of smoothed, normalised signals in each state.
@@ -83,19 +83,19 @@ class Template:
         return len(self.mean)
 
     def smooth(self, signals: Array) -> Array:
-        """Moving average of signals (N, C), as in the template."""
+        """Moving average of signals (N, C), as in the profile."""
         return moving_average(signals, odd_rows_in(SMOOTHING_SECONDS, self.step_seconds))
 
     def row_fits(self, recording: SensedRecording) -> Array:
         """How well each row fits each state, (N, T); about 1 where the recording is good."""
-        live = recording.valid.mean(0)
-        return self.fits(self.smooth(recording.normalised), recording.valid, live)
+        valid_share = recording.valid.mean(0)
+        return self.fits(self.smooth(recording.normalised), recording.valid, valid_share)
 
-    def fits(self, smoothed: Array, valid: Mask, live: Array) -> Array:
-        """The same for smoothed signals (N, C) of channels that are `live` (C,) of the time."""
+    def fits(self, smoothed: Array, valid: Mask, valid_share: Array) -> Array:
+        """The same for smoothed signals (N, C), of which a share (C,) is valid."""
         ratio = self.variance / self.background
         shape = np.log(ratio) + 1 - ratio - self.mean**2 / self.background
-        information = -0.5 * shape.mean(0) * live
+        information = -0.5 * shape.mean(0) * valid_share
         # Half the time of double precision; a fit needs no more digits.
         total = np.zeros((len(smoothed), len(self)), np.float32)
         for group in np.unique(self.groups):
@@ -122,17 +122,17 @@ class Template:
         return ratios
 
 
-class PlacedRecording(NamedTuple):
-    """A good recording whose rows are known, as are those of the train split.
+class LabelledSignals(NamedTuple):
+    """A good recording with the row of each state, from lag-corrected labels.
 
     Attributes:
         program: its index.
-        position: (T,) row of each state, with a fraction; NaN where the recording has none.
+        state_rows: (T,) row of each state, with a fraction; NaN where the recording has none.
     """
 
     recording: SensedRecording
     program: int
-    position: Array
+    state_rows: Array
 
 
 def sensor_numbers(channels: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -147,7 +147,7 @@ def sensor_numbers(channels: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[
     return first.astype(np.int64), second.astype(np.int64)
 
 
-class Resampled(NamedTuple):
+class StateSamples(NamedTuple):
     """A good recording on the states of its program.
 
     Attributes:
@@ -161,20 +161,20 @@ class Resampled(NamedTuple):
     valid: Mask
 
 
-def resample(placed: PlacedRecording, step_seconds: float) -> Resampled:
+def state_samples(labelled: LabelledSignals, step_seconds: float) -> StateSamples:
     """The signals of a recording in the states of its program."""
-    recording, position = placed.recording, placed.position
-    states = np.flatnonzero(np.isfinite(position))
-    at = np.clip(position[states], 0, len(recording.signals) - 1)
+    recording, state_rows = labelled.recording, labelled.state_rows
+    states = np.flatnonzero(np.isfinite(state_rows))
+    at = np.clip(state_rows[states], 0, len(recording.signals) - 1)
     rows = odd_rows_in(SMOOTHING_SECONDS, step_seconds)
     values = interpolate_rows(moving_average(recording.normalised, rows), at)
-    return Resampled(states, values, recording.valid[np.rint(at).astype(int)])
+    return StateSamples(states, values, recording.valid[np.rint(at).astype(int)])
 
 
-def fit_template(
-    parts: Sequence[Resampled], length: int, channels: Sequence[str], step_seconds: float
-) -> Template:
-    """The template of two or more recordings of a program with `length` states."""
+def fit_profile(
+    parts: Sequence[StateSamples], length: int, channels: Sequence[str], step_seconds: float
+) -> Profile:
+    """The profile of two or more recordings of a program with `length` states."""
     count, total, squares, freedom = (np.zeros((length, len(channels))) for _ in range(4))
     for states, values, valid in parts:
         count[states] += valid
@@ -191,4 +191,4 @@ def fit_template(
     squares, freedom = moving_average(squares, near), moving_average(freedom, near)
     variance = (squares + PRIOR_STATES * own) / (freedom + PRIOR_STATES)
     background = (mean**2).mean(0) + own
-    return Template(mean, variance, background, *sensor_numbers(channels), step_seconds)
+    return Profile(mean, variance, background, *sensor_numbers(channels), step_seconds)

@@ -10,14 +10,14 @@ from learning_data import CPU, RECORDINGS, ROWS, SENSORS, tiny_split
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
-from gcodefp.evaluation import calibration
-from gcodefp.evaluation.calibration import (
-    TEMPERATURES,
-    calibrate_decoder,
-    refusal,
-)
+from gcodefp.evaluation import decoder_fitting
 from gcodefp.evaluation.decode import decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
+from gcodefp.evaluation.decoder_fitting import (
+    TEMPERATURES,
+    fit_decoder,
+    refusal,
+)
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.prediction import predict_recording
 from gcodefp.evaluation.speed import template_fit
@@ -30,7 +30,7 @@ def signals_of(split: Split, recording: int = 0) -> torch.Tensor:
     return torch.as_tensor(split.signals[split.recording == recording].copy())
 
 
-def fits(decoder: Decoder, split: Split) -> NDArray[np.float64]:
+def template_fits(decoder: Decoder, split: Split) -> NDArray[np.float64]:
     assert decoder.templates is not None
     chain = decoder.chain(CPU)
     parts = [signals_of(split, index) for index in range(len(split.recordings))]
@@ -59,10 +59,10 @@ def test_each_recording_is_fitted_by_templates_of_others(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder, names = fitted.decoder, [*RECORDINGS["train"], *RECORDINGS["val"]]
-    assert len(decoder.fits) == len(names)
+    assert len(decoder.template_fits) == len(names)
     # With so many folds each has one recording of each program: the first, the second, and so on.
-    monkeypatch.setattr(calibration, "FOLDS", 100)
-    alone = calibrate_decoder(decoder.checkpoint, TRAIN, VAL, CPU)
+    monkeypatch.setattr(decoder_fitting, "FOLDS", 100)
+    alone = fit_decoder(decoder.checkpoint, TRAIN, VAL, CPU)
     by_program = [[n for n in names if n.startswith(program)] for program in ("face", "pocket")]
     expected = []
     for fold in zip(*by_program, strict=True):
@@ -70,9 +70,9 @@ def test_each_recording_is_fitted_by_templates_of_others(
         for name in fold:
             signals = torch.as_tensor(tiny_split([name]).signals)
             expected.append(template_fit(others, decoder.chain(CPU), signals))
-    assert alone.fits.tolist() == pytest.approx(expected, abs=1e-5)
-    in_sample = fits(decoder, join_splits(TRAIN, VAL))
-    assert decoder.fits.mean() < in_sample.mean(), "a recording fits its own templates better"
+    assert alone.template_fits.tolist() == pytest.approx(expected, abs=1e-5)
+    in_sample = template_fits(decoder, join_splits(TRAIN, VAL))
+    assert decoder.template_fits.mean() < in_sample.mean(), "own templates fit better"
 
 
 def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
@@ -81,12 +81,12 @@ def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
     decoder, test = fitted.decoder, tiny_split(RECORDINGS["test"])
     random = np.random.default_rng(0)
     noise = torch.as_tensor(random.normal(size=(ROWS, len(SENSORS))), dtype=torch.float32)
-    rate = 1 / (1 + len(decoder.fits))
+    rate = 1 / (1 + len(decoder.template_fits))
     for signals in (noise, signals_of(TRAIN).flip(0)):
         refused = refusal(decoder, signals)
         assert refused is not None
         assert refused.is_refused
-        assert refused.fit < fits(decoder, test).min() <= 0
+        assert refused.fit < template_fits(decoder, test).min() <= 0
         assert refused.p_value == pytest.approx(rate)
         assert refused.false_alarm_rate == pytest.approx(max(0.05, rate))
     accepted = refusal(decoder, signals_of(TRAIN))
@@ -97,22 +97,22 @@ def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
 def test_the_fit_of_blocks_of_rows_is_that_of_all_rows_at_once(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once = fits(fitted.decoder, VAL)
+    at_once = template_fits(fitted.decoder, VAL)
     monkeypatch.setattr(hmm, "MAX_CELLS", 1)
-    np.testing.assert_allclose(fits(fitted.decoder, VAL), at_once, atol=1e-6)
+    np.testing.assert_allclose(template_fits(fitted.decoder, VAL), at_once, atol=1e-6)
 
 
 def test_p_values_count_recordings_that_fit_as_badly(fitted: Fitted) -> None:
     signals = signals_of(VAL)
-    fit = fits(fitted.decoder, VAL)[0]
+    fit = template_fits(fitted.decoder, VAL)[0]
     for below, count in ((0, 99), (3, 99), (4, 99), (5, 99), (99, 99), (0, 9)):
         others = np.array([fit - 1] * below + [fit + 1] * (count - below), np.float32)
-        refused = refusal(fitted.decoder._replace(fits=others), signals)
+        refused = refusal(fitted.decoder._replace(template_fits=others), signals)
         assert refused is not None
         assert refused.p_value == pytest.approx((1 + below) / (1 + count))
         assert refused.false_alarm_rate == pytest.approx(max(0.05, 1 / (1 + count)))
         assert refused.is_refused == ((below <= 4 and count == 99) or count == 9)
-    equal = refusal(fitted.decoder._replace(fits=np.full(9, fit, np.float32)), signals)
+    equal = refusal(fitted.decoder._replace(template_fits=np.full(9, fit, np.float32)), signals)
     assert equal is not None
     assert equal.p_value == 1
 
@@ -125,7 +125,7 @@ def test_wrong_labels_raise_the_temperature(fitted: Fitted) -> None:
     random = np.random.default_rng(0)
     wrong = random.choice(len(block), len(block) // 3, replace=False)
     block[wrong] = block[np.roll(wrong, 1)]
-    decoder = calibrate_decoder(checkpoint, TRAIN, replace(VAL, block=block), CPU)
+    decoder = fit_decoder(checkpoint, TRAIN, replace(VAL, block=block), CPU)
     assert decoder.temperature in TEMPERATURES[1:]
     data = to_tensors(VAL, decoder.description, CPU)
     cold, warm = (decode_windows(d, data) for d in (decoder._replace(temperature=1.0), decoder))
