@@ -118,7 +118,7 @@ def _not_better(results: Results) -> Iterator[str]:
     """What is not better than its best baseline, beyond the interval of this split."""
     for name, title in PIPELINE_TITLES.items():
         if baseline := best_baseline(results.evaluation["models"], name):
-            gain = difference(results, name, baseline)
+            gain = results.evaluation["differences"][name][baseline]
             side = side_of_zero(gain["low"], gain["high"])
             if side <= 0:
                 points = interval_text(gain, "+.1f", unit=" percentage points")
