@@ -22,7 +22,7 @@ from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
 from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, read_named, with_options
-from gcodefp.sweeps.specification import Sweep, read_specification, with_program
+from gcodefp.sweeps.specification import Sweep, read_specification, with_script
 from gcodefp.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -71,7 +71,7 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
         refusal += [f"  - {message.removeprefix(f'{arguments.sweep}: ')}" for message in messages]
     if refusal:
         raise UserError("\n".join(refusal))
-    specification = with_program(read_specification(document, str(path)), str(path))
+    specification = with_script(read_specification(document, str(path)), str(path))
     specification = with_options(specification, arguments)
     try:
         if specification.method == "grid":

@@ -1,6 +1,6 @@
 """Shows what old sweeps take on the disk and can go, and deletes it with --yes.
 
-Checkpoints, last.pt, other files, such as those that a program keeps, and W&B offline logs can go.
+Checkpoints, last.pt, other files, such as what a user script keeps, and W&B offline logs can go.
 The records of a run stay: hyperparameters.json, metrics.csv, work.csv, system.csv, output.log,
 run.json, and `closed`, which ends a sweep early. A sweep stays whole if an agent works on it, or if
 a document of the results folder refers to it: the best run, protocols, controls, a phase. A log

@@ -50,12 +50,12 @@ def narrowed(
         varied: the names that were searched before; only these are narrowed.
     """
     document = copy.deepcopy(dict(following.document))
-    if following.program and following.program.path:
-        document["program"] = following.program.path  # Not beside the new YAML.
+    if following.script and following.script.path:
+        document["program"] = following.script.path  # Not beside the new YAML.
     for path, parameter in following.parameters.items():
         if leaf(path) not in varied:
             continue
-        name = dotted(path) if following.program else leaf(path)
+        name = dotted(path) if following.script else leaf(path)
         latents = [parameter.latent(run[name]) for run in best if name in run]
         inside = [u for u in latents if u is not None]
         if inside:

@@ -3,7 +3,7 @@
 The best value at its best epoch wins; ties go to the smaller model, then to the earlier run. Failed
 runs, and those that early termination stopped, never win. Where the best configurations were
 trained again with other seeds, the best mean wins. The winner's checkpoint is scored again before
-it is selected; a run of another program counts with the value that the program logged.
+it is selected; a run of a user script counts with the value that the script logged.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_created_sweep(parser)
     text = "sweep.json of each phase, and of the repeats with other seeds, if there are any"
     add("--sweep", type=Path, nargs="+", help=text)
-    add("--train", type=Path, help="train.npz; not needed for a sweep of another program")
+    add("--train", type=Path, help="train.npz; not needed for a sweep of a user script")
     add("--val", type=Path, help="val.npz; likewise")
     add("--dataset", type=Path, help="dataset.json; likewise")
     add("--offline", action="store_true", help="do not fetch runs of the W&B service again")
@@ -80,7 +80,7 @@ def _select(arguments: argparse.Namespace) -> None:
     combined = sweeps[0].specification.options.combined
     goals = sweeps[0].document.get("pareto") or {}
     pareto = pareto_columns(selection, goals) if goals else {}
-    if sweeps[0].program is None:
+    if sweeps[0].script is None:
         checkpoint = winner.folder.path / "checkpoint.pt"
         inputs.append(checkpoint)
         again = _score_again(winner, objective.metric, combined, arguments)

@@ -4,7 +4,7 @@ First the SHA-256 of all recorded inputs are compared. Then select_best and each
 again, from the files in the folder, into a temporary folder, and each file and key that differs is
 printed. The folder is not changed, and may have been moved. With another device or library version
 numbers may differ by a few thousandths, and files that depend on rounding are not compared. Of a
-sweep of another program, select_best, figures and report run again. The exit code is 0 only if all
+sweep of a user script, select_best, figures and report run again. The exit code is 0 only if all
 checks pass.
 """
 
@@ -41,10 +41,10 @@ STAGES = ("select_best", *SCORING, "fit_detector", "protocols", "figures", "repo
 DOCUMENTS: tuple[str, ...] = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides protocols and detection if they exist."""
-PROGRAM_DOCUMENTS: tuple[str, ...] = ("sweep/sweep.json", "best/run.json")
-PROGRAM_STAGES = ("select_best", "figures", "report")
-PROGRAM_EVALUATION = "evaluation/evaluation.json"
-"""For a sweep of another program, which has no dataset and no checkpoint."""
+SCRIPT_DOCUMENTS: tuple[str, ...] = ("sweep/sweep.json", "best/run.json")
+SCRIPT_STAGES = ("select_best", "figures", "report")
+SCRIPT_EVALUATION = "evaluation/evaluation.json"
+"""For a sweep of a user script, which has no dataset and no checkpoint."""
 PROTOCOLS, DETECTION = "protocols/protocols.json", "detection/detection.json"
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 
@@ -75,10 +75,10 @@ def _verify(arguments: argparse.Namespace) -> None:
         "recorded inputs": partial(changed_inputs, folder),
         "inputs of the runs": partial(changed_run_inputs, folder),
     }
-    if not folder.is_external:
+    if not folder.has_script:
         checks["files of the dataset"] = partial(changed_splits, path)
     elif arguments.train:
-        raise UserError("--train: another program trains the runs of this sweep; leave it out")
+        raise UserError("--train: a user script trains the runs of this sweep; leave it out")
     with tempfile.TemporaryDirectory() as temporary:
         for step in (*folder.stages, "train") if arguments.train else folder.stages:
             output = Path(temporary) / step
@@ -134,12 +134,12 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_external = False
+        self.has_script = False
         with suppress(UserError):  # It is reported among the inputs.
-            self.is_external = read_sweep(path / "sweep/sweep.json").program is not None
-        self.stages = PROGRAM_STAGES if self.is_external else STAGES
-        self.documents = PROGRAM_DOCUMENTS if self.is_external else DOCUMENTS
-        more = (PROGRAM_EVALUATION,) if self.is_external else (PROTOCOLS, DETECTION)
+            self.has_script = read_sweep(path / "sweep/sweep.json").script is not None
+        self.stages = SCRIPT_STAGES if self.has_script else STAGES
+        self.documents = SCRIPT_DOCUMENTS if self.has_script else DOCUMENTS
+        more = (SCRIPT_EVALUATION,) if self.has_script else (PROTOCOLS, DETECTION)
         self.documents += tuple(name for name in more if (path / name).exists())
         self._roots: set[PurePath] = set()
         for name in self.documents:
@@ -228,8 +228,8 @@ def check_step(
     if step == "train":
         pairs = {output / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
     name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
-    origin = read_recorded(folder.path / ("best/run.json" if folder.is_external else name))
-    if folder.is_external:  # Its own device is that of another program.
+    origin = read_recorded(folder.path / ("best/run.json" if folder.has_script else name))
+    if folder.has_script:  # Its own device is that of a user script.
         origin |= {"device": device}
     if "device" not in origin:
         yield f"{name}: has no device, as it was edited"
@@ -260,14 +260,14 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     network = ["--checkpoint", path / "best/checkpoint.pt"]
     tested = [*dataset, *test, *network]
     shown: list[object] = ["--sweep", path / "sweep/sweep.json", "--best", path / "best"]
-    if not folder.is_external:
+    if not folder.has_script:
         shown += dataset
         for name in ("evaluation", "explanation"):
             shown += [f"--{name}", path / name]
         shown += ["--detection", path / DETECTION] if (path / DETECTION).exists() else []
     if step == "select_best":
         sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
-        data = [] if folder.is_external else [*dataset, *train, *val]
+        data = [] if folder.has_script else [*dataset, *train, *val]
         yield [*sweeps, *data, "--offline", "--output", output / "best"]
     elif step == "calibrate":
         yield [*network, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
@@ -297,8 +297,8 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
         text = (path / "report.html").read_text(encoding="utf-8", errors="replace")
         if shown_command := re.search(r'id="protocols" data-command="(.*?)"', text):
             page += ["--protocols-command", html.unescape(shown_command[1])]
-        if folder.is_external and (path / PROGRAM_EVALUATION).exists():
-            page += ["--program-evaluation", path / PROGRAM_EVALUATION]
+        if folder.has_script and (path / SCRIPT_EVALUATION).exists():
+            page += ["--program-evaluation", path / SCRIPT_EVALUATION]
         yield [*shown, *page, "--output", output / "report.html"]
     elif step == "train":
         cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", winner]

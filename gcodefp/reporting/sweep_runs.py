@@ -182,12 +182,15 @@ def _is_used(
     results: SweepResults, parameters: Mapping[str, Parameter]
 ) -> dict[str, NDArray[np.bool_]]:
     """Path -> (runs,) whether the run's conditions hold; the table has a default elsewhere."""
-    conditions, is_external = results.sweep.get("rules", {}).get("conditions"), results.is_external
-    rules = read_options(parameters, conditions=conditions, is_external=is_external)
+    conditions, has_script = (
+        results.sweep.get("rules", {}).get("conditions"),
+        results.has_script,
+    )
+    rules = read_options(parameters, conditions=conditions, has_script=has_script)
     everywhere = np.ones(len(results.runs), bool)
     columns = {path: results.column(path) for path in parameters}
     names_of_runs = [
-        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, is_external)
+        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, has_script)
         for row in results.runs.to_dict("records")
     ]
     return {
@@ -221,11 +224,11 @@ class WorkInterval(NamedTuple):
         return self.host, self.pid
 
 
-def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkInterval]:
+def work_intervals(work: pd.DataFrame, has_script: bool = False) -> list[WorkInterval]:
     """By begin. A process whose next entry is not the next epoch starts a new interval.
 
     Args:
-        is_external: of another program: several steps may be read at once, and its end is noted.
+        has_script: of a user script: several steps may be read at once, and its end is noted.
     """
     intervals: list[WorkInterval] = []
     latest: dict[tuple[str, str, int], int] = {}
@@ -234,7 +237,7 @@ def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkIn
         key = (run, host, pid)
         index = latest.get(key, -1)
         ahead = epoch - intervals[index].last_epoch if key in latest else 0
-        if ahead == 1 or (is_external and ahead >= 0 and key in latest):
+        if ahead == 1 or (has_script and ahead >= 0 and key in latest):
             intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
         else:
             latest[key] = len(intervals)

@@ -27,9 +27,9 @@ from gcodefp.model.hyperparameters import (
 from gcodefp.schema import field_at
 from gcodefp.sweeps.check import Keys, entries
 from gcodefp.sweeps.parameters import Fixable, number_text
-from gcodefp.sweeps.program.command import is_external
 from gcodefp.sweeps.specification import CAP_NAMES, Sweep
 from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
+from gcodefp.sweeps.user_script.command import has_script
 from gcodefp.yaml_input import LOADER, load_yaml
 
 MAX_FIXES, MAX_SHOWN = 1000, 20
@@ -73,7 +73,7 @@ def proposed_fixes(document: Any) -> Iterator[Fix]:
         for detail in error.errors(include_url=False):
             yield from _schema_fix(detail)
             is_needed = detail["loc"] == ("metric",) and "metric" not in document
-            if is_needed and not is_external(document):
+            if is_needed and not has_script(document):
                 yield Fix(
                     ("metric",),
                     None,
@@ -82,7 +82,7 @@ def proposed_fixes(document: Any) -> Iterator[Fix]:
                 )
     metric = document.get("metric")
     name = metric.get("name") if isinstance(metric, Mapping) else None
-    if not is_external(document):
+    if not has_script(document):
         yield from _trainer_fixes(dict(entries(document.get("parameters"))))
         if name not in LOGGED_METRICS:
             if meant := same_letters(str(name), LOGGED_METRICS):

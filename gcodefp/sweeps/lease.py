@@ -34,8 +34,8 @@ from gcodefp.model.run_files import copy_unfinished
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 1.0
-PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "json_lines"
-"""Of a generation of another program: what it keeps, such as its checkpoint, its output, and the
+SCRIPT_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "json_lines"
+"""Of a generation of a user script: what it keeps, such as its checkpoint, its output, and the
 folder of what its attempts may write as JSON lines."""
 LOGGED = (OUTPUT, JSON_LINES, "wandb")
 """What it has logged; all of this moves to the next generation, the folder last."""
@@ -276,20 +276,20 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
         shutil.rmtree(files, ignore_errors=True)
         raise
     if lease:
-        _take_over_program(folder, files)
+        _take_over_script_files(folder, files)
     if superseded := before.generation if lease else generation:
         shutil.rmtree(folder / superseded, ignore_errors=True)
     return lease
 
 
-def _take_over_program(folder: Path, files: Path) -> None:
-    """Moves what the program of earlier holders keeps, away from a holder that stands still.
+def _take_over_script_files(folder: Path, files: Path) -> None:
+    """Moves what the script of earlier holders keeps, away from a holder that stands still.
 
     Only after the claim; a holder that was killed just then leaves it in the generation before.
     """
-    kept = folder.glob(f"generation.*/{PROGRAM_FOLDER}")
+    kept = folder.glob(f"generation.*/{SCRIPT_FOLDER}")
     for newest in sorted(kept, key=_generation_number, reverse=True):
-        for name in (*LOGGED, PROGRAM_FOLDER):
+        for name in (*LOGGED, SCRIPT_FOLDER):
             if not (files / name).exists():
                 with suppress(OSError):
                     (newest.parent / name).rename(files / name)

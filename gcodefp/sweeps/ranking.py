@@ -45,12 +45,12 @@ COLUMN = "non_dominated"
 """Of runs.csv: yes, no, or empty for a run without both objectives."""
 
 
-def column_of(path: str, is_external: bool) -> str:
+def column_of(path: str, has_script: bool) -> str:
     """The column of runs.csv with a hyperparameter, by its path in the sweep.
 
-    This project's trainer has no groups; another program has `optimizer.lr` and `model.lr`.
+    This project's trainer has no groups; a user script has `optimizer.lr` and `model.lr`.
     """
-    return hyperparameter_column(dotted(path) if is_external else leaf(path))
+    return hyperparameter_column(dotted(path) if has_script else leaf(path))
 
 
 def hyperparameter_column(name: str) -> str:
@@ -107,14 +107,14 @@ def ended_runs(sweep_folder: Path, run_limit: float = math.inf) -> list[EndedRun
 
 
 def common_objective(specifications: Sequence[Specification]) -> Objective:
-    """The metric of several sweeps. Raises UserError: the metrics or the programs differ."""
-    programs = {
-        f"{p.name} with command {list(p.command)}" if (p := s.program) else "gcodefp's trainer"
+    """The metric of several sweeps. Raises UserError: the metrics or the scripts differ."""
+    scripts = {
+        f"{p.name} with command {list(p.command)}" if (p := s.script) else "gcodefp's trainer"
         for s in specifications
     }
     objectives = {specification.objective for specification in specifications}
     metrics = {f"{o.goal} {o.metric}" for o in objectives}
-    for kind, names in (("program", programs), ("metric", metrics)):
+    for kind, names in (("program", scripts), ("metric", metrics)):
         if len(names) > 1:
             listed = " and ".join(sorted(names))
             raise UserError(f"the sweeps of all phases need the same {kind}; they have {listed}")
@@ -203,12 +203,12 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
     """The content of best/run.json without provenance and the score of the checkpoint."""
     winner, objective = selection.winner, selection.objective
     combined = sweeps[0].specification.options.combined.texts
-    # What another program left is in its run's folder; of ours the checkpoint is copied.
+    # What a user script left is in its run's folder; of ours the checkpoint is copied.
     folder = {"folder": f"{winner.folder.sweep}/{winner.folder.path.name}"}
     content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
     return {
         "run": winner.name,
-        **(folder if sweeps[0].program else {}),
+        **(folder if sweeps[0].script else {}),
         **content,
         "metric": objective.metric,
         "goal": objective.goal,
@@ -235,7 +235,7 @@ def tables(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = None)
 
     def by_run(rows_of: Callable[[Path], Iterable[Mapping[str, Any]]], file: str) -> list[Any]:
         runs = sorted(ranking, key=lambda run: run.number)
-        # Another program may log a metric `run`.
+        # A user script may log a metric `run`.
         return [{**row, "run": r.name} for r in runs for row in rows_of(r.folder.path / file)]
 
     curves = [row | {"epoch": int(row["epoch"])} for row in by_run(read_metrics, "metrics.csv")]
@@ -279,7 +279,7 @@ def read_objectives(
     """Each objective with its goal: the sweep's own, or that of the metric's name.
 
     Args:
-        logged: all metrics that runs log; None: another program may log any.
+        logged: all metrics that runs log; None: a user script may log any.
 
     Raises UserError: a metric is not logged, or its name does not tell which values are better.
     """
@@ -287,8 +287,8 @@ def read_objectives(
     for name in names:
         if logged is None and name == "parameters":
             raise UserError(
-                f"{where}: 'parameters' is not known of another program's runs; name seconds, "
-                "or a metric that the program logs"
+                f"{where}: 'parameters' is not known of the runs of a user script; name seconds, "
+                "or a metric that the script logs"
             )
         if logged is not None and name not in (*logged, *FACTS):
             raise UserError(

@@ -10,7 +10,7 @@ metrics.csv            its epochs
 run.json               how it ended; its presence means that the run has ended
 checkpoint.pt          the weights of the best epoch
 wandb/                 the same run in W&B's format
-output.log, program/   of another program than this project's trainer: its output, and what it keeps
+output.log, program/   of a user script: its output, and what it keeps
 """
 
 import os
@@ -30,7 +30,7 @@ from gcodefp.documents import Count, Document, Finite, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.model.run_files import SYSTEM_FILE, Row, check_epochs, read_metrics
-from gcodefp.sweeps.lease import OUTPUT, PROGRAM_FOLDER, Lease, names_in, newest_claim
+from gcodefp.sweeps.lease import OUTPUT, SCRIPT_FOLDER, Lease, names_in, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
@@ -58,7 +58,7 @@ class _Assigned(Document):
 
 
 class _Outcome(Document):
-    """run.json; a run of another program, or of W&B, need not have all of it."""
+    """run.json; a run of a user script, or of W&B, need not have all of it."""
 
     state: Literal["finished", "stopped", "failed"]
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
@@ -148,7 +148,7 @@ class RunFolder:
         if not path.exists():
             return None
         content = read_document(path, RUN_FORMAT, _Outcome, REBUILD)
-        # W&B numbers the steps of other programs as these did.
+        # W&B numbers the steps of user scripts as these did.
         epochs = None if content["state"] == "failed" else content.get("epochs")
         if epochs is not None and "wandb_run" not in content:
             check_epochs(self.path / "metrics.csv", epochs)
@@ -185,9 +185,9 @@ class RunFolder:
             with suppress(OSError):
                 log.rename(self.path / "wandb" / log.name)
         with suppress(OSError):
-            (files / PROGRAM_FOLDER).rmdir()  # Where it is empty.
+            (files / SCRIPT_FOLDER).rmdir()  # Where it is empty.
         with suppress(OSError):
-            (files / PROGRAM_FOLDER).rename(self.path / PROGRAM_FOLDER)
+            (files / SCRIPT_FOLDER).rename(self.path / SCRIPT_FOLDER)
         names = os.listdir(files)  # noqa: PTH208  An error has to stop it: `tidy` is next.
         for name in (name for name in PROMOTED_FILES if name in names):
             draft = self.path / f".{name}.{uuid.uuid4().hex}.tmp"

@@ -64,8 +64,8 @@ def varying(specification: Specification) -> list[str]:
 def is_possible(specification: Specification, proposal: Proposal) -> bool:
     """Whether the sweep's constraints and this project's trainer, if it trains, take a run."""
     values = flatten(proposal.hyperparameters)
-    is_external = specification.program is not None
-    return specification.options.allow(values) and (is_external or accepts(values))
+    has_script = specification.script is not None
+    return specification.options.allow(values) and (has_script or accepts(values))
 
 
 def key(hyperparameters: Mapping[str, Any]) -> str:
@@ -155,8 +155,8 @@ def never_true(specification: Specification) -> list[Expression]:
                 {path: p.value(random.random()) for path, p in read.items()}
                 for _ in range(ATTEMPTS)
             )
-        is_external = specification.options.is_external
-        if not any(condition.holds(names_of(v, is_external)) for v in values):
+        has_script = specification.options.has_script
+        if not any(condition.holds(names_of(v, has_script)) for v in values):
             idle.append(condition)
     return idle
 
@@ -313,7 +313,7 @@ class ConfigurationSequence:
 
 def checked_total(specification: Specification, where: str, seed: int) -> int:
     """The number of runs of a sweep that can be run. Raises UserError: it cannot."""
-    if specification.program is None:
+    if specification.script is None:
         check_trainable(specification, where)
     try:
         check_possible(specification, seed)
@@ -354,6 +354,6 @@ def total_runs(specification: Specification) -> int:
 
 
 def _needs(specification: Specification) -> str:
-    trainer = "" if specification.program else "nhead must divide d_model, and "
+    trainer = "" if specification.script else "nhead must divide d_model, and "
     constraints = ", ".join(repr(c.text) for c in specification.options.constraints)
     return f"{trainer}the constraints must hold ({constraints or 'there are none'})"

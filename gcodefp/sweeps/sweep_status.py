@@ -200,22 +200,22 @@ class StatusReader:
         return run
 
     def _read_run(self, folder: RunFolder) -> RunStatus | None:
-        objective, program = self._sweep.specification.objective, self._sweep.program
+        objective, script = self._sweep.specification.objective, self._sweep.script
         # The lease first: a run that ends in between has ended, and is not interrupted.
         agent = lease_holder(folder.path, self._watch)
         content, assigned = folder.read_outcome(), folder.assigned()
         if content is None and assigned is None and not (agent and agent.at_work):
             return None
         rows = folder.metrics()
-        if program is None:
+        if script is None:
             values = folder.history(objective.metric)
-        else:  # Of another program the steps that have the metric.
+        else:  # Of a user script the steps that have the metric.
             logged = (row.get(objective.metric, math.nan) for row in rows)
             values = [value for value in logged if math.isfinite(value)]
         hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
         epochs = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
-        # How many steps another program will log is not known.
-        planned = 0 if program else int([*epochs, HYPERPARAMETERS["max_epochs"].default][0])
+        # How many steps a user script will log is not known.
+        planned = 0 if script else int([*epochs, HYPERPARAMETERS["max_epochs"].default][0])
         run = RunStatus(
             folder.number,
             state="running" if agent and agent.at_work else "interrupted",

@@ -1,4 +1,4 @@
-"""The trainer as the program of a W&B agent: one run, logged online, kept in its own folder."""
+"""The trainer as the script of a W&B agent: one run, logged online, kept in its own folder."""
 
 import ctypes
 import logging
