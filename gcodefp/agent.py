@@ -170,7 +170,7 @@ def _script_trainer(
 def _check_dataset(
     arguments: argparse.Namespace, sweep: SweepFile, description: Description
 ) -> None:
-    if description.learning_digest() != sweep.document["learning_digest"]:
+    if description.training_data_digest() != sweep.document["learning_digest"]:
         raise UserError(
             f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
             "run create_sweep again"

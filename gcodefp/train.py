@@ -107,7 +107,7 @@ def _train(arguments: argparse.Namespace) -> None:
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
     values = asdict(hyperparameters) | ({"control": control} if control else {})
     folder = arguments.output or arguments.results_folder / "train" / digest(values)[:8]
-    learning_digest = data.description.learning_digest()
+    learning_digest = data.description.training_data_digest()
     origin = {**asdict(objective), "control": control, "learning_digest": learning_digest}
     if (folder / "run.json").exists():
         _check_same(folder, origin | asdict(hyperparameters))

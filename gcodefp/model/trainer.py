@@ -171,7 +171,7 @@ class _Run:
         # All that determines the run; it resumes only from a last.pt of the same identity.
         self.identity = {
             "hyperparameters": asdict(hyperparameters),
-            "data": data.description.learning_digest(),
+            "data": data.description.training_data_digest(),
             "objective": asdict(objective),
         }
 

@@ -26,7 +26,7 @@ from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coar
 from gcodefp.recordings.laboratory.assembly import read_sensors
 from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
 from gcodefp.recordings.laboratory.reader import RecordingRejected, read_canonical, read_columns
-from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, segment_lengths
+from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, run_lengths
 
 logger = logging.getLogger("gcodefp.recordings")
 
@@ -342,7 +342,7 @@ def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.boo
     if not samples.size:
         return np.zeros(len(samples), bool)
     equal = equals_previous(samples)
-    return np.concatenate([[False], equal]) & (segment_lengths(~equal) < frozen)
+    return np.concatenate([[False], equal]) & (run_lengths(~equal) < frozen)
 
 
 def _without_labels(

@@ -12,7 +12,7 @@ from gcodefp.reporting.sweep_results import STATES, SweepResults
 from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
-from gcodefp.sweeps.ranking import COLUMN, OUTCOME_FIELDS
+from gcodefp.sweeps.ranking import ON_FRONT, OUTCOME_FIELDS
 from gcodefp.sweeps.search_options import names_of, read_options
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
@@ -77,7 +77,7 @@ def differing_hyperparameters(results: SweepResults) -> list[str]:
     searched = {
         name for name, entry in results.searched.items() if entry["distribution"] != "constant"
     }
-    listed = {"run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS, COLUMN, *searched}
+    listed = {"run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS, ON_FRONT, *searched}
     listed |= set(results.sweep.get("pareto") or {})
     others = [
         name
@@ -139,14 +139,14 @@ def pareto_front(results: SweepResults) -> Front | str:
     if not goals:
         return "The configuration names no two objectives (sweep.pareto)."
     columns = [_column(name, results) for name in goals]
-    if missing := [name for name in (*columns, COLUMN) if name not in results.runs]:
+    if missing := [name for name in (*columns, ON_FRONT) if name not in results.runs]:
         return f"runs.csv has no column {missing[0]}: run select_best again."
     table = results.runs[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     is_counted = np.isfinite(table).all(axis=1)
     if not is_counted.any():
         return "No run has a value of both objectives."
     runs = results.runs[is_counted]
-    return Front(runs, goals, table[is_counted], (runs[COLUMN] == "yes").to_numpy())
+    return Front(runs, goals, table[is_counted], (runs[ON_FRONT] == "yes").to_numpy())
 
 
 def _column(name: str, results: SweepResults) -> str:

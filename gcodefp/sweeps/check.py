@@ -71,7 +71,7 @@ def _settings(specification: Specification, possible: int | None) -> Iterator[tu
         yield "constraint", constraint.text
     for path, condition in options.conditions.items():
         yield "condition", f"{dotted(path)}: {condition.text}"
-    for point in options.first:
+    for point in options.first_points:
         yield "first", ", ".join(f"{dotted(path)} {value}" for path, value in point.items())
     if options.width is not None:
         yield "width", str(options.width)

@@ -1,4 +1,4 @@
-"""Ranks the ended runs of one or several sweeps, selects the winner, and writes both as tables.
+"""Ranks the ended runs of one or several sweeps, selects the best one, and writes both as tables.
 
 A sweep may compare its runs by two objectives besides (`sweep.pareto`).
 """
@@ -39,9 +39,9 @@ from gcodefp.sweeps.system_metrics import (
 OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
          "parameters", "device", "host")  # fmt: skip
 """What run.json has of every run, besides its hyperparameters."""
-FACTS = ("parameters", "seconds")
-"""Objectives that run.json has of every run; less is better."""
-COLUMN = "non_dominated"
+COSTS = ("parameters", "seconds")
+"""Objectives that run.json has of every run; less is better. `parameters`: number of weights."""
+ON_FRONT = "non_dominated"
 """Of runs.csv: yes, no, or empty for a run without both objectives."""
 
 
@@ -55,8 +55,8 @@ def column_of(path: str, has_script: bool) -> str:
 
 def hyperparameter_column(name: str) -> str:
     """Its name, and W&B's prefix if a run has a value of its own with that name, as `epochs`."""
-    is_fact = name in ("run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS)
-    return f"config.{name}" if is_fact else name
+    is_taken = name in ("run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS)
+    return f"config.{name}" if is_taken else name
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def runs_csv(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = Non
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
-        | {fact: run.content[fact] for fact in OUTCOME_FIELDS}
+        | {field: run.content[field] for field in OUTCOME_FIELDS}
         | system_summary(run.folder.path)
         | {hyperparameter_column(name): run.content["hyperparameters"].get(name) for name in names}
         | dict((pareto or {}).get(run.name, {}))
@@ -290,12 +290,12 @@ def read_objectives(
                 f"{where}: 'parameters' is not known of the runs of a user script; name seconds, "
                 "or a metric that the script logs"
             )
-        if logged is not None and name not in (*logged, *FACTS):
+        if logged is not None and name not in (*logged, *COSTS):
             raise UserError(
-                f"{where}: {name!r} is not logged; {did_you_mean(name, [*logged, *FACTS])}"
+                f"{where}: {name!r} is not logged; {did_you_mean(name, [*logged, *COSTS])}"
             )
         goal = objective.goal if name == objective.metric else usual_goal(name)
-        goals[name] = "minimize" if name in FACTS else goal or ""
+        goals[name] = "minimize" if name in COSTS else goal or ""
         if not goals[name]:
             raise UserError(
                 f"{where}: {name!r} does not tell whether more or less is better; make it the "
@@ -312,19 +312,19 @@ def non_dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def pareto_columns(selection: Selection, goals: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Run -> its columns of runs.csv: the objectives that are not there yet, and COLUMN."""
+    """Run -> its columns of runs.csv: the objectives that are not there yet, and ON_FRONT."""
     columns: dict[str, dict[str, Any]] = {}
     losses: dict[str, list[float]] = {}
-    own = (*FACTS, selection.objective.metric)
+    own = (*COSTS, selection.objective.metric)
     for run in selection.ranking:
         values = {name: _value(run, name, selection.objective) for name in goals}
-        columns[run.name] = {n: v for n, v in values.items() if n not in own} | {COLUMN: None}
+        columns[run.name] = {n: v for n, v in values.items() if n not in own} | {ON_FRONT: None}
         row = [Objective(n, goals[n]).loss(v) for n, v in values.items() if v is not None]
         if len(row) == len(goals):
             losses[run.name] = row
     best = non_dominated(np.array([*losses.values()]).reshape(len(losses), len(goals)))
     for name, is_best in zip(losses, best, strict=True):
-        columns[name][COLUMN] = "yes" if is_best else "no"
+        columns[name][ON_FRONT] = "yes" if is_best else "no"
     return columns
 
 
@@ -332,7 +332,7 @@ def _value(run: EndedRun, name: str, objective: Objective) -> float | None:
     """At the run's best epoch, whose weights are kept; None if the run has none."""
     if not run.is_scored:
         return None
-    if name in FACTS:
+    if name in COSTS:
         return run.content[name]
     if name == objective.metric:
         return run.content["best_value"]

@@ -118,7 +118,7 @@ class RunFolder:
         return self.path / claim.generation if claim and claim.generation else self.path
 
     def assigned(self) -> dict[str, Any] | None:
-        """`hyperparameters` and `latent` assigned to the run; None before that."""
+        """`hyperparameters` and `latent`, their unit point, of the run; None before it has any."""
         path = self._assigned
         return read_document(path, ASSIGNED_FORMAT, _Assigned, REBUILD) if path.exists() else None
 
@@ -127,11 +127,11 @@ class RunFolder:
         return self._assigned.exists()
 
     def assign(
-        self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
+        self, hyperparameters: Mapping[str, Any], unit_point: Mapping[str, float], **more: Any
     ) -> None:
         """Writes the run's hyperparameters, unless it has some, as a stalled agent finds."""
         draft = self.path / f".{uuid.uuid4().hex}.tmp"
-        content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent), **more}
+        content = {"hyperparameters": dict(hyperparameters), "latent": dict(unit_point), **more}
         try:
             write_json(draft, ASSIGNED_FORMAT, content)
             with suppress(FileExistsError):

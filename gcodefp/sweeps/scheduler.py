@@ -210,7 +210,7 @@ class Scheduler:
             return None
         if takes_turns:
             self._assign_waiting(folder.number, proposal, observations)
-        folder.assign(proposal.hyperparameters, proposal.latent)
+        folder.assign(proposal.hyperparameters, proposal.unit_point)
         assigned = self.results.assigned(folder.number)  # Perhaps that of an earlier holder.
         return assigned["hyperparameters"] if assigned else None
 
@@ -249,7 +249,7 @@ class Scheduler:
         if number not in self._predicted:
             self._predicted[number] = self._sequence.propose(number, self._observations(number))
         proposal = self._predicted[number]
-        return Observation(proposal.hyperparameters, proposal.latent, None)
+        return Observation(proposal.hyperparameters, proposal.unit_point, None)
 
     def _end_sweep(self, folder: RunFolder, reason: str) -> None:
         logger.info("%s; no further run starts", reason)
@@ -272,9 +272,9 @@ class Scheduler:
         """Assigns the later runs whose agents wait for this one: one model serves all of them."""
         for later in self.results.numbers():
             if later > number and self.results.may_be_assigned(later):
-                others = [*others, Observation(last.hyperparameters, last.latent, None)]
+                others = [*others, Observation(last.hyperparameters, last.unit_point, None)]
                 try:
                     last = self._sequence.propose(later, others)
                 except Exhausted:
                     return  # Its own agent finds so, too.
-                run_folder(self._folder, later).assign(last.hyperparameters, last.latent)
+                run_folder(self._folder, later).assign(last.hyperparameters, last.unit_point)

@@ -35,7 +35,7 @@ class SearchOptions:
     Attributes:
         constraints: have to be true of every run.
         conditions: path -> expression; where it is false, the run has no such parameter.
-        first: values by path of the first runs; the other parameters are drawn.
+        first_points: values by path of the first runs; the other parameters are drawn.
         combined: metrics that the trainer computes from those that it logs.
         width: run k is decided by the results of the runs up to k - width alone, so that
             timing decides nothing; None is as fast as it can be.
@@ -44,7 +44,7 @@ class SearchOptions:
 
     constraints: tuple[Expression, ...] = ()
     conditions: Mapping[str, Expression] = field(default_factory=dict)
-    first: tuple[Values, ...] = ()
+    first_points: tuple[Values, ...] = ()
     width: int | None = None
     combined: CombinedMetrics = field(default_factory=CombinedMetrics)
     has_script: bool = field(default=False, compare=False)
@@ -65,7 +65,7 @@ class SearchOptions:
         described: dict[str, Any] = {
             "constraints": [constraint.text for constraint in self.constraints],
             "conditions": {path: c.text for path, c in self.conditions.items()},
-            "first": [dict(values) for values in self.first],
+            "first": [dict(values) for values in self.first_points],
             "width": self.width,
         }
         if self.combined.texts:  # Only then is it a part of the sweep's identity.
@@ -107,7 +107,7 @@ def read_options(
     texts = _by_path(conditions or {}, parameters, "sweep.conditions")
     when = {path: Expression(t, names, f"sweep.conditions.{n}") for path, (n, t) in texts.items()}
     _check_chain(when)
-    points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
+    points = tuple(_point(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
     metrics = read_combined(combined or {})
     options = SearchOptions(tuple(checked), when, points, width, metrics, has_script)
     random = np.random.default_rng(0)
@@ -144,7 +144,7 @@ def _check_chain(conditions: Mapping[str, Expression]) -> None:
             )
 
 
-def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[str, Any]:
+def _point(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[str, Any]:
     if not isinstance(point, Mapping) or not point:
         raise UserError(f"{where}: {shown(point)} must map hyperparameters to values")
     values = {}
@@ -154,12 +154,12 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
             hyperparameter_value(value)
         except ValueError as error:
             raise UserError(f"{where}.{name}: {error}") from None
-        if (latent := parameter.latent(value)) is None:
+        if (unit := parameter.to_unit(value)) is None:
             limits = ", ".join(f"{k} {shown(v)}" for k, v in parameter.describe().items())
             raise UserError(f"{where}.{name}: {shown(value)} is not in the sweep's range: {limits}")
         # As the sweep has it: 64 where 64.0 was written.
         is_listed = parameter.choices or parameter.is_quantized
-        values[path] = parameter.value(latent) if is_listed else value
+        values[path] = parameter.value(unit) if is_listed else value
     return values
 
 

@@ -85,7 +85,7 @@ def origin_of(
     has_script = specification.script is not None
     return {
         "provenance": provenance([*inputs, *([dataset] if dataset else [])]),
-        "learning_digest": read_description(dataset).learning_digest() if dataset else None,
+        "learning_digest": read_description(dataset).training_data_digest() if dataset else None,
         "training_code": None if has_script else runs_digest(specification.method),
     }
 

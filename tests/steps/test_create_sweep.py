@@ -134,7 +134,7 @@ def test_rules_go_into_the_sweep_and_its_id(create: Create) -> None:
     rules = [sweep.specification.options for sweep in sweeps]
     assert rules[1].constraints[0].text == "learning_rate < 0.05"
     assert rules[2].conditions["learning_rate"].text == "optimizer == 'adamw'"
-    assert rules[3].first == ({"learning_rate": 0.02},)
+    assert rules[3].first_points == ({"learning_rate": 0.02},)
     assert rules[4].width == 3
     assert "learning_rat" in str(create("--constraint", "learning_rat < 1"))
     plain = made(create("--width", "3")).specification

@@ -73,7 +73,7 @@ class Clock(NamedTuple):
     period_seconds: float
 
 
-class Sketch(NamedTuple):
+class SniffedFile(NamedTuple):
     """What a file seems to be.
 
     Attributes:
@@ -94,50 +94,50 @@ class Sketch(NamedTuple):
     last_line: str = ""
 
 
-def sketch_file(path: Path) -> Sketch:
+def sniff_file(path: Path) -> SniffedFile:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
     if path.suffix.lower() == ".parquet":
-        return _sketch_columns(path, "parquet", [])
+        return _sniff_columns(path, "parquet", [])
     if path.suffix.lower() in HDF5_SUFFIXES:
-        return _sketch_hdf5(path)
+        return _sniff_hdf5(path)
     lines, encoding = _lines(path)
     suffix = Path(COMPRESSED.sub("", path.name)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
-        return Sketch(path, "layout", lines)
+        return SniffedFile(path, "layout", lines)
     for name, pattern in LOGS.items():
         if sum(bool(re.search(pattern, line)) for line in lines) >= max(1, len(lines) // 50):
-            return Sketch(path, name, lines)
+            return SniffedFile(path, name, lines)
     if suffix in PROGRAM_SUFFIXES or block_share(lines) > MIN_PROGRAM_SHARE:
-        return Sketch(path, "program", lines)
+        return SniffedFile(path, "program", lines)
     if lines and lines[0].lstrip().startswith("{"):
-        return _sketch_columns(path, "json_lines", lines)
+        return _sniff_columns(path, "json_lines", lines)
     if is_text_log(lines):
-        return _sketch_text_log(path, lines, encoding)
-    return _sketch_table(path, lines, encoding)
+        return _sniff_text_log(path, lines, encoding)
+    return _sniff_table(path, lines, encoding)
 
 
-def _sketch_text_log(path: Path, lines: list[str], encoding: str) -> Sketch:
+def _sniff_text_log(path: Path, lines: list[str], encoding: str) -> SniffedFile:
     keys = {} if encoding == "utf-8" else {"encoding": encoding}
     if not (regex := guess_regex(lines)):
-        return Sketch(path, "unknown", lines)
+        return SniffedFile(path, "unknown", lines)
     table = matching_rows(regex, lines)
     keys |= {"format": "lines", "regex": regex}
-    return Sketch(path, "lines", lines, keys, table=table, clock=guess_clock(table))
+    return SniffedFile(path, "lines", lines, keys, table=table, clock=guess_clock(table))
 
 
-def _sketch_columns(path: Path, name: str, lines: list[str]) -> Sketch:
+def _sniff_columns(path: Path, name: str, lines: list[str]) -> SniffedFile:
     """A file whose format names its columns, without those that hold lists or mappings."""
     source = Source.model_construct(format=name)
     try:
         table = next(read_chunks(path, source, lambda _: True, lambda _: False, HEAD_LINES))
     except (UserError, StopIteration):
-        return Sketch(path, "unknown", lines)
+        return SniffedFile(path, "unknown", lines)
     is_nested = table.map(lambda value: isinstance(value, list | dict)).any()
     table = table.loc[:, ~is_nested]
-    return Sketch(path, name, lines, {"format": name}, table=table, clock=guess_clock(table))
+    return SniffedFile(path, name, lines, {"format": name}, table=table, clock=guess_clock(table))
 
 
-def _sketch_hdf5(path: Path) -> Sketch:
+def _sniff_hdf5(path: Path) -> SniffedFile:
     """The first group with vectors, or the first matrix, from the root down."""
     import h5py
 
@@ -153,10 +153,12 @@ def _sketch_hdf5(path: Path) -> Sketch:
                 if not table.empty:
                     keys = {"format": "hdf5", "dataset": node.name}
                     table = table.rename(columns=str)
-                    return Sketch(path, "hdf5", [], keys, not is_matrix, table, guess_clock(table))
+                    return SniffedFile(
+                        path, "hdf5", [], keys, not is_matrix, table, guess_clock(table)
+                    )
     except (OSError, ValueError, TypeError):
         pass
-    return Sketch(path, "unknown", [])
+    return SniffedFile(path, "unknown", [])
 
 
 def _vectors(group: Mapping[str, Any]) -> pd.DataFrame:
@@ -210,14 +212,14 @@ def block_share(texts: Iterable[str]) -> float:
     return sum(scores) / max(len(scores), 1)
 
 
-def _sketch_table(path: Path, lines: list[str], encoding: str) -> Sketch:
+def _sniff_table(path: Path, lines: list[str], encoding: str) -> SniffedFile:
     rows = [line for line in lines if line.strip()]
     keys: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": encoding}
     if rows and all(re.fullmatch(r'"[^"]*"', row) for row in rows):
         rows, keys["quoted_rows"] = [row[1:-1] for row in rows], True
     structure = _structure(rows[:STRUCTURE_LINES])
     if structure is None:
-        return Sketch(path, "unknown", lines)
+        return SniffedFile(path, "unknown", lines)
     separator, first, width = structure
     if separator != ",":
         keys["separator"] = "whitespace" if separator == " " else separator
@@ -247,7 +249,7 @@ def _sketch_table(path: Path, lines: list[str], encoding: str) -> Sketch:
     with path.open("rb") as handle:
         handle.seek(max(path.stat().st_size - 300, 0))
         last_line = handle.read().decode("utf-8", errors="replace").strip().rpartition("\n")[2]
-    return Sketch(path, "table", lines, keys, has_header, table, guess_clock(table), last_line)
+    return SniffedFile(path, "table", lines, keys, has_header, table, guess_clock(table), last_line)
 
 
 def _structure(rows: list[str]) -> tuple[str, int, int] | None:

@@ -151,7 +151,7 @@ def configured_script(sweep: Mapping[str, Any]) -> UserScript | None:
     for file in (file for file, script in scripts.items() if script != scripts[first]):
         raise UserError(
             f"{file}: program: is {names[file]}, in {first} {names[first]}; all phases need the "
-            "same script and command"
+            "same program and command"
         )
     for key in ("uses_dataset", "evaluate"):
         if scripts[first] is None and sweep[key]:

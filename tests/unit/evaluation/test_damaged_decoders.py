@@ -77,7 +77,7 @@ class Damaged(NamedTuple):
         signals = tiny_split(["face_005"]).signals
         for rows in (None, 16):
             assert np.isin(decoder.listen(signals, rows), range(len(decoder.programs))).all()
-        emissions = decoder.recording_emissions(torch.as_tensor(signals)).block(0, len(signals))
+        emissions = decoder.recording_emissions(torch.as_tensor(signals)).chunk(0, len(signals))
         assert emissions.dtype == torch.float32
         assert emissions.isfinite().all()
         return decoder
