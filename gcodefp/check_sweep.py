@@ -90,7 +90,7 @@ def _write(arguments: argparse.Namespace, text: str, fixes: Sequence[Fix]) -> Pa
         logger.info("%s: nothing to fix", path)
         return path
     if not arguments.output:
-        logger.info("the original is kept as %s", _kept(path))
+        logger.info("the original is kept as %s", _backup(path))
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
         shutil.copymode(arguments.sweep, temporary)
@@ -99,7 +99,7 @@ def _write(arguments: argparse.Namespace, text: str, fixes: Sequence[Fix]) -> Pa
     return path
 
 
-def _kept(path: Path) -> Path:
+def _backup(path: Path) -> Path:
     """A copy of the file under a name that was free; another process may be at it too."""
     for number in count(1):
         kept = path.with_name(f"{path.name}.orig" + (f".{number}" if number > 1 else ""))

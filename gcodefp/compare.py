@@ -1,6 +1,6 @@
 """Compares runs, or the best runs of sweeps: hyperparameters, val metrics, curves and scores.
 
-Each run's weights are scored on the val split as `evaluate` scores the winner's on the test split:
+Each run's weights are scored on the val split as `evaluate` does the best run's on the test split:
 against the controller's log, the lag unknown. Differences to the first run have 95 % intervals from
 a paired bootstrap over recordings, so that the difficulty of a recording cancels out. The last
 lines state whether the other runs are better than the first.
@@ -102,7 +102,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _check_winner_is_chosen(runs: Sequence[ComparedRun]) -> None:
-    """The test split of results stays closed until their winner is chosen."""
+    """The test split of results stays closed until their best run is chosen."""
     for results in dict.fromkeys(run.folder.path.parents[2] for run in runs):
         if not (results / "best" / "run.json").is_file():
             raise UserError(

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("results", type=Path, nargs="?", default=RESULTS,
         help="folder of the finished pipeline (default: %(default)s)")  # fmt: skip
     add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)}, fit_detector again")
-    add("--train", action="store_true", help="train the winner again too, on one CPU thread")
+    add("--train", action="store_true", help="train the best run again too, on one CPU thread")
     add_device_flags(parser)
     return run_step(parser, _verify, argv)
 
@@ -68,7 +68,7 @@ def _verify(arguments: argparse.Namespace) -> None:
             f"{path}: holds no results of the pipeline (no dataset, no best); name the folder that "
             "the key results of the configuration names"
         )
-    folder = Folder(path)
+    folder = ResultsFolder(path)
     device = describe_device(select_device(arguments.device, arguments.threads))
     flags = ["--device", arguments.device, "--threads", str(arguments.threads)]
     checks: dict[str, Callable[[], Iterable[str]]] = {
@@ -84,13 +84,13 @@ def _verify(arguments: argparse.Namespace) -> None:
             output = Path(temporary) / step
             checks[f"{step}, rerun"] = partial(check_step, folder, step, output, flags, device)
         skipped = [f"{step}, rerun" for step in (*SCORING, "fit_detector") if arguments.quick]
-        wrong = [name for name, check in checks.items() if not _holds(name, check, name in skipped)]
+        wrong = [name for name, check in checks.items() if not _is_ok(name, check, name in skipped)]
     if wrong:
         raise UserError(f"{path}: NOT ok: {'; '.join(wrong)}")
     print(f"{path}: every check is ok{', some were skipped' if skipped else ''}")
 
 
-def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
+def _is_ok(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
     """Prints the problems that a check finds; a missing or truncated file is one of them."""
     if is_skipped:
         print(f"skipped   {name}: --quick", flush=True)
@@ -129,7 +129,7 @@ def read_inputs(path: Path) -> dict[str, str]:
     return dict(read_recorded(path)["provenance"]["inputs"])
 
 
-class Folder:
+class ResultsFolder:
     """A results folder, and its paths when its files were written."""
 
     def __init__(self, path: Path) -> None:
@@ -175,7 +175,7 @@ class Folder:
             yield f"{self.name(document)}: {self.name(path)} {state} (recorded {digest[:12]})"
 
 
-def changed_inputs(folder: Folder) -> Iterator[str]:
+def changed_inputs(folder: ResultsFolder) -> Iterator[str]:
     """Inputs of the folder's documents, and of those of this folder among these."""
     queue = [folder.path / name for name in folder.documents]
     for document in queue:
@@ -191,8 +191,8 @@ def changed_inputs(folder: Folder) -> Iterator[str]:
                 queue.append(source)
 
 
-def changed_run_inputs(folder: Folder) -> Iterator[str]:
-    """Inputs of the runs of the winner's sweeps.
+def changed_run_inputs(folder: ResultsFolder) -> Iterator[str]:
+    """Inputs of the runs of the best run's sweeps.
 
     sweep.json and dataset.json are excluded: they are written again with the same meaning, for
     instance with a larger run_cap, and the runs are kept.
@@ -214,7 +214,7 @@ def changed_splits(path: Path) -> Iterator[str]:
 
 
 def check_step(
-    folder: Folder, step: str, output: Path, flags: Sequence[str], device: str
+    folder: ResultsFolder, step: str, output: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
     """Runs a step again and compares its outputs with the files in the folder.
 
@@ -251,10 +251,10 @@ def _other_versions(document: Mapping[str, Any], *packages: str) -> str:
     return "".join(texts)
 
 
-def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[object]]:
+def command_lines(folder: ResultsFolder, step: str, output: Path) -> Iterator[list[object]]:
     """Arguments of each command that makes a step's files, with outputs below `output`."""
     path, metrics = folder.path, folder.path / "evaluation/metrics.json"
-    winner, table = path / "best/run.json", path / PROTOCOLS
+    best, table = path / "best/run.json", path / PROTOCOLS
     dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
     train, val, test = ([f"--{s}", path / f"dataset/{s}.npz"] for s in ("train", "val", "test"))
     network = ["--checkpoint", path / "best/checkpoint.pt"]
@@ -266,7 +266,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
             shown += [f"--{name}", path / name]
         shown += ["--detection", path / DETECTION] if (path / DETECTION).exists() else []
     if step == "select_best":
-        sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
+        sweeps = ["--sweep", *folder.inputs(best, "sweep.json"), "--runs", path / "runs"]
         data = [] if folder.has_script else [*dataset, *train, *val]
         yield [*sweeps, *data, "--offline", "--output", output / "best"]
     elif step == "calibrate":
@@ -288,7 +288,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
         skipped = ["--left-out", *read_protocols(table)["left_out"]]
-        yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", output / step]
+        yield ["--evaluations", *folds, "--winner", best, *skipped, "--output", output / step]
     elif step == "figures":
         yield [*shown, "--output", output / "figures"]
     elif step == "report":
@@ -301,7 +301,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
             page += ["--program-evaluation", path / SCRIPT_EVALUATION]
         yield [*shown, *page, "--output", output / "report.html"]
     elif step == "train":
-        cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", winner]
+        cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", best]
         yield [*cpu, *dataset, *train, *val, "--output", output]
 
 

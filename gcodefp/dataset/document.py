@@ -47,7 +47,7 @@ class PositionScale(Document):
 
 class ProgramsFile(Document):
     names: Names
-    places: Count
+    places: Count  # of the HMM states
     step_seconds: PositiveFloat
     sha256: Sha256
 

@@ -77,25 +77,29 @@ class Decoding(NamedTuple):
     posterior: Tensor
 
 
-def circular_chain(first: Tensor) -> Chain:
-    """The first state of a program follows its last one; `first` (K + 1,) are theirs, and P."""
-    offset, start, length = _offsets(first)
-    steps = torch.arange(3, device=first.device)[:, None]
-    weights = torch.tensor(CIRCULAR_PROBABILITIES, device=first.device)[:, None]
+def circular_chain(first_states: Tensor) -> Chain:
+    """The first state of a program follows its last one.
+
+    Args:
+        first_states: (K + 1,) of the programs, and P.
+    """
+    offset, start, length = _offsets(first_states)
+    steps = torch.arange(3, device=first_states.device)[:, None]
+    weights = torch.tensor(CIRCULAR_PROBABILITIES, device=first_states.device)[:, None]
     weights = weights.expand(3, len(offset))
     previous, following = (start + (offset + s) % length for s in (-steps, steps))
     return Chain(previous, following, weights, weights)
 
 
-def waiting_chain(first: Tensor) -> Chain:
+def waiting_chain(first_states: Tensor) -> Chain:
     """A path may wait in the first and the last state of a program, and does not begin again.
 
     Waiting has the weight of all transitions from another state together: however long a path waits
     before its program, the prior weight is the same.
     """
-    offset, start, length = _offsets(first)
-    steps = torch.arange(3, device=first.device)[:, None]
-    weights = torch.tensor(WAITING_PROBABILITIES, device=first.device)[:, None]
+    offset, start, length = _offsets(first_states)
+    steps = torch.arange(3, device=first_states.device)[:, None]
+    weights = torch.tensor(WAITING_PROBABILITIES, device=first_states.device)[:, None]
     is_end = (offset == 0) | (offset == length - 1)
     has_previous, has_following = offset >= steps, offset + steps < length
     into, out = weights * has_previous, weights * has_following
@@ -105,12 +109,12 @@ def waiting_chain(first: Tensor) -> Chain:
     return Chain(previous, following, into, out)
 
 
-def _offsets(first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _offsets(first_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of each state (P,): its offset in the program, the program's first state, and its length."""
-    state = torch.arange(int(first[-1]), device=first.device)
-    program = torch.searchsorted(first, state, right=True) - 1
-    start = first[program]
-    return state - start, start, (first[1:] - first[:-1])[program]
+    state = torch.arange(int(first_states[-1]), device=first_states.device)
+    program = torch.searchsorted(first_states, state, right=True) - 1
+    start = first_states[program]
+    return state - start, start, (first_states[1:] - first_states[:-1])[program]
 
 
 @torch.no_grad()

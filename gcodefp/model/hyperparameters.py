@@ -24,7 +24,10 @@ def _hyperparameter(
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The configuration of a run; `parse_hyperparameters` checks it."""
+    """The configuration of a run; `parse_hyperparameters` checks it.
+
+    `place` is the HMM state in names that runs, sweeps and checkpoints store.
+    """
 
     learning_rate: float = _hyperparameter(0.004, "peak of the schedule", above=0.0)
     batch_size: int = _hyperparameter(16, "windows per step", low=1)

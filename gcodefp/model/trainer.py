@@ -68,14 +68,14 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The outcome of a run."""
+    """The outcome of a run; `stopped`: `report` ended it before max_epochs."""
 
     stopped: bool
     epochs: int
     best_epoch: int
     best_value: float
     seconds: float
-    parameters: int
+    weight_count: int
 
 
 def train(
@@ -131,7 +131,7 @@ def train(
         best_epoch=state.best_epoch,
         best_value=state.best_value,
         seconds=state.seconds,
-        parameters=sum(p.numel() for p in run.network.parameters()),
+        weight_count=sum(p.numel() for p in run.network.parameters()),
     )
 
 
@@ -286,7 +286,7 @@ def describe_result(
         "best_value": result.best_value,
         "epochs": result.epochs,
         "seconds": round(result.seconds, 3),
-        "parameters": result.parameters,
+        "parameters": result.weight_count,
         "device": describe_device(device),
     }
 

@@ -138,7 +138,7 @@ def ranked(runs: Iterable[EndedRun], objective: Objective) -> list[EndedRun]:
 
 
 class Selection(NamedTuple):
-    """The ranking of all runs, the winner first.
+    """The ranking of all runs, the best one first.
 
     Attributes:
         repeats: the repeats of each configuration, best mean first.
@@ -149,7 +149,7 @@ class Selection(NamedTuple):
     repeats: list[list[EndedRun]]
 
     @property
-    def winner(self) -> EndedRun:
+    def best(self) -> EndedRun:
         return self.ranking[0]
 
     @property
@@ -157,7 +157,7 @@ class Selection(NamedTuple):
         """The runs that have a value, best first. Raises UserError: there is none."""
         if scored := [run for run in self.ranking if run.is_scored]:
             return scored
-        folder = self.winner.folder.path.parent.parent
+        folder = self.best.folder.path.parent.parent
         raise UserError(f"{folder}: no run has a value; all of them failed")
 
 
@@ -180,8 +180,8 @@ def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
         raise UserError(f"{runs}: has no run of sweep {names} that has ended")
     order = ranked(all_runs, objective)
     repeats = _repeats(order, objective)
-    winner = repeats[0][0] if repeats else order[0]
-    return Selection(objective, [winner, *(run for run in order if run is not winner)], repeats)
+    best = repeats[0][0] if repeats else order[0]
+    return Selection(objective, [best, *(run for run in order if run is not best)], repeats)
 
 
 def _repeats(ranking: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
@@ -201,13 +201,13 @@ def _repeats(ranking: Sequence[EndedRun], objective: Objective) -> list[list[End
 
 def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dict[str, Any]:
     """The content of best/run.json without provenance and the score of the checkpoint."""
-    winner, objective = selection.winner, selection.objective
+    best, objective = selection.best, selection.objective
     combined = sweeps[0].specification.options.combined.texts
     # What a user script left is in its run's folder; of ours the checkpoint is copied.
-    folder = {"folder": f"{winner.folder.sweep}/{winner.folder.path.name}"}
-    content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
+    folder = {"folder": f"{best.folder.sweep}/{best.folder.path.name}"}
+    content = {k: v for k, v in best.content.items() if k not in ("format", "provenance")}
     return {
-        "run": winner.name,
+        "run": best.name,
         **(folder if sweeps[0].script else {}),
         **content,
         "metric": objective.metric,
@@ -322,8 +322,8 @@ def pareto_columns(selection: Selection, goals: Mapping[str, str]) -> dict[str, 
         row = [Objective(n, goals[n]).loss(v) for n, v in values.items() if v is not None]
         if len(row) == len(goals):
             losses[run.name] = row
-    best = non_dominated(np.array([*losses.values()]).reshape(len(losses), len(goals)))
-    for name, is_best in zip(losses, best, strict=True):
+    on_front = non_dominated(np.array([*losses.values()]).reshape(len(losses), len(goals)))
+    for name, is_best in zip(losses, on_front, strict=True):
         columns[name][ON_FRONT] = "yes" if is_best else "no"
     return columns
 

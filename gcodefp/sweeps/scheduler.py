@@ -1,4 +1,4 @@
-"""Assigns hyperparameters to runs, and decides whether they start and whether they are stopped.
+"""Assigns hyperparameters to runs, and decides whether they start and whether they are pruned.
 
 Without a width, every result that is there counts. With one, run k depends on the results of the
 runs up to k - width alone, so that any agent decides the same at any time.
@@ -215,7 +215,7 @@ class Scheduler:
         return assigned["hyperparameters"] if assigned else None
 
     def should_prune(self, number: int) -> bool:
-        """Whether early termination stops a run after its epochs so far."""
+        """Whether early termination prunes a run after its epochs so far."""
         rule = self._specification.early_terminate
         if rule is None:
             return False

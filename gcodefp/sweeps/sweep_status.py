@@ -37,7 +37,7 @@ class RunStatus:
         values: the metric after each epoch.
         best: the best value of the metric so far.
         seconds: duration of its epochs.
-        parameters: the size of the network, once the run has ended.
+        weight_count: of the network, once the run has ended.
         hyperparameters: path, as in `nesting`, -> value.
         agent: None if the run has ended, or no process has its lease.
         host: where the run ended.
@@ -53,7 +53,7 @@ class RunStatus:
     values: tuple[float, ...] = ()
     best: float | None = None
     seconds: float | None = None
-    parameters: int | None = None
+    weight_count: int | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     agent: Holder | None = None
     host: str | None = None
@@ -110,7 +110,7 @@ class SweepStatus:
         """Runs with a value, best first; ties as in `ranking.ranked`. Failed ones do not count."""
         states = (*SCORED_STATES, "running", "interrupted")
         ranks = [
-            (self.objective.loss(run.best), run.parameters or math.inf, run.number, run)
+            (self.objective.loss(run.best), run.weight_count or math.inf, run.number, run)
             for run in self.runs
             if run.state in states and run.best is not None
         ]
@@ -239,7 +239,7 @@ class StatusReader:
             reason=content.get("failure"),
             best=run.best if value is None else float(value),
             seconds=run.seconds if seconds is None else float(seconds),
-            parameters=content.get("parameters"),
+            weight_count=content.get("parameters"),
             agent=None,
             host=content.get("host"),
             ended_at=_modified_at(folder.path / "run.json"),

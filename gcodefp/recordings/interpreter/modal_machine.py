@@ -252,7 +252,7 @@ class ModalMachine:
             raise ValueError("the dwell is negative")
         if self._dialect is Dialect.RS274 and seconds > MAX_DWELL_SECONDS:
             raise ValueError(
-                f"a dwell of {seconds:g} s is left out: is P in milliseconds? Write seconds, of "
+                f"a dwell of {seconds:g} s is ignored: is P in milliseconds? Write seconds, of "
                 f"more than {MAX_DWELL_SECONDS:g} in several G4"
             )
         return (PathMove("dwell", self.position, self.position, seconds=seconds),)

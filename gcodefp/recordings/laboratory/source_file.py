@@ -162,7 +162,7 @@ class SourceFile:
     def chunks(
         self, is_wanted: Callable[[Target], bool] = lambda target: True, rows: int = CHUNK_ROWS
     ) -> Iterator[pd.DataFrame]:
-        """Tables of CLOCK and the wanted columns; rows without a time are left out.
+        """Tables of CLOCK and the wanted columns; rows without a time are skipped.
 
         Raises:
             UserError: the file cannot be read, or a sample is not what the layout says.

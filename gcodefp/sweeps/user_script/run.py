@@ -28,15 +28,15 @@ PATIENCE_SECONDS = 30.0
 PROGRESS_SECONDS = 10.0
 
 
-class Follower:
+class AttemptMonitor:
     """What an agent does while a script works: reads its metrics, and decides whether it goes on.
 
     Attributes:
-        is_stopped: whether early termination has ended it.
+        is_pruned: whether early termination has ended it.
     """
 
     def __init__(self, run: LeasedRun, sweep: SweepFile, deadline: Deadline) -> None:
-        self.is_stopped = False
+        self.is_pruned = False
         self._run, self._deadline = run, deadline
         self._objective = sweep.specification.objective
         rule, metric = sweep.specification.early_terminate, self._objective.metric
@@ -59,12 +59,12 @@ class Follower:
         """
         try:
             while not attempt.wait(POLL_SECONDS):
-                if not self.is_stopped and self._read():
+                if not self.is_pruned and self._read():
                     self._end(attempt)
                 self._run.lease.check()
                 self._deadline.check_margin()
                 self._check_request()
-            if not self.is_stopped:
+            if not self.is_pruned:
                 self._read(is_last=True)
             append_work(self._work, len(self.table.rows))  # Its time has what follows the last row.
         except (OutOfTime, KeyboardInterrupt):
@@ -103,12 +103,12 @@ class Follower:
             (number, value), metric = self.table.finite[-1], self._objective.metric
             name = self._run.folder.path.name
             logger.info("run %s, row %d: %s %.4f", name, number, metric, value)
-        if not (self.is_stopped or is_last):
+        if not (self.is_pruned or is_last):
             self._deadline.end_epoch()
-            self.is_stopped = self._run.should_prune()
-            if not self.is_stopped:
+            self.is_pruned = self._run.should_prune()
+            if not self.is_pruned:
                 INTERRUPT.check_between_epochs()
-        return self.is_stopped
+        return self.is_pruned
 
     def _add(self, rows: Rows, is_last: bool) -> None:
         """Adds rows up to one at which early termination ends the run.
@@ -122,8 +122,8 @@ class Follower:
             is_end = is_last and ordinal == len(rows)
             if is_value and len(self.table.finite) in self._bands and not is_end:
                 self.table.write()
-                self.is_stopped = self._run.should_prune()
-                if self.is_stopped:
+                self.is_pruned = self._run.should_prune()
+                if self.is_pruned:
                     return
 
     def outcome(self, reason: str) -> dict[str, Any]:
@@ -148,8 +148,8 @@ class Follower:
         best, value = min(self.table.finite, key=lambda item: self._objective.loss(item[1]))
         return _content(
             self._run,
-            state="stopped" if self.is_stopped else "finished",
-            reason="early termination" if self.is_stopped else reason,
+            state="stopped" if self.is_pruned else "finished",
+            reason="early termination" if self.is_pruned else reason,
             best_value=value,
             best_epoch=best,
             epochs=len(self.table.rows),
@@ -216,11 +216,11 @@ def run_attempt(
         text = f"its agent was killed {kills} times since the last row of its metrics"
         return failure("killed", text, run)
     variables = environment(run, sweep, data)
-    follower = Follower(run, sweep, deadline)
+    monitor = AttemptMonitor(run, sweep, deadline)
     with start(variables) as attempt, system_metrics(run.lease.files, attempt.pid):
-        follower.follow(attempt)
-    problem = None if follower.is_stopped else attempt.problem()
+        monitor.follow(attempt)
+    problem = None if monitor.is_pruned else attempt.problem()
     if problem is None:
-        return follower.outcome(reason)
-    follower.table.write()
+        return monitor.outcome(reason)
+    monitor.table.write()
     return failure(*problem, run)
