@@ -292,17 +292,21 @@ def command_lines(folder: ResultsFolder, step: str, output: Path) -> Iterator[li
     elif step == "figures":
         yield [*shown, "--output", output / "figures"]
     elif step == "report":
-        page = ["--figures", path / "figures", "--protocols", table]
-        page += ["--benchmarks", path / "benchmarks"]
-        text = (path / "report.html").read_text(encoding="utf-8", errors="replace")
-        if shown_command := re.search(r'id="protocols" data-command="(.*?)"', text):
-            page += ["--protocols-command", html.unescape(shown_command[1])]
-        if folder.has_script and (path / SCRIPT_EVALUATION).exists():
-            page += ["--program-evaluation", path / SCRIPT_EVALUATION]
-        yield [*shown, *page, "--output", output / "report.html"]
+        yield [*shown, *_page_arguments(folder), "--output", output / "report.html"]
     elif step == "train":
         cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", best]
         yield [*cpu, *dataset, *train, *val, "--output", output]
+
+
+def _page_arguments(folder: ResultsFolder) -> Iterator[object]:
+    path = folder.path
+    yield from ("--figures", path / "figures", "--protocols", path / PROTOCOLS)
+    yield from ("--benchmarks", path / "benchmarks")
+    text = (path / "report.html").read_text(encoding="utf-8", errors="replace")
+    if shown_command := re.search(r'id="protocols" data-command="(.*?)"', text):
+        yield from ("--protocols-command", html.unescape(shown_command[1]))
+    if folder.has_script and (path / SCRIPT_EVALUATION).exists():
+        yield from ("--program-evaluation", path / SCRIPT_EVALUATION)
 
 
 def _run(step: str, arguments: Sequence[str]) -> None:

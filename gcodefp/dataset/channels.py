@@ -120,3 +120,15 @@ def _to_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
     """Double precision, with the recording's own mean subtracted if `centered`."""
     signals = signals.astype(np.float64)
     return signals - signals.mean() if centered else signals
+
+
+def fit_position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
+    """Mean and deviation of the reported positions in mm, axis by axis; 0 and 1 where none are."""
+    positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
+    finite = np.isfinite(positions)
+    reported = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))
+    deviation = np.nanstd(reported, axis=0)
+    return {
+        "mean": np.nanmean(reported, axis=0).tolist(),
+        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
+    }

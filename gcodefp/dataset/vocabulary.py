@@ -5,6 +5,7 @@ command class, a parameter step a parameter type (its letter) and a parameter va
 those of the train split; all others are UNSEEN: never predicted, and never correct.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -102,3 +103,17 @@ def build_vocabulary(texts: Iterable[str], operations: Iterable[str]) -> Vocabul
         operations=tuple(sorted(set(operations))),
         steps=max(len(block) for block in blocks) + 1,
     )
+
+
+def count_words(blocks: NDArray[np.str_], block: NDArray[np.integer]) -> dict[str, int]:
+    """Word -> how many of N rows execute it, in the order of letter and number.
+
+    Args:
+        blocks, block: (U,) texts, and (N,) index of each row's text.
+    """
+    counts: Counter[Word] = Counter()
+    rows = np.bincount(block, minlength=len(blocks))
+    for text, count in zip(blocks.tolist(), rows.tolist(), strict=True):
+        for word in parse_block(text):
+            counts[word] += count
+    return {str(word): counts[word] for word in sorted(counts)}

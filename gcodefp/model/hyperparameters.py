@@ -82,7 +82,7 @@ def parse_hyperparameters(
         Incompatible: the values exclude each other.
     """
     checked: dict[str, Any] = {}
-    for name, value in flatten(values):
+    for name, value in leaf_values(values):
         if name in checked:
             raise UserError(f"{origin}: {name} is set twice; keep one")
         if name not in HYPERPARAMETERS:
@@ -102,11 +102,11 @@ def parse_hyperparameters(
     return hyperparameters
 
 
-def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Names and values of nested mappings, flattened."""
+def leaf_values(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values of nested mappings, without the groups."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from flatten(value)
+            yield from leaf_values(value)
         else:
             yield name, value
 

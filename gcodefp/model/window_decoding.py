@@ -14,13 +14,7 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
-from gcodefp.model.hmm import (
-    EMISSION_EXPONENT,
-    Chain,
-    circular_chain,
-    rows_at_once,
-    viterbi_paths,
-)
+from gcodefp.model.hmm import EMISSION_EXPONENT, Chain, circular_chain, rows_at_once, viterbi_paths
 from gcodefp.model.network import Network
 
 WINDOWS_PER_BATCH = 64

@@ -168,12 +168,7 @@ def read_unlabelled(
         UserError: the file cannot be read, is too short, has too few of the channels, or a lower
             row rate than the train recordings.
     """
-    path: Path | str
-    if isinstance(source, pd.DataFrame):
-        path, name, is_native = TABLE, TABLE, True
-    else:
-        path, name = paths_of([source])[0], name_of(source)
-        is_native = isinstance(source, Path) and source.suffix != ".parquet"
+    path, name, is_native = _identify(source)
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
     segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
@@ -202,11 +197,21 @@ def read_unlabelled(
     recording.notes += notes
     if segment is not None:
         recording.segment = segment[signals.index].to_numpy(np.int64)
-    if clock is None:
-        return UnlabelledRecording(recording, None, missing)
-    clock = clock[signals.index]
+    texts = None if clock is None else _clock_texts(clock[signals.index])
+    return UnlabelledRecording(recording, texts, missing)
+
+
+def _identify(source: Recordable | pd.DataFrame) -> tuple[Path | str, str, bool]:
+    """Path and name of a recording, and whether its rows are as they were logged."""
+    if isinstance(source, pd.DataFrame):
+        return TABLE, TABLE, True
+    is_native = isinstance(source, Path) and source.suffix != ".parquet"
+    return paths_of([source])[0], name_of(source), is_native
+
+
+def _clock_texts(clock: pd.Series) -> NDArray[np.str_]:
     texts = clock.map("{:.3f}".format) if clock.dtype.kind == "f" else clock.fillna("")
-    return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
+    return texts.to_numpy(np.str_)
 
 
 def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:

@@ -29,12 +29,7 @@ from gcodefp.sweeps.run_folder import (
 )
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
-from gcodefp.sweeps.system_metrics import (
-    SYSTEM_COLUMNS,
-    SYSTEM_FIELDS,
-    read_system,
-    system_summary,
-)
+from gcodefp.sweeps.system_metrics import SYSTEM_COLUMNS, SYSTEM_FIELDS, read_system, system_summary
 
 OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
          "parameters", "device", "host")  # fmt: skip

@@ -193,34 +193,42 @@ def sweep(
 
     Raises UserError: the configuration is not a sweep that can be run.
     """
-    if isinstance(config, str | Path):
-        specification, where, inputs = load_specification(Path(config)), str(config), [Path(config)]
-    else:
-        where, inputs = "sweep", []
-        specification = with_script(read_specification(_plain(config), where), where)
     named = {name: v for name, v in (("entity", entity), ("project", project)) if v is not None}
-    document = {**specification.document, **named}
+    inputs = [Path(config)] if isinstance(config, str | Path) else []
+    where = str(config) if inputs else "sweep"
+    if isinstance(config, str | Path):
+        specification = load_specification(Path(config))
+    else:
+        specification = with_script(read_specification(_plain(config), where), where)
     specification = replace(
-        specification, document=document, run_cap=run_cap or specification.run_cap
+        specification,
+        document={**specification.document, **named},
+        run_cap=run_cap or specification.run_cap,
+        script=specification.script or (None if dataset else _function(specification, where)),
     )
-    is_function = not (document.get("program") or specification.script or dataset)
-    if is_function:
-        if document.get("metric") is None:
-            raise UserError(
-                f"{where}: metric: is missing; add the name of one that your function logs and its "
-                "goal: it decides which run is best"
-            )
-        specification = replace(specification, script=FUNCTION)
-    if specification.script is None and not dataset:
-        raise UserError(f"{where}: a sweep of gcodefp's own trainer needs dataset='…/dataset.json'")
     total = checked_total(specification, where, seed)
     origin = origin_of(specification, inputs, Path(dataset) if dataset else None)
     sweep_id = compute_sweep_id(specification, seed, origin)
-    if is_function:
+    if specification.script is FUNCTION:
         sweep_id = digest([sweep_id, uuid.uuid4().hex])[:8]
     path = Path(runs) / sweep_id / "sweep.json"
     write_sweep(path, sweep_id, specification, seed, total, origin)
     return sweep_id
+
+
+def _function(specification: Specification, where: str) -> UserScript:
+    """FUNCTION, which trains a sweep without a script and a dataset.
+
+    Raises UserError: the sweep has no metric, or is one of gcodefp's own trainer.
+    """
+    if specification.document.get("program"):
+        raise UserError(f"{where}: a sweep of gcodefp's own trainer needs dataset='…/dataset.json'")
+    if specification.document.get("metric") is None:
+        raise UserError(
+            f"{where}: metric: is missing; add the name of one that your function logs and its "
+            "goal: it decides which run is best"
+        )
+    return FUNCTION
 
 
 def _plain(config: Any) -> Any:

@@ -14,11 +14,7 @@ import pandas as pd
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.clock import (
-    DAY_SECONDS,
-    median_period,
-    spread_coarse_clock,
-)
+from gcodefp.recordings.clock import DAY_SECONDS, median_period, spread_coarse_clock
 from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import RowRate
 from gcodefp.recordings.laboratory.program_file import number_lines
