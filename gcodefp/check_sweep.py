@@ -22,7 +22,7 @@ from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
 from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, read_named, with_options
-from gcodefp.sweeps.specification import Sweep, read_specification, with_script
+from gcodefp.sweeps.specification import SweepYaml, read_specification, with_script
 from gcodefp.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check_sweep(arguments: argparse.Namespace) -> None:
     if arguments.schema:
         title = {"$schema": DIALECT, "title": "W&B sweep that gcodefp runs"}
-        print(json.dumps(Sweep.model_json_schema() | title, indent=2))
+        print(json.dumps(SweepYaml.model_json_schema() | title, indent=2))
         return
     if not arguments.sweep:
         raise UserError("FILE missing: name the sweep YAML, such as workflow/sweeps/random.yaml")

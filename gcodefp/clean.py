@@ -86,7 +86,7 @@ def _clean(arguments: argparse.Namespace) -> None:
     uses = []
     for path in sweeps:
         try:
-            use = measure(path, arguments.unsynced)
+            use = measure_use(path, arguments.unsynced)
             use.reason = references.get(path.name) or reason_to_stay(use, arguments.older_than)
         except OSError as error:
             use = DiskUse(path, reason=str(error))
@@ -131,7 +131,7 @@ def find_references(results: Path, sweeps: set[str]) -> dict[str, str]:
     return references
 
 
-def measure(sweep: Path, unsynced: bool) -> DiskUse:
+def measure_use(sweep: Path, unsynced: bool) -> DiskUse:
     """What the runs of a sweep take. Raises OSError: a folder cannot be read."""
     # A link to a folder elsewhere is no run.
     runs = [run for run in run_folders(sweep) if not run.path.is_symlink()]

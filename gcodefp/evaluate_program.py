@@ -73,7 +73,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     content = {
         "provenance": provenance([arguments.best]),
         "command": command,
-        "result": read_result(finished.stdout),
+        "result": parse_result(finished.stdout),
     }
     write_json(arguments.output, PROGRAM_EVALUATION_FORMAT, content)
     logger.info("%s: %s", arguments.output, json.dumps(content["result"]))
@@ -92,7 +92,7 @@ def expand(text: str, macros: dict[str, Any]) -> list[str]:
     return [MACRO.sub(lambda match: str(macros[match[1]]), word) for word in words]
 
 
-def read_result(text: str) -> dict[str, Any]:
+def parse_result(text: str) -> dict[str, Any]:
     """All of the text, or its last line, as a JSON object. Raises UserError: neither is one."""
     lines = [line for line in text.splitlines() if line.strip()]
     for part in (text, *lines[::-1]):

@@ -160,8 +160,8 @@ def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Gener
     """Rows (B, T) of windows with random starts in the segments of the windows of a batch (B,).
 
     A segment wraps around at its end. Without that, a row early in a window could not be late in a
-    program: positions in a window would carry information on the time since the recording's start,
-    which the HMM would accumulate.
+    program: where in its window a row is would carry information on the time since the recording's
+    start, which the HMM would accumulate.
     """
     first, length = data.segments[batch].unbind(-1)
     start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
@@ -215,7 +215,7 @@ def batch_metrics(
     Args:
         encoded: (B, T, D) row vectors.
         rows: (B, T) row numbers of the windows.
-        selected: (B, k) positions in each window of the rows whose blocks are predicted.
+        selected: (B, k) which rows of each window have their blocks predicted.
     """
     index = selected[..., None].expand(-1, -1, encoded.shape[-1])
     vectors, selected_rows = encoded.gather(1, index).flatten(0, 1), rows.gather(1, selected)

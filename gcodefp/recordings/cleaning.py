@@ -27,7 +27,7 @@ from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.quantities import RUNNING
 from gcodefp.recordings.laboratory.reader import (
     RecordingRejected,
-    read_table,
+    read_native,
     select_groups,
     write_canonical,
 )
@@ -201,7 +201,7 @@ def _program_rows(
 def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
     """The canonical table with the channels of some groups."""
     if isinstance(source, Path):
-        return read_table(source, groups)
+        return read_native(source, groups)
     try:
         table = read_recording(source)
     except UserError as error:

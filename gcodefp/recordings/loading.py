@@ -183,7 +183,7 @@ def read_unlabelled(
     counts["duplicate_rows"] = int(is_duplicate.sum())
     table, notes = table[~is_duplicate], list[str]()
     clock = None if clock is None else clock[~is_duplicate]
-    period = step_seconds if clock is None else _row_period(path, clock, step_seconds, notes)
+    period = step_seconds if clock is None else _find_period(path, clock, step_seconds, notes)
     signals = clean_samples(table, counts, period, table.attrs.get("periods"))
     if period != step_seconds:
         signals = _resample(signals, period, step_seconds)
@@ -214,7 +214,9 @@ def _clock_texts(clock: pd.Series) -> NDArray[np.str_]:
     return texts.to_numpy(np.str_)
 
 
-def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
+def _find_period(
+    path: Path | str, clock: pd.Series, step_seconds: float, notes: list[str]
+) -> float:
     """Seconds from one row to the next; `step_seconds` if they are near it, or unknown.
 
     Raises:
@@ -341,7 +343,7 @@ def _check_channels(path: Path | str, missing: Sequence[str], channels: Sequence
 def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.bool_]:
     """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Segments of `frozen` equal rows are not duplicates but a dropout of the sensors: they stay, and
+    Runs of `frozen` equal rows are not duplicates but a dropout of the sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
     if not samples.size:

@@ -19,7 +19,7 @@ from gcodefp.sweeps.specification import Specification
 logger = logging.getLogger(__name__)
 
 
-class SweepResults:
+class SweepHistory:
     """The runs of one sweep, as its search and its early termination see them.
 
     What never changes (an assignment, an outcome, the history of an ended run) is read once.
@@ -158,7 +158,7 @@ class Scheduler:
     """Decides about the runs of one sweep, by the content of its folder."""
 
     def __init__(self, specification: Specification, seed: int, folder: Path) -> None:
-        self.results = SweepResults(specification, folder)
+        self.results = SweepHistory(specification, folder)
         self._specification = specification
         self._folder = folder
         self._sequence = ConfigurationSequence(specification, seed)

@@ -156,7 +156,7 @@ class MetricConfig(Section):
     impute_while_running: Annotated[Imputed | None, BeforeValidator(_while_running)] = None
 
 
-class Sweep(Section):
+class SweepYaml(Section):
     """The keys of a sweep YAML."""
 
     method: Literal["grid", "random", "bayes"]
@@ -261,7 +261,7 @@ def read_specification(document: Any, where: str) -> Specification:
     """Checks a sweep as a mapping, without its script; `where` names its origin in messages."""
     if not isinstance(document, Mapping):
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
-    sweep = validated(Sweep, document, where)
+    sweep = validated(SweepYaml, document, where)
     metric, parameters = sweep.metric, flat_parameters(sweep.parameters)
     for path, parameter in parameters.items() if sweep.method == "grid" else ():
         if not parameter.grid() or parameter.probabilities:

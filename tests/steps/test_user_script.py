@@ -16,7 +16,7 @@ from gcodefp import agent
 from gcodefp.command_line import INTERRUPTED
 from gcodefp.model.run_files import read_work
 
-CASE = Path(__file__).parents[1] / "support/user_script"
+CASE = Path(__file__).parents[1] / "support/wandb_project"
 
 
 @pytest.fixture

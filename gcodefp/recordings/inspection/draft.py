@@ -80,7 +80,7 @@ def _pattern(stem: str, alike: Sequence[str]) -> str:
     return "".join([*own[:head], "{name}", *own[len(own) - tail :]])
 
 
-class Fit(NamedTuple):
+class FittingLayout(NamedTuple):
     """A shipped layout that fits.
 
     Attributes:
@@ -99,13 +99,13 @@ def is_default_format(kinds: Sequence[Kind]) -> bool:
     return set(columns.REQUIRED) <= {columns.canonical_column(name)[0] for name in names}
 
 
-def fitting_layout(kinds: Sequence[Kind]) -> Fit | None:
+def fitting_layout(kinds: Sequence[Kind]) -> FittingLayout | None:
     """The shipped layout that reads most of the files' columns, of those that fit."""
     fits = [fit for path in sorted(SHIPPED.glob("*.yaml")) if (fit := _fit(path.stem, kinds))]
     return max(fits, key=lambda fit: fit.columns, default=None)
 
 
-def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
+def _fit(name: str, kinds: Sequence[Kind]) -> FittingLayout | None:
     content, count = _shipped(name), 0
     for key, source in read_layout(name).sources.items():
         kind = next((kind for kind in kinds if _fits_source(kind.files[0], source)), None)
@@ -122,7 +122,7 @@ def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
         content["program"]["files"] = _program_pattern(programs[0])
     else:
         content.pop("program", None)
-    return Fit(name, _dump(content) if content != _shipped(name) else "", count)
+    return FittingLayout(name, _dump(content) if content != _shipped(name) else "", count)
 
 
 def _shipped(name: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ _TIME_UNITS = ("s", "sec", "ms", "us", "µs", "ns", "utc")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?(?:\s*[AP]M)?\s*$", re.IGNORECASE)
 
 
-class Clock(NamedTuple):
+class GuessedClock(NamedTuple):
     """The column that tells the time.
 
     Attributes:
@@ -90,7 +90,7 @@ class SniffedFile(NamedTuple):
     keys: Mapping[str, Any] = MappingProxyType({})
     has_header: bool = True
     table: pd.DataFrame = pd.DataFrame()
-    clock: Clock | None = None
+    clock: GuessedClock | None = None
     last_line: str = ""
 
 
@@ -286,13 +286,13 @@ def _is_sample(text: str) -> bool:
     return True
 
 
-def guess_clock(table: pd.DataFrame) -> Clock | None:
+def guess_clock(table: pd.DataFrame) -> GuessedClock | None:
     """The most likely clock among the columns of a table's first rows."""
     candidates = [c for name in map(str, table.columns) for c in _clocks(name, table[name])]
     return min(candidates, key=lambda c: c[0])[1] if candidates else None
 
 
-def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, Clock]]:
+def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, GuessedClock]]:
     """A column as a clock, if it may be one, and its rank, the best is 0."""
     samples, is_named = samples.dropna(), bool(_TIME_NAME.search(name))
     if len(samples) < 2:
@@ -305,7 +305,7 @@ def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, Clock]]:
         ):
             if texts.str.match(pattern).mean() > 0.9:
                 period = median_period(elapsed_seconds(iso_texts(texts)[0]))
-                yield (0 if is_named else 1), Clock(name, keys, period)
+                yield (0 if is_named else 1), GuessedClock(name, keys, period)
         return
     unit = _UNIT.search(name)
     if unit is not None and not is_named and unit[1].strip().casefold() not in _TIME_UNITS:
@@ -317,18 +317,18 @@ def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, Clock]]:
     for of_unix, scale in UNIX_SCALES.items():
         if UNIX_YEARS[0] * scale < values[0] < UNIX_YEARS[1] * scale:
             keys = {"format": "unix", "column": name, "unit": of_unix}
-            yield (0 if is_named else 1), Clock(name, keys, usual_step(steps) / scale)
+            yield (0 if is_named else 1), GuessedClock(name, keys, usual_step(steps) / scale)
             return
     median = np.median(steps)
     # As those of a clock and not of a position.
     is_even = median > 0 and (np.abs(steps - median) <= 0.5 * median).mean() > 0.95
     if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
-        yield 3, Clock(name, {"format": "sample"}, np.nan)
+        yield 3, GuessedClock(name, {"format": "sample"}, np.nan)
     elif is_named or is_even:
         in_ms = bool(re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE))
         keys = {"format": "seconds", "column": name, "unit": "ms" if in_ms else "s"}
         period = usual_step(steps) / (1e3 if in_ms else 1.0)
-        yield (2 if is_named else 4), Clock(name, keys, period)
+        yield (2 if is_named else 4), GuessedClock(name, keys, period)
 
 
 def usual_step(steps: NDArray[np.float64]) -> float:

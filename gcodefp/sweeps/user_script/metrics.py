@@ -16,9 +16,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from gcodefp.files import write_text
-from gcodefp.model.run_files import read_metrics
+from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.sweeps.lease import JSON_LINES, OUTPUT
-from gcodefp.sweeps.user_script.transaction_log import STEP, OfflineRuns, Row, numbers_of
+from gcodefp.sweeps.user_script.transaction_log import STEP, OfflineRuns, numbers_of
 
 Rows = list[tuple[int, Row]]
 """The attempt that has logged a row, from 0, and the row."""

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gcodefp.model.run_files import Row
+
 logger = logging.getLogger(__name__)
 
 HEADER = struct.Struct("<4sHB")
@@ -23,8 +25,6 @@ STEP = "_step"
 """W&B's own column: the number of the row, or what the script says."""
 HIDDEN = ("_runtime", "_timestamp", "_wandb")
 """What W&B adds to the rows and the summary besides."""
-
-Row = dict[str, float]
 
 
 class TransactionLog:
