@@ -18,7 +18,12 @@ from gcodefp.command_line import add_device_flags, add_files, run_step, step_par
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.evaluation.baselines.lookups import majority, majority_of_operation
 from gcodefp.evaluation.baselines.task import Task
-from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, every_answer, leak_warnings
+from gcodefp.evaluation.controls import (
+    CONTROL_FORMAT,
+    assess_control,
+    every_answer,
+    leak_warnings,
+)
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_json

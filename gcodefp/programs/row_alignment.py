@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from gcodefp.programs.lag import SMOOTHING_SECONDS
-from gcodefp.programs.sensed_motion import Array, MotionModel, Timeline, measured_rows, start_scores
+from gcodefp.programs.sensed_motion import (
+    Array,
+    MotionModel,
+    Timeline,
+    measured_rows,
+    start_scores,
+)
 from gcodefp.recordings.clock import odd_rows_in
 
 MAX_DEVIATION_SECONDS = 30.0
