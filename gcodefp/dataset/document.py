@@ -112,7 +112,7 @@ class DatasetForReport(DatasetDocument):
     window: WindowForReport
     split: SplitSettingsForReport
     splits: Mapping[str, SplitForReport]
-    left_out: list[ExcludedRecording]
+    left_out: list[ExcludedRecording]  # the excluded recordings
     recordings: Mapping[str, RecordingForReport] = Field(min_length=1)
     counts: dict[str, Count]
 

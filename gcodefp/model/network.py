@@ -57,7 +57,7 @@ class Network(nn.Module):
         self.scale = nn.BatchNorm1d(inputs, affine=False)
         self.stem = nn.Conv1d(inputs, width, STEM_ROWS, padding=STEM_ROWS // 2)
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
-        self.decoder = _layers(hyperparameters, 1)
+        self.decoder = _layers(hyperparameters, 1)  # of blocks; the HMM decodes states
         self.dropout = nn.Dropout(dropout)
         # Class 0 of each embedding: the previous word has no such field.
         self.commands = nn.Embedding(sizes.commands + 1, width)

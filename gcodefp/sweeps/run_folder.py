@@ -54,7 +54,7 @@ class _Assigned(Document):
     """hyperparameters.json."""
 
     hyperparameters: dict[str, Any]
-    latent: dict[str, Finite]
+    latent: dict[str, Finite]  # unit coordinates by path
     wandb_run: str | None = None
 
 
@@ -67,7 +67,7 @@ class _Outcome(Document):
     best_epoch: Count | None = None
     epochs: Count | None = None
     seconds: Finite | None = None
-    parameters: Count | None = None
+    parameters: Count | None = None  # the number of weights
     failure: str | None = None
     reason: str | None = None
     device: str | None = None

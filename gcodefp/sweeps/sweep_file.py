@@ -135,7 +135,7 @@ class _SweepOptions(Document):
 
     constraints: list[str] = Field(default_factory=list)
     conditions: dict[str, str] = Field(default_factory=dict)
-    first: list[dict[str, Any]] = Field(default_factory=list)
+    first: list[dict[str, Any]] = Field(default_factory=list)  # points to try first
     width: int | None = Field(None, ge=1, le=MAX_RUNS)
     combined: dict[str, str] = Field(default_factory=dict)
 
@@ -154,14 +154,14 @@ class _SweepDocument(Document):
     existing: bool = False
     is_repeat: bool = False
     as_written: dict[str, Any]
-    program: _ScriptEntry | None = None
-    rules: _SweepOptions | None = None
+    program: _ScriptEntry | None = None  # the user script
+    rules: _SweepOptions | None = None  # what the configuration adds
     pareto: dict[str, Literal["maximize", "minimize"]] | None = Field(
         None, min_length=2, max_length=2
     )
     seed: int = Field(ge=-(2**63), lt=2**64)
     runs: int = Field(ge=0, le=MAX_RUNS)
-    learning_digest: str | None = None
+    learning_digest: str | None = None  # of the training data
     training_code: str | None = None
 
 
@@ -284,7 +284,7 @@ class BestRun(Document):
     hyperparameters: dict[str, bool | Finite | str | list[Any] | None]
     seeds: list[_Seeds]
     combined: dict[str, str] = Field(default_factory=dict)
-    parameters: Count | None
+    parameters: Count | None  # the number of weights
     seconds: Annotated[float, Field(ge=0, le=1e15)] | None
     device: str | None
 
