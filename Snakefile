@@ -26,9 +26,9 @@ include: "workflow/rules/dataset.smk"
 include: "workflow/rules/sweep.smk"
 
 
-if PROGRAM:
+if SCRIPT:
 
-    include: "workflow/rules/program.smk"
+    include: "workflow/rules/user_script.smk"
 
 else:
 

@@ -25,7 +25,7 @@ from gcodefp.evaluation.speed import template_fit
 from gcodefp.model.hmm import (
     Emissions,
     circular_chain,
-    posterior_blocks,
+    posterior_chunks,
     viterbi_path,
     waiting_chain,
 )
@@ -99,7 +99,7 @@ def whole_recording(case: Case) -> dict[str, Callable[[], object]]:
 
     def block(first: int, end: int) -> torch.Tensor:
         emissions = 0.1 * net.emission_log_likelihood(encoded[None, first:end])
-        return emissions.add_(0.1 * templates.compare(projected[:, first:end]))
+        return emissions.add_(0.1 * templates.log_prob(projected[:, first:end]))
 
     emissions = Emissions(case.rows, block)
     pattern = np.random.default_rng(0).normal(size=(states, CHANNELS))
@@ -107,7 +107,7 @@ def whole_recording(case: Case) -> dict[str, Callable[[], object]]:
         case.first.numpy(), pattern, (pattern**2).sum(1), FilterOptions(clip=None)
     )
     measured = (
-        lambda: [block.posterior.shape for block in posterior_blocks(emissions, chain)],
+        lambda: [block.posterior.shape for block in posterior_chunks(emissions, chain)],
         lambda: viterbi_path(emissions, chain),
         lambda: template_fit(templates, chain, signals),
         lambda: matched(signals.numpy(), None),

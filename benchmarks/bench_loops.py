@@ -18,7 +18,7 @@ from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
 
-PER_ROW = ("signals", "codes", "operation", "state", "state_range", "position")
+PER_ROW = ("signals", "tokens", "operation", "state", "state_range", "position")
 """What the loss reads of each row of a window."""
 
 
@@ -55,7 +55,7 @@ class Windows(Dataset[dict[str, Tensor]]):
 
     def __init__(self, data: Tensors, hyperparameters: Hyperparameters) -> None:
         self.arrays = {name: getattr(data, name).cpu().numpy() for name in PER_ROW}
-        self.segments = data.contiguous_ranges.cpu().numpy()
+        self.segments = data.segments.cpu().numpy()
         self.length = data.window
         self.nodes = data.nodes.cpu()
         self.settings = hyperparameters

@@ -138,13 +138,13 @@ def ours(told: Table, seed: int) -> Ask:
 
     def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
         earlier = [
-            Observation({}, dict(zip(told.space, latents(told, configuration), strict=True)), loss)
+            Observation({}, dict(zip(told.space, points(told, configuration), strict=True)), loss)
             for configuration, loss in zip(found, losses, strict=True)
         ]
         for attempt in range(1000):
             parts = np.random.SeedSequence([seed, len(found), attempt])
-            latent = bayes.suggest(sweep, int(parts.generate_state(1)[0]), earlier)
-            chosen = tuple(sweep.parameters[name].choice(latent[name]) for name in told.space)
+            point = bayes.suggest(sweep, int(parts.generate_state(1)[0]), earlier)
+            chosen = tuple(sweep.parameters[name].choice(point[name]) for name in told.space)
             if chosen not in found:
                 break
         return chosen
@@ -152,7 +152,7 @@ def ours(told: Table, seed: int) -> Ask:
     return ask
 
 
-def latents(told: Table, configuration: Configuration) -> list[float]:
+def points(told: Table, configuration: Configuration) -> list[float]:
     """The middle of each choice's part of (0, 1)."""
     return [(c + 0.5) / size for c, size in zip(configuration, told.sizes, strict=True)]
 

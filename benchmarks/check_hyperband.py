@@ -1,4 +1,4 @@
-"""Whether hyperband decides about the runs of a program as W&B's own engine does.
+"""Whether hyperband decides about the runs of a user script as W&B's own engine does.
 
     pip install --no-deps --target FOLDER sweeps jsonref  # It asks for NumPy 1, and runs with 2
     PYTHONPATH=tests/support:FOLDER python benchmarks/check_hyperband.py
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from own_programs import OwnProgram
 from sweeps import RunState, SweepRun, stop_runs
+from user_scripts import ScriptSweep
 
 RUNS = 30
 HISTORY = '''
@@ -52,7 +52,7 @@ def main() -> int:
     for rule in RULES:
         for goal in ("minimize", "maximize"):
             with tempfile.TemporaryDirectory() as folder:
-                own = OwnProgram(
+                own = ScriptSweep(
                     Path(folder), HISTORY, method="random", run_cap=RUNS,
                     metric={"name": "score", "goal": goal},
                     early_terminate={"type": "hyperband", **rule},

@@ -44,13 +44,13 @@ class Batch(NamedTuple):
         signals: (B, T, C), augmented.
         rows: (B, T) row numbers.
         chosen: (B, k) positions whose blocks are written; the others have M = B * k rows.
-        codes: (M, S, 4); operation: (B,); state: (M,); state_range: (M, 2); position: (M, 3).
+        tokens: (M, S, 4); operation: (B,); state: (M,); state_range: (M, 2); position: (M, 3).
     """
 
     signals: Tensor
     rows: Tensor
     chosen: Tensor
-    codes: Tensor
+    tokens: Tensor
     operation: Tensor
     state: Tensor
     state_range: Tensor
@@ -82,11 +82,11 @@ def draw(data: Tensors, settings: Hyperparameters, windows: Tensor, nodes: int) 
     chosen = torch.rand(rows.shape, device=device).topk(count).indices
     labelled = rows.gather(1, chosen).flatten()
     per_row = (
-        getattr(data, name)[labelled] for name in ("codes", "state", "state_range", "position")
+        getattr(data, name)[labelled] for name in ("tokens", "state", "state_range", "position")
     )
-    codes, state, state_range, position = per_row
+    tokens, state, state_range, position = per_row
     operation = data.operation[rows[:, 0]]
-    flat = (signals, rows, chosen, codes, operation, state, state_range, position)
+    flat = (signals, rows, chosen, tokens, operation, state, state_range, position)
     return Batch(*(of.unflatten(0, (len(windows), -1)) for of in flat))
 
 
@@ -95,12 +95,12 @@ def masked_loss(network: Network, settings: Hyperparameters, batch: Batch) -> Te
     encoded = network.encode(batch.signals)
     index = batch.chosen[..., None].expand(-1, -1, encoded.shape[-1])
     vectors = encoded.gather(1, index).flatten(0, 1)
-    states = network._decode_steps(vectors, batch.codes[:, :-1])
-    is_word = batch.codes[..., 0] != PAD
+    states = network._decode_steps(vectors, batch.tokens[:, :-1])
+    is_word = batch.tokens[..., 0] != PAD
     losses = {}
     for number, field in enumerate(FIELDS):
-        logits = network._head(field, states, batch.codes[..., 2])
-        target = batch.codes[..., number]
+        logits = network._head(field, states, batch.tokens[..., 2])
+        target = batch.tokens[..., number]
         losses[field] = _cross_entropy(logits, target, is_word & (target != UNSEEN), settings)
     logits, target = network.operation_logits(encoded), batch.operation
     losses["operation"] = _cross_entropy(logits, target, target != UNSEEN, settings)

@@ -33,11 +33,11 @@ from gcodefp.files import write_json
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.check import goal_warning
 from gcodefp.sweeps.local_engine import TrainRun, train_runs
-from gcodefp.sweeps.program.command import check_unchanged
-from gcodefp.sweeps.program.run import run_program
 from gcodefp.sweeps.ranking import ended_runs, ranked
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.sweep_status import sweep_seconds
+from gcodefp.sweeps.user_script.command import check_unchanged
+from gcodefp.sweeps.user_script.run import run_script
 from gcodefp.terminal import duration
 from gcodefp.wandb_service.service import read_address
 
@@ -125,7 +125,7 @@ def _train(arguments: argparse.Namespace) -> int:
     deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
     folder = arguments.runs / sweep.sweep_id
-    train = (_program if sweep.program else _trainer)(arguments, sweep, deadline)
+    train = (_script_trainer if sweep.script else _trainer)(arguments, sweep, deadline)
 
     def log_progress() -> None:
         try:
@@ -154,22 +154,24 @@ def _trainer(arguments: argparse.Namespace, sweep: SweepFile, deadline: Deadline
     return lambda run: train_leased_run(run, sweep, data, device, deadline, *log)
 
 
-def _program(arguments: argparse.Namespace, sweep: SweepFile, deadline: Deadline) -> TrainRun:
-    """The sweep's own program; its environment names the dataset, if there is one."""
-    assert sweep.program is not None
-    check_unchanged(sweep.program, str(arguments.sweep))
+def _script_trainer(
+    arguments: argparse.Namespace, sweep: SweepFile, deadline: Deadline
+) -> TrainRun:
+    """The sweep's user script; its environment names the dataset, if there is one."""
+    assert sweep.script is not None
+    check_unchanged(sweep.script, str(arguments.sweep))
     data = {}
     if sweep.document["learning_digest"] is not None:
         _check_dataset(arguments, sweep, read_description(arguments.dataset))
         paths = {f"GCODEFP_{name.upper()}": getattr(arguments, name) for name in DATASET_FLAGS}
         data = {name: path for name, path in paths.items() if path.is_file()}
-    return lambda run: run_program(run, sweep, deadline, data)
+    return lambda run: run_script(run, sweep, deadline, data)
 
 
 def _check_dataset(
     arguments: argparse.Namespace, sweep: SweepFile, description: Description
 ) -> None:
-    if description.learning_digest() != sweep.document["learning_digest"]:
+    if description.training_data_digest() != sweep.document["learning_digest"]:
         raise UserError(
             f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
             "run create_sweep again"
@@ -178,11 +180,11 @@ def _check_dataset(
 
 def _inputs(arguments: argparse.Namespace, sweep: SweepFile) -> list[Path]:
     """What the runs are made from."""
-    program = sweep.program
-    if program is None:
+    script = sweep.script
+    if script is None:
         return [arguments.sweep, arguments.dataset]
     has_dataset = sweep.document["learning_digest"] is not None
-    scripts = [Path(program.path)] if program.path else []
+    scripts = [Path(script.path)] if script.path else []
     return [arguments.sweep, *scripts, *([arguments.dataset] if has_dataset else [])]
 
 

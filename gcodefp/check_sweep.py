@@ -22,7 +22,7 @@ from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
 from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, read_named, with_options
-from gcodefp.sweeps.specification import Sweep, read_specification, with_program
+from gcodefp.sweeps.specification import SweepYaml, read_specification, with_script
 from gcodefp.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check_sweep(arguments: argparse.Namespace) -> None:
     if arguments.schema:
         title = {"$schema": DIALECT, "title": "W&B sweep that gcodefp runs"}
-        print(json.dumps(Sweep.model_json_schema() | title, indent=2))
+        print(json.dumps(SweepYaml.model_json_schema() | title, indent=2))
         return
     if not arguments.sweep:
         raise UserError("FILE missing: name the sweep YAML, such as workflow/sweeps/random.yaml")
@@ -71,7 +71,7 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
         refusal += [f"  - {message.removeprefix(f'{arguments.sweep}: ')}" for message in messages]
     if refusal:
         raise UserError("\n".join(refusal))
-    specification = with_program(read_specification(document, str(path)), str(path))
+    specification = with_script(read_specification(document, str(path)), str(path))
     specification = with_options(specification, arguments)
     try:
         if specification.method == "grid":
@@ -90,7 +90,7 @@ def _write(arguments: argparse.Namespace, text: str, fixes: Sequence[Fix]) -> Pa
         logger.info("%s: nothing to fix", path)
         return path
     if not arguments.output:
-        logger.info("the original is kept as %s", _kept(path))
+        logger.info("the original is kept as %s", _backup(path))
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
         shutil.copymode(arguments.sweep, temporary)
@@ -99,7 +99,7 @@ def _write(arguments: argparse.Namespace, text: str, fixes: Sequence[Fix]) -> Pa
     return path
 
 
-def _kept(path: Path) -> Path:
+def _backup(path: Path) -> Path:
     """A copy of the file under a name that was free; another process may be at it too."""
     for number in count(1):
         kept = path.with_name(f"{path.name}.orig" + (f".{number}" if number > 1 else ""))

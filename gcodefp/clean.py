@@ -1,6 +1,6 @@
 """Shows what old sweeps take on the disk and can go, and deletes it with --yes.
 
-Checkpoints, last.pt, other files, such as those that a program keeps, and W&B offline logs can go.
+Checkpoints, last.pt, other files, such as what a user script keeps, and W&B offline logs can go.
 The records of a run stay: hyperparameters.json, metrics.csv, work.csv, system.csv, output.log,
 run.json, and `closed`, which ends a sweep early. A sweep stays whole if an agent works on it, or if
 a document of the results folder refers to it: the best run, protocols, controls, a phase. A log
@@ -41,7 +41,7 @@ GONE_SECONDS = SECONDS["d"]
 
 
 @dataclass
-class SweepUse:
+class DiskUse:
     """What a sweep takes.
 
     Attributes:
@@ -86,10 +86,10 @@ def _clean(arguments: argparse.Namespace) -> None:
     uses = []
     for path in sweeps:
         try:
-            use = measure(path, arguments.unsynced)
+            use = measure_use(path, arguments.unsynced)
             use.reason = references.get(path.name) or reason_to_stay(use, arguments.older_than)
         except OSError as error:
-            use = SweepUse(path, reason=str(error))
+            use = DiskUse(path, reason=str(error))
         uses.append(use)
     going = [use for use in uses if use.reason is None]
     total = data_size(sum(sum(use.paths.values()) for use in going))
@@ -131,11 +131,11 @@ def find_references(results: Path, sweeps: set[str]) -> dict[str, str]:
     return references
 
 
-def measure(sweep: Path, unsynced: bool) -> SweepUse:
+def measure_use(sweep: Path, unsynced: bool) -> DiskUse:
     """What the runs of a sweep take. Raises OSError: a folder cannot be read."""
     # A link to a folder elsewhere is no run.
     runs = [run for run in run_folders(sweep) if not run.path.is_symlink()]
-    use, changed = SweepUse(sweep), [sweep.lstat().st_mtime]
+    use, changed = DiskUse(sweep), [sweep.lstat().st_mtime]
     for run in runs:
         contents = list(_contents(run.path))
         changed += [path.lstat().st_mtime for is_record, path in contents if is_record]
@@ -163,7 +163,7 @@ def _contents(folder: Path) -> Iterator[tuple[bool, Path]]:
             yield path.name in RECORDS or path.name.startswith("lease."), path
 
 
-def reason_to_stay(use: SweepUse, older_than_seconds: float) -> str | None:
+def reason_to_stay(use: DiskUse, older_than_seconds: float) -> str | None:
     """Why a sweep that nothing refers to is not touched; None if it may be cleaned."""
     watch = LeaseWatch()
     for run in run_folders(use.path):
@@ -179,7 +179,7 @@ def _is_held(run: RunFolder, watch: LeaseWatch) -> bool:
     return holder is not None and holder.lease is LeaseState.HELD
 
 
-def _delete_all(use: SweepUse) -> Iterator[str]:
+def _delete_all(use: DiskUse) -> Iterator[str]:
     """Deletes what can go of a sweep; yields what could not be deleted, and why."""
     if reason := reason_to_stay(use, 0.0):  # An agent may have started meanwhile.
         yield f"{use.path} stays whole: {reason}"
@@ -199,7 +199,7 @@ def _delete(path: Path) -> Iterator[str]:
         yield str(error)
 
 
-def _show(uses: Sequence[SweepUse]) -> None:
+def _show(uses: Sequence[DiskUse]) -> None:
     columns = [
         ("sweep", [use.path.name for use in uses]),
         ("unchanged", [humanize.naturaldelta(use.age_seconds) for use in uses]),

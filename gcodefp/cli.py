@@ -88,7 +88,7 @@ def _steps() -> list[str]:
 
 def _purpose(step: str) -> str:
     """The first line of what it does."""
-    return str(_Names(FOLDER / f"{step}.py")["__doc__"]).partition("\n")[0]
+    return str(_LazyGlobals(FOLDER / f"{step}.py")["__doc__"]).partition("\n")[0]
 
 
 def _help() -> str:
@@ -147,7 +147,7 @@ def _run(words: Sequence[str]) -> NoReturn:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": path}
     if not names & WITHOUT_LOCK:
-        _hold_alone(early.directory, [*snakemake, "--unlock"], environment)
+        _lock(early.directory, [*snakemake, "--unlock"], environment)
     os.execve(sys.executable, [*snakemake, *quiet, *targets], environment)
 
 
@@ -159,7 +159,7 @@ def _snakemake_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _hold_alone(folder: Path, unlock: Sequence[str], environment: dict[str, str]) -> None:
+def _lock(folder: Path, unlock: Sequence[str], environment: dict[str, str]) -> None:
     """Holds the lock of a folder until Snakemake ends, and removes locks that a kill has left.
 
     The kernel releases ours when its holder is killed.
@@ -182,13 +182,13 @@ def _hold_alone(folder: Path, unlock: Sequence[str], environment: dict[str, str]
 
 def _check_early(step: str, words: Sequence[str]) -> None:
     """Ends the process for -h, or at a wrong command line."""
-    names = _Names(FOLDER / f"{step}.py")
+    names = _LazyGlobals(FOLDER / f"{step}.py")
     names["run_step"] = lambda parser, body, argv: parse(parser, argv)
     with suppress(Exception):  # The step itself reports it.
         names["main"](words)
 
 
-class _Names(dict[str, Any]):
+class _LazyGlobals(dict[str, Any]):
     """The globals of a step, each made when `main` first needs it: its parser needs few."""
 
     def __init__(self, source: Path) -> None:

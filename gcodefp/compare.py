@@ -28,7 +28,7 @@ from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
     COMPARISON_FORMAT,
-    PROGRAM_NOTE,
+    SCRIPT_NOTE,
     TEST_NOTE,
     ComparedRun,
     conclusions,
@@ -88,8 +88,8 @@ def _compare(arguments: argparse.Namespace) -> None:
         _check_winner_is_chosen(runs)
     dataset = arguments.dataset or runs[0].folder.path.parents[2] / "dataset" / "dataset.json"
     content = describe_comparison(runs, [*sweeps.values()], objective, arguments.split)
-    if _are_external(runs):
-        content["notes"] = [PROGRAM_NOTE]
+    if _have_script(runs):
+        content["notes"] = [SCRIPT_NOTE]
     else:
         device = select_device(arguments.device, arguments.threads)
         content["scores"], content["notes"] = score_runs(runs, arguments.split, dataset, device)
@@ -112,12 +112,12 @@ def _check_winner_is_chosen(runs: Sequence[ComparedRun]) -> None:
             )
 
 
-def _are_external(runs: Sequence[ComparedRun]) -> bool:
-    """Whether another program trained the runs. Raises UserError: some of them."""
-    names = [run.name for run in runs if run.is_external]
+def _have_script(runs: Sequence[ComparedRun]) -> bool:
+    """Whether a user script trained the runs. Raises UserError: some of them."""
+    names = [run.name for run in runs if run.has_script]
     if 0 < len(names) < len(runs):
         raise UserError(
-            f"{', '.join(names)}: trained by another program than the others; compare runs of one "
+            f"{', '.join(names)}: trained by another script than the others; compare runs of one "
             "kind"
         )
     return bool(names)
@@ -210,10 +210,10 @@ def _write(
     write_text(folder / "compare.csv", table.to_csv(index=False, header=[*COLUMNS.values()]))
     curves = [Curve(r.name, pd.DataFrame(r.history), r.content["best_epoch"]) for r in runs]
     # The curves are of the val split, whatever is scored.
-    warnings = [note for note in content["notes"] if note not in (TEST_NOTE, PROGRAM_NOTE)]
+    warnings = [note for note in content["notes"] if note not in (TEST_NOTE, SCRIPT_NOTE)]
     with paper_style():
         figure = draw_compared(
-            curves, content["metric"], warnings, is_external=not content["scores"]
+            curves, content["metric"], warnings, has_script=not content["scores"]
         )
         save(figure, folder, "compare", warnings)
     logger.info("compare.json, compare.csv and the curves (compare.svg, .png) in %s", folder)

@@ -170,10 +170,10 @@ class Sweep(Documented):
     """Number of concurrent runs of a search that is bit-for-bit reproducible; null for the fastest
     search."""
     uses_dataset: bool
-    """Whether another program (key program of the YAML) uses the dataset of the recordings:
+    """Whether a user script (key program of the YAML) uses the dataset of the recordings:
     GCODEFP_TRAIN, GCODEFP_VAL and GCODEFP_DATASET then name its files."""
     evaluate: Text | None
-    """Command that evaluates another program's best run and prints JSON; ${best} is the run's
+    """Command that evaluates a user script's best run and prints JSON; ${best} is the run's
     folder, ${run} best/run.json, ${args_json_file} its hyperparameters."""
     seeds_per_winner: PositiveInt
     """Number of seeds with which the best configurations are trained; 1: not again."""

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("file", type=Path, nargs="?", metavar="FILE", help="as --sweep")
     add("--sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
-    add("--dataset", type=Path, help="dataset.json; needed unless the YAML names another program")
+    add("--dataset", type=Path, help="dataset.json; needed unless the YAML names a user script")
     add("--seed", type=not_negative, default=0, help="of the search and the runs (default: 0)")
     add("--run-cap", type=positive, help="instead of the YAML's run_cap")
     text = "YAML of the sweeps that will follow, to be checked before anything is paid for"
@@ -86,7 +86,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     origin = origin_of(specification, [arguments.sweep], arguments.dataset)
     if arguments.pareto:
         own = [*LOGGED_METRICS, *specification.options.combined.texts]
-        logged = None if specification.program else own
+        logged = None if specification.script else own
         names, objective = arguments.pareto, specification.objective
         origin["pareto"] = read_objectives(names, objective, logged, "sweep.pareto")
     sweep_id = compute_sweep_id(specification, arguments.seed, origin)
@@ -122,13 +122,13 @@ def _log_warnings(specification: Specification, path: Path) -> None:
 
 def _check_flags(arguments: argparse.Namespace, specification: Specification) -> None:
     """Which flags are needed depends on the engine and on what trains."""
-    if specification.program and arguments.engine == "wandb":
+    if specification.script and arguments.engine == "wandb":
         raise UserError(
-            f"{arguments.sweep}: program: {specification.program.name} is run by `wandb sweep` and "
+            f"{arguments.sweep}: program: {specification.script.name} is run by `wandb sweep` and "
             "`wandb agent` themselves; here use --engine local, which needs no server"
         )
     needed = ["project"] if arguments.engine == "wandb" else []
-    needed += [] if specification.program else ["dataset"]
+    needed += [] if specification.script else ["dataset"]
     if missing := [f"--{name}" for name in needed if not getattr(arguments, name)]:
         raise UserError(
             f"{', '.join(missing)} missing: a sweep with --engine {arguments.engine} needs "

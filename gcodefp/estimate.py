@@ -85,7 +85,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
     device = select_device(arguments.device, arguments.threads)
     description = read_description(arguments.dataset)
-    if description.learning_digest() != sweep.document["learning_digest"]:
+    if description.training_data_digest() != sweep.document["learning_digest"]:
         raise UserError(
             f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
             "run create_sweep again"
@@ -233,7 +233,7 @@ def _part(data: Tensors, count: int) -> Tensors:
     """So many windows, evenly from the whole split."""
     total = len(data.starts)
     chosen = torch.linspace(0, total - 1, min(count, total)).long().to(data.starts.device)
-    names = ("starts", "contiguous_ranges", "row_mask")
+    names = ("starts", "segments", "row_mask")
     return replace(data, **{name: getattr(data, name)[chosen] for name in names})
 
 

@@ -1,4 +1,4 @@
-"""Evaluates the best run of another program with the user's own command, which prints JSON.
+"""Evaluates the best run of a user script with the user's own command, which prints JSON.
 
 In the command, ${best} is the folder that the best run had as GCODEFP_RUN_DIR (its run folder, if
 it left nothing there), ${run} best/run.json, ${args_json_file} a file with the hyperparameters as
@@ -24,7 +24,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.sweep_results import PROGRAM_EVALUATION_FORMAT
-from gcodefp.sweeps.lease import PROGRAM_FOLDER
+from gcodefp.sweeps.lease import SCRIPT_FOLDER
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import read_best
 
@@ -53,7 +53,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     folder = RunFolder(arguments.runs / best["folder"])
     assigned = (folder.assigned() or {"hyperparameters": {}})["hyperparameters"]
     write_text(hyperparameters, json.dumps(assigned, indent=2) + "\n")
-    files = folder.path / PROGRAM_FOLDER
+    files = folder.path / SCRIPT_FOLDER
     macros = {
         "best": files if files.is_dir() else folder.path,
         "run": arguments.best,
@@ -73,7 +73,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     content = {
         "provenance": provenance([arguments.best]),
         "command": command,
-        "result": read_result(finished.stdout),
+        "result": parse_result(finished.stdout),
     }
     write_json(arguments.output, PROGRAM_EVALUATION_FORMAT, content)
     logger.info("%s: %s", arguments.output, json.dumps(content["result"]))
@@ -92,7 +92,7 @@ def expand(text: str, macros: dict[str, Any]) -> list[str]:
     return [MACRO.sub(lambda match: str(macros[match[1]]), word) for word in words]
 
 
-def read_result(text: str) -> dict[str, Any]:
+def parse_result(text: str) -> dict[str, Any]:
     """All of the text, or its last line, as a JSON object. Raises UserError: neither is one."""
     lines = [line for line in text.splitlines() if line.strip()]
     for part in (text, *lines[::-1]):

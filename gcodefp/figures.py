@@ -1,6 +1,6 @@
 """Draws all figures as SVG, PNG and PDF from the result files of a finished pipeline.
 
-A sweep of another program has those of the sweep: without --dataset, --evaluation, --explanation.
+A sweep of a user script has those of the sweep: without --dataset, --evaluation, --explanation.
 The output is byte-identical for the same files. Needs no display.
 """
 

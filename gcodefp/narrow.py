@@ -26,7 +26,7 @@ from gcodefp.sweeps.sweep_file import read_sweep
 BEST_SHARE = 0.25
 MIN_BEST = 3
 MARGIN = 0.1
-"""Share of the best runs' spread that is added on both sides, in the latent space."""
+"""Share of the best runs' spread that is added on both sides, in the unit interval."""
 MIN_MARGIN = 0.05
 DIGITS = 4
 
@@ -50,14 +50,14 @@ def narrowed(
         varied: the names that were searched before; only these are narrowed.
     """
     document = copy.deepcopy(dict(following.document))
-    if following.program and following.program.path:
-        document["program"] = following.program.path  # Not beside the new YAML.
+    if following.script and following.script.path:
+        document["program"] = following.script.path  # Not beside the new YAML.
     for path, parameter in following.parameters.items():
         if leaf(path) not in varied:
             continue
-        name = dotted(path) if following.program else leaf(path)
-        latents = [parameter.latent(run[name]) for run in best if name in run]
-        inside = [u for u in latents if u is not None]
+        name = dotted(path) if following.script else leaf(path)
+        coordinates = [parameter.to_unit(run[name]) for run in best if name in run]
+        inside = [u for u in coordinates if u is not None]
         if inside:
             *groups, name = path.split(SEPARATOR)
             entries = document["parameters"]
@@ -67,15 +67,15 @@ def narrowed(
     return document
 
 
-def _narrowed(parameter: Parameter, latents: Sequence[float]) -> dict[str, Any]:
-    """The entry of a parameter around these latent numbers; empty if it stays as it is."""
+def _narrowed(parameter: Parameter, coordinates: Sequence[float]) -> dict[str, Any]:
+    """The entry of a parameter around these unit coordinates; empty if it stays as it is."""
     if parameter.distribution == "categorical":
-        chosen = {parameter.choice(u) for u in latents}
+        chosen = {parameter.choice(u) for u in coordinates}
         return {"values": [v for i, v in enumerate(parameter.choices) if i in chosen]}
     if "min" not in parameter.arguments:
         return {}
-    margin = max(MIN_MARGIN, MARGIN * (max(latents) - min(latents)))
-    low, high = max(0.0, min(latents) - margin), min(1.0, max(latents) + margin)
+    margin = max(MIN_MARGIN, MARGIN * (max(coordinates) - min(coordinates)))
+    low, high = max(0.0, min(coordinates) - margin), min(1.0, max(coordinates) + margin)
     if parameter.distribution == "int_uniform":
         return _range({}, parameter.value(low), parameter.value(high))
     distribution = parameter.distribution.removesuffix("_values")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gcodefp.command_line import (
     not_negative,
@@ -23,10 +24,10 @@ from gcodefp.command_line import (
     share,
     step_parser,
 )
-from gcodefp.dataset.channels import fit_scaler
+from gcodefp.dataset.channels import Scaler, fit_position_scale, fit_scaler
 from gcodefp.dataset.split import METHODS, SPLITS, assign_splits, match_recordings
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
-from gcodefp.dataset.vocabulary import build_vocabulary
+from gcodefp.dataset.vocabulary import build_vocabulary, count_words
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
@@ -46,7 +47,6 @@ from gcodefp.provenance import provenance
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import GROUPS, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
-from gcodefp.recordings.gcode import Word, parse_block
 from gcodefp.recordings.laboratory.lab_files import (
     SIMULATION_MARK,
     Recordable,
@@ -99,19 +99,11 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     layout = read_optional_layout(arguments.layout)
     sources = list_recordings(arguments.recordings, arguments.exclude, layout)
     _check_patterns(sources, arguments)
-    recordings, excluded = load_recordings(
-        sources,
-        arguments.groups,
-        arguments.window,
-        arguments.workers,
-        canonical=arguments.canonical,
-    )
+    options = arguments.groups, arguments.window, arguments.workers
+    recordings, excluded = load_recordings(sources, *options, canonical=arguments.canonical)
     copies = find_copies({name: recording.signature for name, recording in recordings.items()})
     _unify_operations(recordings, copies)
-    fractions = arguments.val_fraction, arguments.test_fraction
-    method = arguments.split, arguments.held_out, arguments.val_held_out
-    share = arguments.same_program_share
-    names = assign_splits(recordings, copies, *method, *fractions, arguments.seed, share)
+    names = _assign(recordings, copies, arguments)
     excluded += _label(recordings, names, layout, arguments.window)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center, arguments.zscore)
@@ -119,28 +111,13 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     blocks = np.unique(np.concatenate([r.blocks for r in train]))
     vocabulary = build_vocabulary(blocks, (r.operation for r in train))
     signals = {name: scaler.apply(recording) for name, recording in recordings.items()}
-    max_lag, masks = arguments.max_lag_seconds, scaler.group_masks()
-    same_share = arguments.same_program_share
-    programs = fit_programs(train, signals, max_lag, same_share)
-    alignment = {
-        name: lag_corrected_labels(recording, signals[name], programs, masks, max_lag, same_share)
-        for name, recording in recordings.items()
-    }
-    val_lags = [alignment[name].lag for name in names["val"]]
-    lag_groups = reliable_groups(val_lags) if max_lag else []
+    max_lag = arguments.max_lag_seconds
+    programs = fit_programs(train, signals, max_lag, arguments.same_program_share)
+    alignment = _align(recordings, signals, programs, scaler, arguments)
+    lag_groups = reliable_groups([alignment[n].lag for n in names["val"]]) if max_lag else []
     _log_doubts(alignment, programs, lag_groups, arguments)
-
-    def assemble_split(name: str, stride: int) -> Split:
-        members = [recordings[recording] for recording in names[name]]
-        fitted = (signals, alignment, scaler, vocabulary)
-        return assemble(members, *fitted, arguments.window, stride, arguments.max_gap_seconds)
-
-    splits = {"train": assemble_split("train", arguments.stride)}
-    if arguments.split == "window":
-        splits = _shuffle_windows(splits["train"], arguments)
-    else:
-        stride = held_out_stride(arguments.window)
-        splits |= {name: assemble_split(name, stride) for name in SPLITS[1:]}
+    members = {name: [recordings[n] for n in names[name]] for name in SPLITS}
+    splits = _make_splits(members, (signals, alignment, scaler, vocabulary), arguments)
     _write_splits(splits, arguments)
     write_programs(arguments.output / PROGRAMS_FILE, programs)
     document = {
@@ -153,16 +130,14 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "centered": scaler.centered,
         "zscored": scaler.zscored,
         "vocabulary": asdict(vocabulary),
-        "words": {"train": _count_words(splits["train"])},
-        "position_mm": _position_scale(train),
+        "words": {"train": count_words(splits["train"].blocks, splits["train"].block)},
+        "position_mm": fit_position_scale(train),
         "lags": {"max_seconds": max_lag, "groups": lag_groups},
         "left_out": excluded,
         "recordings": {
-            name: {
-                **_describe_recording(recording, alignment[name], programs, lag_groups),
-                "missing_channels": _missing(recording, scaler.channels),
-                "copy_of": copies.get(name),
-            }
+            name: _describe_recording(recording, alignment[name], programs, lag_groups)
+            | {"missing_channels": _missing(recording, scaler.channels)}
+            | {"copy_of": copies.get(name)}
             for name, recording in recordings.items()
         },
         "counts": _total_counts(recordings),
@@ -180,6 +155,45 @@ def _check_patterns(sources: Sequence[Recordable], arguments: argparse.Namespace
     if arguments.split in ("session", "program"):
         match_recordings(sessions, arguments.held_out, sessions)
     match_recordings(sessions, arguments.val_held_out, sessions, "split.val_held_out")
+
+
+def _assign(
+    recordings: Mapping[str, Recording], copies: Mapping[str, str], arguments: argparse.Namespace
+) -> dict[str, list[str]]:
+    """Split -> names of its recordings."""
+    method = arguments.split, arguments.held_out, arguments.val_held_out
+    fractions = arguments.val_fraction, arguments.test_fraction
+    share = arguments.same_program_share
+    return assign_splits(recordings, copies, *method, *fractions, arguments.seed, share)
+
+
+def _align(
+    recordings: Mapping[str, Recording],
+    signals: Mapping[str, NDArray[np.float32]],
+    programs: Programs,
+    scaler: Scaler,
+    arguments: argparse.Namespace,
+) -> dict[str, LagCorrectedLabels]:
+    options = scaler.group_masks(), arguments.max_lag_seconds, arguments.same_program_share
+    return {
+        name: lag_corrected_labels(recording, signals[name], programs, *options)
+        for name, recording in recordings.items()
+    }
+
+
+def _make_splits(
+    members: Mapping[str, Sequence[Recording]],
+    fitted: tuple[Any, Any, Any, Any],
+    arguments: argparse.Namespace,
+) -> dict[str, Split]:
+    """The splits of their recordings; `fitted` are the arguments of `assemble` from signals on."""
+    window, gap = arguments.window, arguments.max_gap_seconds
+    train = assemble(members["train"], *fitted, window, arguments.stride, gap)
+    if arguments.split == "window":
+        return _shuffle_windows(train, arguments)
+    stride = held_out_stride(window)
+    others = {name: assemble(members[name], *fitted, window, stride, gap) for name in SPLITS[1:]}
+    return {"train": train, **others}
 
 
 def _label(
@@ -341,28 +355,6 @@ def _describe_files(
             "step_seconds": float(programs.step_seconds),
             "sha256": sha256(folder / PROGRAMS_FILE),
         },
-    }
-
-
-def _count_words(split: Split) -> dict[str, int]:
-    """Word -> number of rows that execute it; in the order of letter and number."""
-    counts: Counter[Word] = Counter()
-    rows = np.bincount(split.block, minlength=len(split.blocks))
-    for text, count in zip(split.blocks.tolist(), rows.tolist(), strict=True):
-        for word in parse_block(text):
-            counts[word] += count
-    return {str(word): counts[word] for word in sorted(counts)}
-
-
-def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
-    """Mean and deviation of the reported positions, axis by axis; 0 and 1 where there are none."""
-    positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
-    finite = np.isfinite(positions)
-    reported = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))
-    deviation = np.nanstd(reported, axis=0)
-    return {
-        "mean": np.nanmean(reported, axis=0).tolist(),
-        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
     }
 
 

@@ -17,11 +17,11 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.parameters import SEPARATOR, dotted
-from gcodefp.sweeps.program.command import PROGRAM_KEYS
 from gcodefp.sweeps.ranking import select_of_sweeps
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
 from gcodefp.sweeps.sweep_file import SweepFile, compute_sweep_id, read_sweep, write_sweep
+from gcodefp.sweeps.user_script.command import SCRIPT_KEYS
 
 logger = logging.getLogger("gcodefp.repeat_best")
 
@@ -63,7 +63,7 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
 
 
 def _highest_seed(runs: Sequence[Mapping[str, Any]], where: Path) -> int:
-    """Raises UserError: the runs, those of another program, have no seed."""
+    """Raises UserError: the runs, those of a user script, have no seed."""
     seeds = [run.get("seed") for run in runs]
     if not all(isinstance(seed, int) for seed in seeds):
         raise UserError(
@@ -78,7 +78,7 @@ def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) ->
     """A sweep of these runs and no others.
 
     Args:
-        points: by the names in run.json, which are dotted for another program.
+        points: by the names in run.json, which are dotted for a user script.
     """
     original = sweeps[0].specification
     paths = {dotted(path): path for sweep in sweeps for path in sweep.specification.parameters}
@@ -93,7 +93,7 @@ def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) ->
         "metric": {"name": original.objective.metric, "goal": original.objective.goal},
         "run_cap": len(points),
         "parameters": _grouped(values),
-        **{key: original.document[key] for key in PROGRAM_KEYS if key in original.document},
+        **{key: original.document[key] for key in SCRIPT_KEYS if key in original.document},
     }
     specification = read_specification(document, "repeats")
     # A run that lacks a conditional parameter must not get one now.
@@ -106,9 +106,9 @@ def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) ->
     combined = original.options.combined.texts
     options = read_options(
         specification.parameters, conditions=conditions, first=first, combined=combined,
-        is_external=original.program is not None,
+        has_script=original.script is not None,
     )  # fmt: skip
-    return replace(specification, options=options, program=original.program)
+    return replace(specification, options=options, script=original.script)
 
 
 def _grouped(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

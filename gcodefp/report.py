@@ -18,7 +18,7 @@ from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, Results, results_from_flags
-from gcodefp.reporting.sweep_results import SweepResults, read_program_evaluation
+from gcodefp.reporting.sweep_results import SweepResults, read_script_evaluation
 from gcodefp.reporting.wording import interval
 
 logger = logging.getLogger("gcodefp.report")
@@ -47,7 +47,7 @@ def _report(arguments: argparse.Namespace) -> None:
         results = replace(results, protocols_command=arguments.protocols_command)
     path, evaluation = arguments.program_evaluation, None
     if path is not None:
-        evaluation = results.redact_paths(read_program_evaluation(path))
+        evaluation = results.redact_paths(read_script_evaluation(path))
     figures = arguments.figures
     protocols = arguments.protocols or figures.parent / "protocols/protocols.json"
     benchmarks = arguments.benchmarks or figures.parent / "benchmarks"

@@ -2,8 +2,8 @@
 
 The best value at its best epoch wins; ties go to the smaller model, then to the earlier run. Failed
 runs, and those that early termination stopped, never win. Where the best configurations were
-trained again with other seeds, the best mean wins. The winner's checkpoint is scored again before
-it is selected; a run of another program counts with the value that the program logged.
+trained again with other seeds, the best mean wins. The best run's checkpoint is scored again before
+it is selected; a run of a user script counts with the value that the script logged.
 """
 
 import argparse
@@ -50,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_created_sweep(parser)
     text = "sweep.json of each phase, and of the repeats with other seeds, if there are any"
     add("--sweep", type=Path, nargs="+", help=text)
-    add("--train", type=Path, help="train.npz; not needed for a sweep of another program")
+    add("--train", type=Path, help="train.npz; not needed for a sweep of a user script")
     add("--val", type=Path, help="val.npz; likewise")
     add("--dataset", type=Path, help="dataset.json; likewise")
     add("--offline", action="store_true", help="do not fetch runs of the W&B service again")
     add_device_flags(parser)
-    add("--output", type=Path, required=True, help="folder for the winner")
+    add("--output", type=Path, required=True, help="folder for the best run")
     return run_step(parser, _select, argv)
 
 
@@ -70,27 +70,27 @@ def _select(arguments: argparse.Namespace) -> None:
         elif not arguments.offline:
             fetch_runs(read_address(sweep.address), arguments.runs / sweep.sweep_id, objective)
     selection = select_of_sweeps(sweeps, arguments.runs)
-    winner = selection.winner
-    if winner.content["state"] != SELECTABLE_STATE:
+    best = selection.best
+    if best.content["state"] != SELECTABLE_STATE:
         raise UserError(
-            f"{winner.folder.path.parent}: no run was trained to its end; the best of them, "
-            f"{winner.name}, is: {winner.content['state']}, {winner.content['reason']}"
+            f"{best.folder.path.parent}: no run was trained to its end; the best of them, "
+            f"{best.name}, is: {best.content['state']}, {best.content['reason']}"
         )
     inputs, again = [*arguments.sweep], None
     combined = sweeps[0].specification.options.combined
     goals = sweeps[0].document.get("pareto") or {}
     pareto = pareto_columns(selection, goals) if goals else {}
-    if sweeps[0].program is None:
-        checkpoint = winner.folder.path / "checkpoint.pt"
+    if sweeps[0].script is None:
+        checkpoint = best.folder.path / "checkpoint.pt"
         inputs.append(checkpoint)
-        again = _score_again(winner, objective.metric, combined, arguments)
+        again = _score_again(best, objective.metric, combined, arguments)
         with replacing(arguments.output / "checkpoint.pt") as temporary:
             shutil.copyfile(checkpoint, temporary)
     for name, text in tables(selection.ranking, pareto).items():
         write_text(arguments.output / name, text)
     content = {"provenance": provenance(inputs), **describe_selection(selection, sweeps)}
     write_json(arguments.output / "run.json", BEST_FORMAT, {**content, "scored_again": again})
-    logger.info("run %s wins with %.4f", winner.name, winner.content["best_value"])
+    logger.info("run %s is the best: %.4f", best.name, best.content["best_value"])
 
 
 def _check_complete(sweep: SweepFile, folder: Path) -> None:
@@ -106,46 +106,46 @@ def _check_complete(sweep: SweepFile, folder: Path) -> None:
 
 
 def _score_again(
-    winner: EndedRun, metric: str, combined: CombinedMetrics, arguments: argparse.Namespace
+    best: EndedRun, metric: str, combined: CombinedMetrics, arguments: argparse.Namespace
 ) -> float:
-    """The winner's metric from its checkpoint, which must be the value it was selected for."""
+    """The best run's metric from its checkpoint, which must be the value it was selected for."""
     missing = [n for n in ("train", "val", "dataset") if getattr(arguments, n) is None]
     if missing:
-        raise UserError(f"--{missing[0]}: is missing; the winner's checkpoint is scored again")
+        raise UserError(f"--{missing[0]}: is missing; the best run's checkpoint is scored again")
     device = select_device(arguments.device, arguments.threads)
-    path = winner.folder.path / "checkpoint.pt"
+    path = best.folder.path / "checkpoint.pt"
     if not path.exists():
         raise UserError(
             f"{path}: no such file; gcodefp.clean may have deleted it: remove the run's folder, "
             f"then {RERUN_AGENTS}, which trains it again"
         )
     checkpoint = read_checkpoint(path, device)
-    _check_same_run(checkpoint, winner, path)
+    _check_same_run(checkpoint, best, path)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
     metrics = validate(checkpoint.network, checkpoint.hyperparameters, data.val)
     measured = (metrics | combined(metrics)).get(metric)
-    value = float(winner.content["best_value"])
+    value = float(best.content["best_value"])
     if measured is None:  # A train metric is of a training pass and cannot be scored again.
         return value
     if not math.isclose(measured, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         raise UserError(
             f"{path}: {metric} is {measured:.4f} when scored again, the run reported {value:.4f}; "
-            f"the checkpoint was changed: remove {winner.folder.path}, then {RERUN_AGENTS}"
+            f"the checkpoint was changed: remove {best.folder.path}, then {RERUN_AGENTS}"
         )
     return measured
 
 
-def _check_same_run(checkpoint: Checkpoint, winner: EndedRun, path: Path) -> None:
+def _check_same_run(checkpoint: Checkpoint, best: EndedRun, path: Path) -> None:
     """Raises UserError if the checkpoint is not the one that the run has recorded."""
     stored = asdict(checkpoint.hyperparameters)
     stored |= {"best_epoch": checkpoint.epoch, "best_value": checkpoint.value}
-    expected = dict(winner.content["hyperparameters"])
-    expected |= {name: winner.content[name] for name in ("best_epoch", "best_value")}
+    expected = dict(best.content["hyperparameters"])
+    expected |= {name: best.content[name] for name in ("best_epoch", "best_value")}
     for name, value in expected.items():
         if stored.get(name) != value:
             raise UserError(
                 f"{path}: {name} is {stored.get(name)!r}, in run.json {value!r}: it is another "
-                f"run's checkpoint; remove {winner.folder.path}, then {RERUN_AGENTS}"
+                f"run's checkpoint; remove {best.folder.path}, then {RERUN_AGENTS}"
             )
 
 

@@ -151,7 +151,7 @@ def _progress(runs: Sequence[RunStatus], best: Sequence[RunStatus]) -> list[tupl
     columns = [
         ("run", [f"{run.number:04d}" for run in runs]),
         ("state", [f"{r.state} ({r.reason})" if r.state == "failed" else r.state for r in runs]),
-        # A program's values of the metric are not planned.
+        # A user script's values of the metric are not planned.
         (
             "epoch",
             [f"{r.epochs}/{r.max_epochs}" if r.max_epochs else str(r.epochs or "") for r in runs],

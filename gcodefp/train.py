@@ -49,7 +49,7 @@ from gcodefp.provenance import provenance
 from gcodefp.sweeps.expressions import CombinedMetrics, read_combined
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.wandb_service.assignment import Assignment, assigned_by_agent, own_flags
-from gcodefp.wandb_service.training import objective_of, started, train_assigned
+from gcodefp.wandb_service.training import leased_folder, objective_of, train_assigned
 
 logger = logging.getLogger("gcodefp.train")
 
@@ -57,7 +57,7 @@ FORMAT = "gcodefp-train-1"
 TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
 
 
-class _Winner(Document):
+class _BestRun(Document):
     """What a training needs of best/run.json."""
 
     hyperparameters: dict[str, Any]
@@ -107,7 +107,7 @@ def _train(arguments: argparse.Namespace) -> None:
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
     values = asdict(hyperparameters) | ({"control": control} if control else {})
     folder = arguments.output or arguments.results_folder / "train" / digest(values)[:8]
-    learning_digest = data.description.learning_digest()
+    learning_digest = data.description.training_data_digest()
     origin = {**asdict(objective), "control": control, "learning_digest": learning_digest}
     if (folder / "run.json").exists():
         _check_same(folder, origin | asdict(hyperparameters))
@@ -131,7 +131,7 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
     """A run of a W&B sweep; the agent learns of a failure by the exit code alone."""
     values = _hyperparameter_flags(arguments) | assignment.hyperparameters
     assignment = assignment._replace(hyperparameters=values)
-    with started(assignment, arguments.runs) as (folder, lease):
+    with leased_folder(assignment, arguments.runs) as (folder, lease):
         if lease is None:
             return
         metric, goal = arguments.metric, arguments.goal or "minimize"
@@ -154,7 +154,7 @@ def _requested_settings(
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
     if arguments.hyperparameters:
-        values |= read_document(arguments.hyperparameters, BEST_FORMAT, _Winner, BEST_REBUILD)
+        values |= read_document(arguments.hyperparameters, BEST_FORMAT, _BestRun, BEST_REBUILD)
         origin = str(arguments.hyperparameters)
     return (
         parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),

@@ -4,7 +4,7 @@ First the SHA-256 of all recorded inputs are compared. Then select_best and each
 again, from the files in the folder, into a temporary folder, and each file and key that differs is
 printed. The folder is not changed, and may have been moved. With another device or library version
 numbers may differ by a few thousandths, and files that depend on rounding are not compared. Of a
-sweep of another program, select_best, figures and report run again. The exit code is 0 only if all
+sweep of a user script, select_best, figures and report run again. The exit code is 0 only if all
 checks pass.
 """
 
@@ -41,10 +41,10 @@ STAGES = ("select_best", *SCORING, "fit_detector", "protocols", "figures", "repo
 DOCUMENTS: tuple[str, ...] = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides protocols and detection if they exist."""
-PROGRAM_DOCUMENTS: tuple[str, ...] = ("sweep/sweep.json", "best/run.json")
-PROGRAM_STAGES = ("select_best", "figures", "report")
-PROGRAM_EVALUATION = "evaluation/evaluation.json"
-"""For a sweep of another program, which has no dataset and no checkpoint."""
+SCRIPT_DOCUMENTS: tuple[str, ...] = ("sweep/sweep.json", "best/run.json")
+SCRIPT_STAGES = ("select_best", "figures", "report")
+SCRIPT_EVALUATION = "evaluation/evaluation.json"
+"""For a sweep of a user script, which has no dataset and no checkpoint."""
 PROTOCOLS, DETECTION = "protocols/protocols.json", "detection/detection.json"
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("results", type=Path, nargs="?", default=RESULTS,
         help="folder of the finished pipeline (default: %(default)s)")  # fmt: skip
     add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)}, fit_detector again")
-    add("--train", action="store_true", help="train the winner again too, on one CPU thread")
+    add("--train", action="store_true", help="train the best run again too, on one CPU thread")
     add_device_flags(parser)
     return run_step(parser, _verify, argv)
 
@@ -68,29 +68,29 @@ def _verify(arguments: argparse.Namespace) -> None:
             f"{path}: holds no results of the pipeline (no dataset, no best); name the folder that "
             "the key results of the configuration names"
         )
-    folder = Folder(path)
+    folder = ResultsFolder(path)
     device = describe_device(select_device(arguments.device, arguments.threads))
     flags = ["--device", arguments.device, "--threads", str(arguments.threads)]
     checks: dict[str, Callable[[], Iterable[str]]] = {
         "recorded inputs": partial(changed_inputs, folder),
         "inputs of the runs": partial(changed_run_inputs, folder),
     }
-    if not folder.is_external:
+    if not folder.has_script:
         checks["files of the dataset"] = partial(changed_splits, path)
     elif arguments.train:
-        raise UserError("--train: another program trains the runs of this sweep; leave it out")
+        raise UserError("--train: a user script trains the runs of this sweep; leave it out")
     with tempfile.TemporaryDirectory() as temporary:
         for step in (*folder.stages, "train") if arguments.train else folder.stages:
             output = Path(temporary) / step
             checks[f"{step}, rerun"] = partial(check_step, folder, step, output, flags, device)
         skipped = [f"{step}, rerun" for step in (*SCORING, "fit_detector") if arguments.quick]
-        wrong = [name for name, check in checks.items() if not _holds(name, check, name in skipped)]
+        wrong = [name for name, check in checks.items() if not _is_ok(name, check, name in skipped)]
     if wrong:
         raise UserError(f"{path}: NOT ok: {'; '.join(wrong)}")
     print(f"{path}: every check is ok{', some were skipped' if skipped else ''}")
 
 
-def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
+def _is_ok(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
     """Prints the problems that a check finds; a missing or truncated file is one of them."""
     if is_skipped:
         print(f"skipped   {name}: --quick", flush=True)
@@ -129,17 +129,17 @@ def read_inputs(path: Path) -> dict[str, str]:
     return dict(read_recorded(path)["provenance"]["inputs"])
 
 
-class Folder:
+class ResultsFolder:
     """A results folder, and its paths when its files were written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_external = False
+        self.has_script = False
         with suppress(UserError):  # It is reported among the inputs.
-            self.is_external = read_sweep(path / "sweep/sweep.json").program is not None
-        self.stages = PROGRAM_STAGES if self.is_external else STAGES
-        self.documents = PROGRAM_DOCUMENTS if self.is_external else DOCUMENTS
-        more = (PROGRAM_EVALUATION,) if self.is_external else (PROTOCOLS, DETECTION)
+            self.has_script = read_sweep(path / "sweep/sweep.json").script is not None
+        self.stages = SCRIPT_STAGES if self.has_script else STAGES
+        self.documents = SCRIPT_DOCUMENTS if self.has_script else DOCUMENTS
+        more = (SCRIPT_EVALUATION,) if self.has_script else (PROTOCOLS, DETECTION)
         self.documents += tuple(name for name in more if (path / name).exists())
         self._roots: set[PurePath] = set()
         for name in self.documents:
@@ -175,7 +175,7 @@ class Folder:
             yield f"{self.name(document)}: {self.name(path)} {state} (recorded {digest[:12]})"
 
 
-def changed_inputs(folder: Folder) -> Iterator[str]:
+def changed_inputs(folder: ResultsFolder) -> Iterator[str]:
     """Inputs of the folder's documents, and of those of this folder among these."""
     queue = [folder.path / name for name in folder.documents]
     for document in queue:
@@ -191,8 +191,8 @@ def changed_inputs(folder: Folder) -> Iterator[str]:
                 queue.append(source)
 
 
-def changed_run_inputs(folder: Folder) -> Iterator[str]:
-    """Inputs of the runs of the winner's sweeps.
+def changed_run_inputs(folder: ResultsFolder) -> Iterator[str]:
+    """Inputs of the runs of the best run's sweeps.
 
     sweep.json and dataset.json are excluded: they are written again with the same meaning, for
     instance with a larger run_cap, and the runs are kept.
@@ -214,7 +214,7 @@ def changed_splits(path: Path) -> Iterator[str]:
 
 
 def check_step(
-    folder: Folder, step: str, output: Path, flags: Sequence[str], device: str
+    folder: ResultsFolder, step: str, output: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
     """Runs a step again and compares its outputs with the files in the folder.
 
@@ -228,8 +228,8 @@ def check_step(
     if step == "train":
         pairs = {output / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
     name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
-    origin = read_recorded(folder.path / ("best/run.json" if folder.is_external else name))
-    if folder.is_external:  # Its own device is that of another program.
+    origin = read_recorded(folder.path / ("best/run.json" if folder.has_script else name))
+    if folder.has_script:  # Its own device is that of a user script.
         origin |= {"device": device}
     if "device" not in origin:
         yield f"{name}: has no device, as it was edited"
@@ -251,23 +251,23 @@ def _other_versions(document: Mapping[str, Any], *packages: str) -> str:
     return "".join(texts)
 
 
-def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[object]]:
+def command_lines(folder: ResultsFolder, step: str, output: Path) -> Iterator[list[object]]:
     """Arguments of each command that makes a step's files, with outputs below `output`."""
     path, metrics = folder.path, folder.path / "evaluation/metrics.json"
-    winner, table = path / "best/run.json", path / PROTOCOLS
+    best, table = path / "best/run.json", path / PROTOCOLS
     dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
     train, val, test = ([f"--{s}", path / f"dataset/{s}.npz"] for s in ("train", "val", "test"))
     network = ["--checkpoint", path / "best/checkpoint.pt"]
     tested = [*dataset, *test, *network]
     shown: list[object] = ["--sweep", path / "sweep/sweep.json", "--best", path / "best"]
-    if not folder.is_external:
+    if not folder.has_script:
         shown += dataset
         for name in ("evaluation", "explanation"):
             shown += [f"--{name}", path / name]
         shown += ["--detection", path / DETECTION] if (path / DETECTION).exists() else []
     if step == "select_best":
-        sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
-        data = [] if folder.is_external else [*dataset, *train, *val]
+        sweeps = ["--sweep", *folder.inputs(best, "sweep.json"), "--runs", path / "runs"]
+        data = [] if folder.has_script else [*dataset, *train, *val]
         yield [*sweeps, *data, "--offline", "--output", output / "best"]
     elif step == "calibrate":
         yield [*network, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
@@ -288,21 +288,25 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
         skipped = ["--left-out", *read_protocols(table)["left_out"]]
-        yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", output / step]
+        yield ["--evaluations", *folds, "--winner", best, *skipped, "--output", output / step]
     elif step == "figures":
         yield [*shown, "--output", output / "figures"]
     elif step == "report":
-        page = ["--figures", path / "figures", "--protocols", table]
-        page += ["--benchmarks", path / "benchmarks"]
-        text = (path / "report.html").read_text(encoding="utf-8", errors="replace")
-        if shown_command := re.search(r'id="protocols" data-command="(.*?)"', text):
-            page += ["--protocols-command", html.unescape(shown_command[1])]
-        if folder.is_external and (path / PROGRAM_EVALUATION).exists():
-            page += ["--program-evaluation", path / PROGRAM_EVALUATION]
-        yield [*shown, *page, "--output", output / "report.html"]
+        yield [*shown, *_page_arguments(folder), "--output", output / "report.html"]
     elif step == "train":
-        cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", winner]
+        cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", best]
         yield [*cpu, *dataset, *train, *val, "--output", output]
+
+
+def _page_arguments(folder: ResultsFolder) -> Iterator[object]:
+    path = folder.path
+    yield from ("--figures", path / "figures", "--protocols", path / PROTOCOLS)
+    yield from ("--benchmarks", path / "benchmarks")
+    text = (path / "report.html").read_text(encoding="utf-8", errors="replace")
+    if shown_command := re.search(r'id="protocols" data-command="(.*?)"', text):
+        yield from ("--protocols-command", html.unescape(shown_command[1]))
+    if folder.has_script and (path / SCRIPT_EVALUATION).exists():
+        yield from ("--program-evaluation", path / SCRIPT_EVALUATION)
 
 
 def _run(step: str, arguments: Sequence[str]) -> None:

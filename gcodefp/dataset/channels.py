@@ -13,7 +13,7 @@ from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import channel_group, channel_unit
 
 MIN_VALID_SHARE = 0.5
-"""A channel is live in a recording that has valid samples in at least this share of its rows."""
+"""A channel is present in a recording that has valid samples in at least this share of its rows."""
 ROUNDING = 1e-9
 """Deviation, as a share of the largest sample, that equal samples may have by rounding."""
 STD_OFFSET = 0.1
@@ -71,29 +71,29 @@ class Scaler:
 def fit_scaler(
     train: Sequence[Recording], min_coverage: float, centered: bool, zscored: bool = False
 ) -> Scaler:
-    """Selects the channels that are live in enough train recordings and fits their scale.
+    """Selects the channels that are present in enough train recordings and fits their scale.
 
     Args:
         train: the recordings of the train split.
-        min_coverage: share of them in which a channel has to be live.
+        min_coverage: share of them in which a channel has to be present.
         centered: subtract each recording's own mean first.
         zscored: do so, and divide by each recording's own standard deviation too.
 
     Raises:
         UserError: no channel is left.
     """
-    live_counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for recording in train:
         valid = recording.signals.notna().mean()
-        live_counts.update(valid.index[valid >= MIN_VALID_SHARE])
-    channels = sorted(c for c, count in live_counts.items() if count >= min_coverage * len(train))
+        counts.update(valid.index[valid >= MIN_VALID_SHARE])
+    channels = sorted(c for c, count in counts.items() if count >= min_coverage * len(train))
     tables = [r.signals.reindex(columns=channels) for r in train]
     samples = pd.concat([_to_double(table, centered or zscored) for table in tables])
     mean, deviation = samples.mean(), samples.std(ddof=0)
     varying = deviation > ROUNDING * pd.concat(tables).abs().max()
     if not varying.any():
         raise UserError(
-            f"channels: none is live in {min_coverage:.0%} of the {len(train)} train recordings; "
+            f"channels: none is in {min_coverage:.0%} of the {len(train)} train recordings; "
             "lower channels.min_coverage or add groups to channels.groups"
         )
     selected = mean.index[varying]
@@ -120,3 +120,15 @@ def _to_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
     """Double precision, with the recording's own mean subtracted if `centered`."""
     signals = signals.astype(np.float64)
     return signals - signals.mean() if centered else signals
+
+
+def fit_position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
+    """Mean and deviation of the reported positions in mm, axis by axis; 0 and 1 where none are."""
+    positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
+    finite = np.isfinite(positions)
+    reported = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))
+    deviation = np.nanstd(reported, axis=0)
+    return {
+        "mean": np.nanmean(reported, axis=0).tolist(),
+        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
+    }

@@ -63,20 +63,20 @@ def labels_shuffled(split: Split, rng: np.random.Generator, window: int) -> Spli
 
 
 def sensors_permuted(split: Split, rng: np.random.Generator, window: int) -> Split:
-    """Every segment of rows gets the samples of another segment of the same operation.
+    """Every chunk of rows gets the samples of another chunk of the same operation.
 
-    Segments are as long as a window: a window is still of that operation, at another time. Single
+    Chunks are as long as a window: a window is still of that operation, at another time. Single
     permuted rows would be noise, on which any network fails.
     """
     source = np.arange(len(split.operation))
     for operation in np.unique(split.operation):
         rows = np.flatnonzero(split.operation == operation)
-        segments = np.array_split(rows, max(2, len(rows) // window))
-        # One random cycle through all segments: none keeps its samples.
-        order = rng.permutation(len(segments))
-        source_segment = np.empty_like(order)
-        source_segment[order] = np.roll(order, 1)
-        source[rows] = np.concatenate([segments[index] for index in source_segment])
+        chunks = np.array_split(rows, max(2, len(rows) // window))
+        # One random cycle through all chunks: none keeps its samples.
+        order = rng.permutation(len(chunks))
+        source_chunk = np.empty_like(order)
+        source_chunk[order] = np.roll(order, 1)
+        source[rows] = np.concatenate([chunks[index] for index in source_chunk])
     return replace(split, signals=split.signals[source], valid=split.valid[source])
 
 

@@ -47,7 +47,7 @@ class PositionScale(Document):
 
 class ProgramsFile(Document):
     names: Names
-    places: Count
+    places: Count  # of the HMM states
     step_seconds: PositiveFloat
     sha256: Sha256
 
@@ -112,7 +112,7 @@ class DatasetForReport(DatasetDocument):
     window: WindowForReport
     split: SplitSettingsForReport
     splits: Mapping[str, SplitForReport]
-    left_out: list[ExcludedRecording]
+    left_out: list[ExcludedRecording]  # the excluded recordings
     recordings: Mapping[str, RecordingForReport] = Field(min_length=1)
     counts: dict[str, Count]
 

@@ -35,6 +35,33 @@ def read_external_split(
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
+    members, excluded = _read_usable(folder, description, allow_missing)
+    signals = {r.name: description.scaler.apply(r) for r in members}
+    masks, limit = description.scaler.group_masks(), description.max_lag_seconds
+    alignment = {
+        r.name: lag_corrected_labels(r, signals[r.name], description.programs, masks, limit)
+        for r in members
+    }
+    split = assemble(
+        members,
+        signals,
+        alignment,
+        description.scaler,
+        description.vocabulary,
+        description.window,
+        held_out_stride(description.window),
+        description.document["window"]["max_gap_seconds"],
+    )
+    if not split.window_start.size:
+        raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
+    lags = {name: aligned.lag for name, aligned in alignment.items()}
+    return split, excluded, log_doubtful(lags, description.lag_groups)
+
+
+def _read_usable(
+    folder: Path, description: Description, allow_missing: bool
+) -> tuple[list[Recording], Excluded]:
+    """The recordings of a folder that can be scored, and the others with the reason."""
     names = {
         name: split
         for split in ("train", "val")
@@ -65,26 +92,7 @@ def read_external_split(
     members = [recording for name, recording in recordings.items() if name not in reasons]
     if not members:
         raise UserError(f"{folder}: no recording is left; the reasons are above")
-    signals = {r.name: description.scaler.apply(r) for r in members}
-    masks, limit = description.scaler.group_masks(), description.max_lag_seconds
-    alignment = {
-        r.name: lag_corrected_labels(r, signals[r.name], description.programs, masks, limit)
-        for r in members
-    }
-    split = assemble(
-        members,
-        signals,
-        alignment,
-        description.scaler,
-        description.vocabulary,
-        description.window,
-        held_out_stride(description.window),
-        description.document["window"]["max_gap_seconds"],
-    )
-    if not split.window_start.size:
-        raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    lags = {name: aligned.lag for name, aligned in alignment.items()}
-    return split, excluded, log_doubtful(lags, description.lag_groups)
+    return members, excluded
 
 
 def _unusable(

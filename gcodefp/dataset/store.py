@@ -122,20 +122,20 @@ class Description:
         scale = self.document["position_mm"]
         return (scaled * scale["std"] + scale["mean"]).astype(np.float32)
 
-    def learning_digest(self) -> str:
+    def training_data_digest(self) -> str:
         """Hash of all that a training run reads: the train and val splits, not test."""
         splits = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
         fields = ("channels", "centered", "vocabulary", "position_mm", "programs")
         control = {} if self.control is None else {"control": self.control}
         return digest(splits | control | {key: self.document[key] for key in fields})
 
-    def check_learning_digest(self, learning_digest: str, path: Path) -> None:
+    def check_training_data(self, learning_digest: str, path: Path) -> None:
         """Raises UserError if `path` (a checkpoint, run or sweep) was made from another dataset.
 
         Args:
             learning_digest: of the dataset that it was made from.
         """
-        if learning_digest != (own_digest := self.learning_digest()):
+        if learning_digest != (own_digest := self.training_data_digest()):
             raise UserError(
                 f"{path}: was trained on another dataset (learning_digest "
                 f"{learning_digest[:12]}, not {own_digest[:12]}); name its own dataset with "

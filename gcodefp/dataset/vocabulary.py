@@ -5,6 +5,7 @@ command class, a parameter step a parameter type (its letter) and a parameter va
 those of the train split; all others are UNSEEN: never predicted, and never correct.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -52,19 +53,19 @@ class Vocabulary:
         commands = {name: i for i, name in enumerate(self.commands)}
         letters = {letter: i for i, letter in enumerate(self.parameter_types)}
         values = {number: i for i, number in enumerate(self.parameter_values)}
-        codes = np.full((len(texts), steps, len(FIELDS)), UNSEEN, np.int32)
-        codes[..., 0] = PAD
-        for code, text in zip(codes, texts, strict=True):
+        tokens = np.full((len(texts), steps, len(FIELDS)), UNSEEN, np.int32)
+        tokens[..., 0] = PAD
+        for own, text in zip(tokens, texts, strict=True):
             block = parse_block(text)
-            for step, word in zip(code, block, strict=False):
+            for step, word in zip(own, block, strict=False):
                 if word.is_command:
                     step[:2] = COMMAND, commands.get(str(word), UNSEEN)
                 else:
                     step[0] = PARAMETER
                     step[2:] = letters.get(word.letter, UNSEEN), values.get(word.number, UNSEEN)
             if len(block) < steps:
-                code[len(block), 0] = END
-        return codes
+                own[len(block), 0] = END
+        return tokens
 
     def encode_rows(self, blocks: NDArray[np.str_]) -> NDArray[np.int32]:
         """Class indices of N rows' blocks, (N, S + 1, 4).
@@ -74,13 +75,13 @@ class Vocabulary:
         texts, index = np.unique(blocks, return_inverse=True)
         return self.encode(texts.tolist(), self.steps + 1)[index]
 
-    def decode(self, codes: NDArray[np.integer]) -> list[str]:
+    def decode(self, tokens: NDArray[np.integer]) -> list[str]:
         """Blocks of class indices (U, S, 4), up to the first step that is not a word."""
-        return [format_block(self._block(code)) for code in codes]
+        return [format_block(self._block(own)) for own in tokens]
 
-    def _block(self, code: NDArray[np.integer]) -> Block:
+    def _block(self, tokens: NDArray[np.integer]) -> Block:
         words: list[Word] = []
-        for token_type, command, letter, value in code:
+        for token_type, command, letter, value in tokens:
             if token_type == COMMAND:
                 words += parse_block(self.commands[command])
             elif token_type == PARAMETER:
@@ -102,3 +103,17 @@ def build_vocabulary(texts: Iterable[str], operations: Iterable[str]) -> Vocabul
         operations=tuple(sorted(set(operations))),
         steps=max(len(block) for block in blocks) + 1,
     )
+
+
+def count_words(blocks: NDArray[np.str_], block: NDArray[np.integer]) -> dict[str, int]:
+    """Word -> how many of N rows execute it, in the order of letter and number.
+
+    Args:
+        blocks, block: (U,) texts, and (N,) index of each row's text.
+    """
+    counts: Counter[Word] = Counter()
+    rows = np.bincount(block, minlength=len(blocks))
+    for text, count in zip(blocks.tolist(), rows.tolist(), strict=True):
+        for word in parse_block(text):
+            counts[word] += count
+    return {str(word): counts[word] for word in sorted(counts)}

@@ -80,7 +80,6 @@ def assemble(
     """
     lengths = [len(recording.row) for recording in recordings]
     classes = {name: i for i, name in enumerate(vocabulary.operations)}
-    operations = [classes.get(recording.operation, UNSEEN) for recording in recordings]
     alignments = [alignment[recording.name] for recording in recordings]
 
     def concatenate(name: str) -> NDArray[Any]:
@@ -91,12 +90,7 @@ def assemble(
 
     blocks, block = np.unique(concatenate("blocks"), return_inverse=True)
     seconds, recording = concatenate("seconds"), repeat(range(len(recordings)))
-    segments = [np.zeros(len(r.row)) if r.segment is None else r.segment for r in recordings]
-    is_edge = (np.diff(recording) != 0) | (np.diff(np.concatenate(segments)) != 0)
-    segment = np.cumsum(np.append(0, is_edge))
-    # Row numbers within a recording become row numbers within the split.
-    offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
-    corrected = np.concatenate([a.lag_corrected_row for a in alignments]) + offset
+    segment = _segments(recordings, recording)
     return Split(
         signals=np.concatenate([signals[r.name] for r in recordings]),
         valid=np.concatenate([scaler.valid(r) for r in recordings]),
@@ -104,7 +98,7 @@ def assemble(
         block=block.astype(np.int32),
         blocks=blocks,
         line=concatenate("lines"),
-        operation=repeat(operations),
+        operation=repeat([classes.get(r.operation, UNSEEN) for r in recordings]),
         position_mm=concatenate("position_mm"),
         mm_per_unit=concatenate("mm_per_unit"),
         seconds=seconds,
@@ -112,11 +106,25 @@ def assemble(
         row=concatenate("row"),
         program=repeat([a.program for a in alignments]),
         state=np.concatenate([a.state for a in alignments]),
-        lag_corrected_row=corrected.astype(np.int32),
+        lag_corrected_row=_rows_of_split([a.lag_corrected_row for a in alignments]),
         recordings=np.array([r.name for r in recordings]),
         lag_seconds=np.array([a.lag.seconds for a in alignments], np.float32),
         window_start=window_starts(segment, seconds, window, stride, max_gap_seconds),
     )
+
+
+def _segments(recordings: Sequence[Recording], recording: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Segment of each row (N,): no window crosses recordings, or packets that do not follow."""
+    packets = [np.zeros(len(r.row)) if r.segment is None else r.segment for r in recordings]
+    is_edge = (np.diff(recording) != 0) | (np.diff(np.concatenate(packets)) != 0)
+    return np.cumsum(np.append(0, is_edge))
+
+
+def _rows_of_split(rows: Sequence[NDArray[np.integer]]) -> NDArray[np.int32]:
+    """Row numbers within each recording as row numbers within the split."""
+    lengths = [len(part) for part in rows]
+    offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
+    return (np.concatenate(rows) + offset).astype(np.int32)
 
 
 def held_out_stride(window: int) -> int:

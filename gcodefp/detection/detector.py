@@ -135,12 +135,12 @@ def labelled_signals(
 ) -> list[LabelledSignals]:
     """The recordings of some splits, on the states of their lag-corrected labels."""
     # torch takes seconds to import, and judge needs none.
-    from gcodefp.model.templates import passages
+    from gcodefp.model.templates import labelled_recordings
 
     programs, by_name = description.programs, {each.recording.name: each for each in recordings}
     labelled = []
     for split in splits:
-        for passage in passages(split, programs):
+        for passage in labelled_recordings(split, programs):
             rows, program, states = passage.rows, passage.program, passage.states
             uniform = by_name.get(str(split.recordings[split.recording[rows[0]]]))
             if uniform is None:
@@ -148,7 +148,7 @@ def labelled_signals(
             own = np.full(int(np.diff(programs.first)[program]), np.nan)
             at = np.interp(split.row[rows], uniform.file_row, uniform.uniform_row)
             own[states - programs.first[program]] = np.interp(
-                passage.position, np.arange(len(at)), at
+                passage.state_rows, np.arange(len(at)), at
             )
             labelled.append(LabelledSignals(uniform.recording, program, own))
     return labelled
@@ -240,7 +240,7 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
     nothing = np.zeros((0, len(description.scaler.channels)))
     calibration = detector.calibration
     write_arrays(path, {
-        "learning_digest": np.array(description.learning_digest()),
+        "learning_digest": np.array(description.training_data_digest()),
         "first": np.cumsum([0, *lengths]),
         "mean": np.concatenate([nothing, *(t.mean for t in fitted)]).astype(np.float32),
         "variance": np.concatenate([nothing, *(t.variance for t in fitted)]).astype(np.float32),
@@ -262,7 +262,7 @@ def read_detector(path: Path, description: Description) -> Detector:
         UserError: it is missing or damaged, or was fitted to another dataset.
     """
     arrays = read_arrays(path, list(ARRAYS), REBUILD)
-    if str(arrays["learning_digest"]) != description.learning_digest():
+    if str(arrays["learning_digest"]) != description.training_data_digest():
         raise UserError(f"{path}: was fitted to another dataset; fit it again with: {REBUILD}")
     channels, first = description.scaler.channels, arrays["first"]
     lengths = {"G": len(description.programs.names) + 1, "C": len(channels)}

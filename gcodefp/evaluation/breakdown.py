@@ -91,7 +91,7 @@ def _confusion_matrices(scored: ScoredPredictions) -> dict[str, dict[str, Any]]:
         Words are compared one by one, in order, up to the end of the true block.
     """
     vocabulary, predictions, split = scored.vocabulary, scored.predictions, scored.split
-    predicted, true = scored.codes
+    predicted, true = scored.tokens
 
     def field(name: str, kind: int, names: tuple[str, ...]) -> dict[str, Any]:
         """Over true words of one kind."""

@@ -14,7 +14,7 @@ from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.metrics import RowPredictions, RowSequences, SequencePredictions
 from gcodefp.evaluation.names import GREEDY, MODEL, STATE_ORACLE, WHOLE
 from gcodefp.model.data import Tensors, to_tensors
-from gcodefp.model.hmm import decode_segments, rows_at_once
+from gcodefp.model.hmm import decode_sequences, rows_at_once
 from gcodefp.model.window_decoding import decode_split_windows
 from gcodefp.programs.lag_marginal import marginalise_lag, most_probable_blocks, state_texts
 from gcodefp.programs.table import Programs
@@ -52,7 +52,7 @@ def predict_split(decoder: Decoder, split: Split, device: torch.device) -> Split
         MODEL: in_window._replace(blocks=by_window.blocks[rows]),
         WHOLE: whole._replace(blocks=whole_blocks),
         GREEDY: RowPredictions(
-            np.array(description.vocabulary.decode(greedy.codes[rows])),
+            np.array(description.vocabulary.decode(greedy.tokens[rows])),
             operation,
             position_mm=description.position_mm(greedy.position[rows]),
         ),
@@ -122,7 +122,7 @@ def decode_batches(decoder: Decoder, data: Tensors) -> Iterator[DecodedBatch]:
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(windows):
         rows, mask = data.window_rows(batch), data.row_mask[batch]
         encoded = decoder.network.encode(data.signals[rows])
-        decoded = decode_segments(decoder.window_emissions(encoded, data.signals[rows]), chain)
+        decoded = decode_sequences(decoder.window_emissions(encoded, data.signals[rows]), chain)
         posterior = marginalise_lag(decoded.posterior[mask].cpu().numpy(), decoder.programs)
         yield DecodedBatch(encoded, decoded.path, rows[mask].cpu().numpy(), mask, posterior)
 

@@ -28,7 +28,7 @@ from gcodefp.model.hmm import (
     Chain,
     Emissions,
     centre_posterior,
-    posterior_blocks,
+    posterior_chunks,
     rows_at_once,
     waiting_chain,
 )
@@ -173,7 +173,7 @@ class Decoder(NamedTuple):
             rows = encoded[None, first:end]
             emissions = self.network_weight * self.network.emission_log_likelihood(rows)
             if self.templates is not None and projected is not None:
-                emissions += self.template_weight * self.templates.compare(projected[:, first:end])
+                emissions += self.template_weight * self.templates.log_prob(projected[:, first:end])
             return emissions
 
         return Emissions(len(signals), block)
@@ -224,7 +224,7 @@ class Decoder(NamedTuple):
         programs = self.programs
         slices = [programs.state_slice(program) for program in range(len(programs.names))]
         blocks = []
-        for rows in posterior_blocks(self.recording_emissions(signals), self.chain(signals.device)):
+        for rows in posterior_chunks(self.recording_emissions(signals), self.chain(signals.device)):
             posterior = rows.posterior[0].cpu().numpy()
             # Which program is the most probable one is known after all rows.
             states = np.stack([s.start + posterior[:, s].argmax(1) for s in slices], axis=1)
@@ -321,16 +321,16 @@ class WindowEmissions:
         """The templates' log-likelihoods of windows (B,), which ascend: row -> (B, P)."""
         fitted, projected = self._decoder.templates, self._projected
         assert fitted is not None, "their weight is not 0"
-        compare, window_cut, inner = fitted.compare, fitted.window_cut, (fitted.reach,) * 2
+        log_prob, window_cut, inner = fitted.log_prob, fitted.window_cut, (fitted.reach,) * 2
         first, end = int(starts[0]), int(starts[-1]) + self._rows
         # Most rows of a window are in many others, with the same features.
-        shared = compare(projected[inner][first:end]) if inner in projected else None
+        shared = log_prob(projected[inner][first:end]) if inner in projected else None
 
         def log_likelihood(row: int) -> Tensor:
             cut = window_cut(row, self._rows)
             if cut == inner and shared is not None:
                 return shared[starts - first + row]
-            return compare(projected[cut][starts + row])
+            return log_prob(projected[cut][starts + row])
 
         return log_likelihood
 

@@ -33,7 +33,12 @@ from gcodefp.evaluation.speed import train_speeds
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
 from gcodefp.model.hmm import centre_posterior, rows_at_once
-from gcodefp.model.templates import Passage, fit_templates, fit_to_passages, passages
+from gcodefp.model.templates import (
+    LabelledRecording,
+    fit_templates,
+    fit_to_recordings,
+    labelled_recordings,
+)
 from gcodefp.programs.lag_marginal import state_texts, text_probabilities
 from gcodefp.programs.table import UNKNOWN, Programs
 
@@ -73,10 +78,10 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
     if len(decoder.tried):
         decoder = decoder._replace(temperature=_choose_temperature(decoder, val, device))
     programs, channels = decoder.programs, train.signals.shape[1]
-    recordings = passages(join_splits(train, val), programs)
+    recordings = labelled_recordings(join_splits(train, val), programs)
     decoder = decoder._replace(speeds=train_speeds(recordings))
     with threadpool_limits(1):  # The order of summation determines the last bits.
-        templates = fit_to_passages(recordings, programs, channels).to(device)
+        templates = fit_to_recordings(recordings, programs, channels).to(device)
         template_fits = _cross_conformal_fits(decoder, recordings, device)
     return decoder._replace(templates=templates, template_fits=template_fits)
 
@@ -208,7 +213,7 @@ def refusal(decoder: Decoder, signals: Tensor) -> Refusal | None:
 
 
 def _cross_conformal_fits(
-    decoder: Decoder, recordings: Sequence[Passage], device: torch.device
+    decoder: Decoder, recordings: Sequence[LabelledRecording], device: torch.device
 ) -> NDArray[np.float32]:
     """The fit of each recording whose program other folds have too, (R,)."""
     program = np.array([recording.program for recording in recordings])
@@ -222,7 +227,7 @@ def _cross_conformal_fits(
         if not len(own):
             continue
         channels = others[0].signals.shape[1]
-        templates = fit_to_passages(others, decoder.programs, channels).to(device)
+        templates = fit_to_recordings(others, decoder.programs, channels).to(device)
         for index in own.tolist():
             signals = torch.as_tensor(recordings[index].signals, device=device)
             template_fits.append(decoder.best_fit(templates, signals)[0])

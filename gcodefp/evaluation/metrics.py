@@ -101,7 +101,7 @@ class ScoredPredictions:
         return program_error_seconds(self.programs, state, program, true_state, true_program)
 
     @cached_property
-    def codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def tokens(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Classes of the predicted and the true words, both (N, steps, 4)."""
         encode = self.vocabulary.encode_rows
         return encode(self.predictions.blocks), encode(self.true_blocks)
@@ -110,7 +110,7 @@ class ScoredPredictions:
     def scores(self) -> Mapping[str, Score]:
         """Correct and total words of each row, by metric."""
         true_operation = self.split.operation[self.rows]
-        return row_scores(*self.codes, self.predictions.operation, true_operation)
+        return row_scores(*self.tokens, self.predictions.operation, true_operation)
 
     def share(self, correct: NDArray[np.bool_]) -> Statistic:
         """The share of correct rows (N,)."""
@@ -162,7 +162,7 @@ def _score(name: str) -> Callable[[ScoredPredictions], Statistic]:
 
 
 def _command_balanced(scored: ScoredPredictions) -> Statistic:
-    predicted, true = scored.codes
+    predicted, true = scored.tokens
     counted = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
     correct = (predicted[..., 0] == COMMAND) & (predicted[..., 1] == true[..., 1])
     recording = np.broadcast_to(scored.recording[:, None], counted.shape)

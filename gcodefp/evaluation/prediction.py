@@ -260,8 +260,8 @@ def _decode_greedily(
     blocks, operations = np.full(count, "", object), []
     for rows, mask, encoded in encode_windows(network, signals, first, row_mask):
         operations.append(network.operation_logits(encoded).softmax(-1).cpu().numpy())
-        codes = network.decode(encoded[mask]).cpu().numpy()
-        blocks[rows[mask].cpu().numpy()] = decoder.description.vocabulary.decode(codes)
+        tokens = network.decode(encoded[mask]).cpu().numpy()
+        blocks[rows[mask].cpu().numpy()] = decoder.description.vocabulary.decode(tokens)
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gcodefp.model.hmm import Chain, Emissions, viterbi_path
-from gcodefp.model.templates import Passage, Templates
+from gcodefp.model.templates import LabelledRecording, Templates
 from gcodefp.programs.lag import interpolate_rows
 
 PATH_WEIGHT = 0.1
@@ -37,13 +37,13 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
     highest: dict[int, Tensor] = {}
 
     def weighted(first: int, end: int) -> Tensor:
-        likelihood = templates.compare(projected[:, first:end])
+        likelihood = templates.log_prob(projected[:, first:end])
         highest[first] = likelihood.amax(-1)
         return likelihood.mul_(PATH_WEIGHT)
 
     path = viterbi_path(Emissions(len(signals), weighted), chain)
     every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
-    return float((templates.compare_path(projected, path) - every_highest).mean())
+    return float((templates.path_log_prob(projected, path) - every_highest).mean())
 
 
 def at_speed(signals: Tensor, speed: float) -> Tensor:
@@ -55,13 +55,13 @@ def at_speed(signals: Tensor, speed: float) -> Tensor:
     return torch.as_tensor(rows, dtype=torch.float32, device=signals.device)
 
 
-def train_speeds(recordings: Sequence[Passage]) -> tuple[float, ...]:
+def train_speeds(recordings: Sequence[LabelledRecording]) -> tuple[float, ...]:
     """Speeds from the lowest to the highest of train recordings, in states a row; most often none.
 
     1 itself is not among them.
     """
     # Labels that a control has shuffled do not ascend.
-    ascending = [r.position for r in recordings if (np.diff(r.position) > 0).all()]
+    ascending = [r.state_rows for r in recordings if (np.diff(r.state_rows) > 0).all()]
     ratios = [(len(p) - 1) / (p[-1] - p[0]) for p in ascending if len(p) > 1] or [1.0]
     speeds: list[float] = []
     for end in (min(ratios), max(ratios)):

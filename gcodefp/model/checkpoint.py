@@ -195,4 +195,4 @@ def check_weights(
 
 def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:
     """Raises UserError: the checkpoint at `path` was trained on other train or val splits."""
-    description.check_learning_digest(checkpoint.description.learning_digest(), path)
+    description.check_training_data(checkpoint.description.training_data_digest(), path)

@@ -27,7 +27,7 @@ class Tensors:
     """The rows of a split, with lag-corrected labels."""
 
     signals: Tensor  # (N, C) scaled
-    codes: Tensor  # (N, S, 4) classes of each row's block
+    tokens: Tensor  # (N, S, 4) classes of each row's block
     block: Tensor  # (N,) index of the text of each row's block
     state_block: Tensor  # (P,) index of the text of each state's block
     operation: Tensor  # (N,) class
@@ -39,7 +39,7 @@ class Tensors:
     first_state: Tensor  # (K + 1,) first state of each program, and P
     starts: Tensor  # (W,) first row of each window
     # (W, 2) first row and length of the gapless rows that contain each window
-    contiguous_ranges: Tensor
+    segments: Tensor
     row_mask: Tensor  # (W, T) row-to-window mask: assigns each row to one window
     window: int  # T
 
@@ -52,7 +52,7 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
     """Moves a split to the device, its blocks encoded with the dataset's vocabulary."""
     programs, first, row = description.programs, description.programs.first, split.lag_corrected_row
     block = split.block[row]
-    codes = description.vocabulary.encode(split.blocks.tolist())
+    tokens = description.vocabulary.encode(split.blocks.tolist())
     texts = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
     split_texts, state_texts = np.split(texts, [len(split.blocks)])
     state_range = np.stack([first[split.program], first[split.program + 1] - 1], axis=1)
@@ -66,7 +66,7 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
 
     return Tensors(
         signals=tensor(split.signals),
-        codes=integers(codes[block]),
+        tokens=integers(tokens[block]),
         block=integers(split_texts[block]),
         state_block=integers(state_texts),
         operation=integers(split.operation),
@@ -76,13 +76,13 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
         nodes=integers(np.unique(node_names, return_inverse=True)[1]),
         first_state=integers(first),
         starts=integers(split.window_start),
-        contiguous_ranges=integers(_contiguous_ranges(split.window_start, description.window)),
+        segments=integers(_segments(split.window_start, description.window)),
         row_mask=tensor(row_to_window_mask(split.window_start, description.window)),
         window=description.window,
     )
 
 
-def _contiguous_ranges(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
+def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     """First row and length of the rows that overlapping windows cover together, (W, 2)."""
     is_start = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
     segment = np.cumsum(is_start) - 1

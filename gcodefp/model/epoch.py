@@ -160,10 +160,10 @@ def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Gener
     """Rows (B, T) of windows with random starts in the segments of the windows of a batch (B,).
 
     A segment wraps around at its end. Without that, a row early in a window could not be late in a
-    program: positions in a window would carry information on the time since the recording's start,
-    which the HMM would accumulate.
+    program: where in its window a row is would carry information on the time since the recording's
+    start, which the HMM would accumulate.
     """
-    first, length = data.contiguous_ranges[batch].unbind(-1)
+    first, length = data.segments[batch].unbind(-1)
     start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
     return first[:, None] + (start[:, None] + row) % length[:, None]
@@ -194,8 +194,8 @@ def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     """Accuracies of greedy decoding, and val/aligned_acc, that of blocks on the Viterbi path."""
     prediction = decode_split_windows(network, data)
     rows = prediction.is_covered
-    codes, operation = data.codes.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
-    scores = row_scores(prediction.codes[rows], codes, prediction.operation[rows], operation)
+    tokens, operation = data.tokens.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
+    scores = row_scores(prediction.tokens[rows], tokens, prediction.operation[rows], operation)
     accuracies = {f"val/{name}_acc": score.accuracy() for name, score in scores.items()}
     block, state_block = data.block.cpu().numpy(), data.state_block.cpu().numpy()
     on_path = state_block[prediction.path[rows]] == block[rows]
@@ -215,12 +215,12 @@ def batch_metrics(
     Args:
         encoded: (B, T, D) row vectors.
         rows: (B, T) row numbers of the windows.
-        selected: (B, k) positions in each window of the rows whose blocks are predicted.
+        selected: (B, k) which rows of each window have their blocks predicted.
     """
     index = selected[..., None].expand(-1, -1, encoded.shape[-1])
     vectors, selected_rows = encoded.gather(1, index).flatten(0, 1), rows.gather(1, selected)
     labelled = selected_rows.flatten()
-    predictions = network.block_logits(vectors, data.codes[labelled])
+    predictions = network.block_logits(vectors, data.tokens[labelled])
     operation = data.operation[rows[:, 0]]
     is_seen = operation != UNSEEN
     predictions["operation"] = network.operation_logits(encoded)[is_seen], operation[is_seen]

@@ -12,11 +12,11 @@ by one state, sometimes by none or two, and never into another program. There ar
 Emissions are log-likelihoods, weighted by the caller: neighbouring rows share samples and are not
 independent, so their weight is below 1.
 
-Memory: emissions are computed and used block of rows by block. Of each block the scores before it
+Memory: emissions are computed and used by chunks of rows. Of each chunk the scores before it
 are kept, and its rows are computed again on the way back (checkpointing; Tarnas and Hughey 1998,
 Bioinformatics 14:401), so that memory grows with the root of the rows.
 
-Shapes: B segments of T rows, P states, K programs.
+Shapes: B sequences of T rows, P states, K programs.
 """
 
 import math
@@ -39,7 +39,7 @@ looser transitions follow noise: with 0.05 the share of val rows within 1 s is l
 rows)."""
 
 MAX_CELLS = 2**24
-"""Pairs of a row and a state, of all segments, that are held at once: 64 MiB of emissions."""
+"""Pairs of a row and a state, of all sequences, that are held at once: 64 MiB of emissions."""
 
 
 def rows_at_once(states: int, most: int) -> int:
@@ -48,10 +48,10 @@ def rows_at_once(states: int, most: int) -> int:
 
 
 class Emissions(NamedTuple):
-    """Weighted emission log-likelihoods of B segments of T rows, computed when they are used."""
+    """Weighted emission log-likelihoods of B sequences of T rows, computed when they are used."""
 
     rows: int  # T
-    block: Callable[[int, int], Tensor]  # first row, end -> (B, end - first, P)
+    chunk: Callable[[int, int], Tensor]  # first row, end -> (B, end - first, P)
 
 
 class Chain(NamedTuple):
@@ -71,31 +71,35 @@ class Chain(NamedTuple):
 
 
 class Decoding(NamedTuple):
-    """The most probable states of B segments, (B, T), and the posteriors of all, (B, T, P)."""
+    """The most probable states of B sequences, (B, T), and the posteriors of all, (B, T, P)."""
 
     path: Tensor
     posterior: Tensor
 
 
-def circular_chain(first: Tensor) -> Chain:
-    """The first state of a program follows its last one; `first` (K + 1,) are theirs, and P."""
-    offset, start, length = _offsets(first)
-    steps = torch.arange(3, device=first.device)[:, None]
-    weights = torch.tensor(CIRCULAR_PROBABILITIES, device=first.device)[:, None]
+def circular_chain(first_states: Tensor) -> Chain:
+    """The first state of a program follows its last one.
+
+    Args:
+        first_states: (K + 1,) of the programs, and P.
+    """
+    offset, start, length = _offsets(first_states)
+    steps = torch.arange(3, device=first_states.device)[:, None]
+    weights = torch.tensor(CIRCULAR_PROBABILITIES, device=first_states.device)[:, None]
     weights = weights.expand(3, len(offset))
     previous, following = (start + (offset + s) % length for s in (-steps, steps))
     return Chain(previous, following, weights, weights)
 
 
-def waiting_chain(first: Tensor) -> Chain:
+def waiting_chain(first_states: Tensor) -> Chain:
     """A path may wait in the first and the last state of a program, and does not begin again.
 
     Waiting has the weight of all transitions from another state together: however long a path waits
     before its program, the prior weight is the same.
     """
-    offset, start, length = _offsets(first)
-    steps = torch.arange(3, device=first.device)[:, None]
-    weights = torch.tensor(WAITING_PROBABILITIES, device=first.device)[:, None]
+    offset, start, length = _offsets(first_states)
+    steps = torch.arange(3, device=first_states.device)[:, None]
+    weights = torch.tensor(WAITING_PROBABILITIES, device=first_states.device)[:, None]
     is_end = (offset == 0) | (offset == length - 1)
     has_previous, has_following = offset >= steps, offset + steps < length
     into, out = weights * has_previous, weights * has_following
@@ -105,19 +109,19 @@ def waiting_chain(first: Tensor) -> Chain:
     return Chain(previous, following, into, out)
 
 
-def _offsets(first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _offsets(first_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of each state (P,): its offset in the program, the program's first state, and its length."""
-    state = torch.arange(int(first[-1]), device=first.device)
-    program = torch.searchsorted(first, state, right=True) - 1
-    start = first[program]
-    return state - start, start, (first[1:] - first[:-1])[program]
+    state = torch.arange(int(first_states[-1]), device=first_states.device)
+    program = torch.searchsorted(first_states, state, right=True) - 1
+    start = first_states[program]
+    return state - start, start, (first_states[1:] - first_states[:-1])[program]
 
 
 @torch.no_grad()
-def decode_segments(emissions: Tensor, chain: Chain) -> Decoding:
-    """Decodes segments of one length, by their weighted emission log-likelihoods (B, T, P)."""
-    blocks = [block.posterior for block in posterior_blocks(_computed(emissions), chain)]
-    return Decoding(viterbi_paths(emissions, chain), torch.cat(blocks[::-1], dim=1))
+def decode_sequences(emissions: Tensor, chain: Chain) -> Decoding:
+    """Decodes sequences of one length, by their weighted emission log-likelihoods (B, T, P)."""
+    chunks = [chunk.posterior for chunk in posterior_chunks(_computed(emissions), chain)]
+    return Decoding(viterbi_paths(emissions, chain), torch.cat(chunks[::-1], dim=1))
 
 
 def _computed(emissions: Tensor) -> Emissions:
@@ -125,59 +129,59 @@ def _computed(emissions: Tensor) -> Emissions:
     return Emissions(emissions.shape[1], lambda first, end: emissions[:, first:end])
 
 
-def _block_bounds(rows: int, least: float) -> list[tuple[int, int]]:
-    """First row and end of blocks of about `least` rows, or of the root of all rows, if more."""
+def _chunk_bounds(rows: int, least: float) -> list[tuple[int, int]]:
+    """First row and end of chunks of about `least` rows, or of the root of all rows, if more."""
     count = max(1, math.floor(rows / max(least, math.sqrt(rows))))
     return list(pairwise(rows * index // count for index in range(count + 1)))
 
 
 class _KeptScores:
-    """The scores (B, P) of the last row of each block.
+    """The scores (B, P) of the last row of each chunk.
 
     In one array: kept between the temporary ones, they would fragment the memory.
     """
 
-    def __init__(self, blocks: int) -> None:
-        self._blocks = blocks
+    def __init__(self, chunks: int) -> None:
+        self._chunks = chunks
         self._scores: Tensor | None = None
 
-    def keep(self, block: int, scores: Tensor) -> None:
+    def keep(self, chunk: int, scores: Tensor) -> None:
         if self._scores is None:
-            self._scores = scores.new_empty(self._blocks, *scores.shape)
-        self._scores[block] = scores
+            self._scores = scores.new_empty(self._chunks, *scores.shape)
+        self._scores[chunk] = scores
 
-    def before(self, block: int) -> Tensor | None:
-        """Of the block before; None: there is none."""
-        return self._scores[block - 1] if block and self._scores is not None else None
+    def before(self, chunk: int) -> Tensor | None:
+        """Of the chunk before; None: there is none."""
+        return self._scores[chunk - 1] if chunk and self._scores is not None else None
 
 
-class PosteriorBlock(NamedTuple):
-    """M neighbouring rows of B segments."""
+class PosteriorChunk(NamedTuple):
+    """M neighbouring rows of B sequences."""
 
     posterior: Tensor  # (B, M, P) probability of each state at each row, given all rows
     emission_state: Tensor  # (B, M) the state with the highest emission at each row
 
 
 @torch.no_grad()
-def posterior_blocks(emissions: Emissions, chain: Chain) -> Iterator[PosteriorBlock]:
+def posterior_chunks(emissions: Emissions, chain: Chain) -> Iterator[PosteriorChunk]:
     """The posteriors of the states, last rows first."""
-    # Four arrays of a block are float64.
+    # Four arrays of a chunk are float64.
     cells = len(chain.previous[0]) * 8
-    bounds = _block_bounds(emissions.rows, rows_at_once(cells, emissions.rows))
+    bounds = _chunk_bounds(emissions.rows, rows_at_once(cells, emissions.rows))
     kept = _KeptScores(len(bounds))
     for index, (first, end) in enumerate(bounds[:-1]):
-        rows = emissions.block(first, end).double().transpose(0, 1)
+        rows = emissions.chunk(first, end).double().transpose(0, 1)
         scored = _scaled_scores(rows, chain, kept.before(index))
         kept.keep(index, deque(scored, maxlen=1).pop())
     behind: Tensor | None = None
     for index, (first, end) in reversed(list(enumerate(bounds))):
-        emission = emissions.block(first, end)
+        emission = emissions.chunk(first, end)
         rows = emission.double().transpose(0, 1)
         forward = _stacked_scores(rows, chain, kept.before(index))
         backward = _stacked_scores(rows.flip(0), chain.reversed(), behind)
         behind = backward[-1].clone()
         posterior = forward.log_().add_(backward.log_().flip(0)).sub_(rows).softmax(-1)
-        yield PosteriorBlock(posterior.transpose(0, 1).float(), emission.argmax(-1))
+        yield PosteriorChunk(posterior.transpose(0, 1).float(), emission.argmax(-1))
 
 
 @torch.no_grad()
@@ -231,22 +235,22 @@ def _stacked_scores(rows: Tensor, chain: Chain, scores: Tensor | None) -> Tensor
 
 @torch.no_grad()
 def viterbi_paths(emissions: Tensor, chain: Chain) -> Tensor:
-    """Only the paths of `decode_segments`, (B, T)."""
+    """Only the paths of `decode_sequences`, (B, T)."""
     return viterbi_path(_computed(emissions), chain)
 
 
 @torch.no_grad()
 def viterbi_path(emissions: Emissions, chain: Chain) -> Tensor:
     """The most probable sequences of states, (B, T)."""
-    bounds = _block_bounds(emissions.rows, rows_at_once(len(chain.previous[0]), emissions.rows))
+    bounds = _chunk_bounds(emissions.rows, rows_at_once(len(chain.previous[0]), emissions.rows))
     kept = _KeptScores(len(bounds))
     for index, (first, end) in enumerate(bounds):
-        scores, choices = _viterbi_block(emissions.block(first, end), chain, kept.before(index))
+        scores, choices = _viterbi_chunk(emissions.chunk(first, end), chain, kept.before(index))
         kept.keep(index, scores)
     path = [scores.argmax(-1)]
     for index, (first, end) in reversed(list(enumerate(bounds))):
         if end < emissions.rows:
-            _, choices = _viterbi_block(emissions.block(first, end), chain, kept.before(index))
+            _, choices = _viterbi_chunk(emissions.chunk(first, end), chain, kept.before(index))
         for row_choices in choices.flip(0).unbind(0):
             step, skip = (choice.gather(1, path[-1][:, None])[:, 0] for choice in row_choices)
             chosen = torch.where(skip, 2, step.long())
@@ -254,8 +258,8 @@ def viterbi_path(emissions: Emissions, chain: Chain) -> Tensor:
     return torch.stack(path[::-1], dim=1)
 
 
-def _viterbi_block(emissions: Tensor, chain: Chain, scores: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The scores (B, P) of the last row of a block (B, rows, P), and how its states were reached.
+def _viterbi_chunk(emissions: Tensor, chain: Chain, scores: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The scores (B, P) of the last row of a chunk (B, rows, P), and how its states were reached.
 
     Given the scores of the row before, if there is one. The second, of each of the M rows that have
     one before, (M, 2, B, P): whether a step is better than staying, and a skip better than both.

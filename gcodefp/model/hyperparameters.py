@@ -24,7 +24,10 @@ def _hyperparameter(
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The configuration of a run; `parse_hyperparameters` checks it."""
+    """The configuration of a run; `parse_hyperparameters` checks it.
+
+    `place` is the HMM state in names that runs, sweeps and checkpoints store.
+    """
 
     learning_rate: float = _hyperparameter(0.004, "peak of the schedule", above=0.0)
     batch_size: int = _hyperparameter(16, "windows per step", low=1)
@@ -79,7 +82,7 @@ def parse_hyperparameters(
         Incompatible: the values exclude each other.
     """
     checked: dict[str, Any] = {}
-    for name, value in flatten(values):
+    for name, value in leaf_values(values):
         if name in checked:
             raise UserError(f"{origin}: {name} is set twice; keep one")
         if name not in HYPERPARAMETERS:
@@ -99,11 +102,11 @@ def parse_hyperparameters(
     return hyperparameters
 
 
-def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Names and values of nested mappings, flattened."""
+def leaf_values(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values of nested mappings, without the groups."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from flatten(value)
+            yield from leaf_values(value)
         else:
             yield name, value
 

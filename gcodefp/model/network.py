@@ -57,7 +57,7 @@ class Network(nn.Module):
         self.scale = nn.BatchNorm1d(inputs, affine=False)
         self.stem = nn.Conv1d(inputs, width, STEM_ROWS, padding=STEM_ROWS // 2)
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
-        self.decoder = _layers(hyperparameters, 1)
+        self.decoder = _layers(hyperparameters, 1)  # of blocks; the HMM decodes states
         self.dropout = nn.Dropout(dropout)
         # Class 0 of each embedding: the previous word has no such field.
         self.commands = nn.Embedding(sizes.commands + 1, width)
@@ -120,20 +120,20 @@ class Network(nn.Module):
         emissions: Tensor = self.state_head(rows).log_softmax(-1) - self.log_state_prior
         return emissions
 
-    def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def block_logits(self, rows: Tensor, tokens: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Logits and true classes of every step at which a field applies, under teacher forcing.
 
         Row vectors (M, D) and true classes (M, S, 4), in the order of vocabulary.FIELDS, to
         field -> logits (K, classes) and classes (K,), K differing from field to field. Steps whose
         class is UNSEEN are excluded.
         """
-        hidden = self._decode_steps(rows, codes[:, :-1])
+        hidden = self._decode_steps(rows, tokens[:, :-1])
         predictions = {}
         for index, field in enumerate(FIELDS):
-            target = codes[..., index]
+            target = tokens[..., index]
             # Select before the head: few steps have a value, whose head has thousands of classes.
-            has_field = (target != UNSEEN) & (codes[..., 0] != PAD)
-            logits = self._head(field, hidden[has_field], codes[..., 2][has_field])
+            has_field = (target != UNSEEN) & (tokens[..., 0] != PAD)
+            logits = self._head(field, hidden[has_field], tokens[..., 2][has_field])
             predictions[field] = logits, target[has_field]
         return predictions
 
@@ -144,25 +144,25 @@ class Network(nn.Module):
         Row vectors (M, D) to classes (M, S, 4); PAD and UNSEEN after the end.
         """
         shape = (len(rows), self.sizes.steps, len(FIELDS))
-        codes = torch.full(shape, UNSEEN, device=rows.device)
-        codes[..., 0] = PAD
+        tokens = torch.full(shape, UNSEEN, device=rows.device)
+        tokens[..., 0] = PAD
         unfinished = torch.arange(len(rows), device=rows.device)
         for step in range(self.sizes.steps):
             if not len(unfinished):
                 break
-            hidden = self._decode_steps(rows[unfinished], codes[unfinished, :step])[:, -1]
+            hidden = self._decode_steps(rows[unfinished], tokens[unfinished, :step])[:, -1]
             token_type = self._token_type(hidden, step)
-            codes[unfinished, step, 0] = token_type
+            tokens[unfinished, step, 0] = token_type
             is_command, is_parameter = token_type == COMMAND, token_type == PARAMETER
             command = self.command_head(hidden[is_command]).argmax(-1)
-            codes[unfinished[is_command], step, 1] = command
+            tokens[unfinished[is_command], step, 1] = command
             hidden = hidden[is_parameter]
             letter = self.parameter_type_head(hidden).argmax(-1)
-            codes[unfinished[is_parameter], step, 2] = letter
+            tokens[unfinished[is_parameter], step, 2] = letter
             value = self._head("parameter_value", hidden, letter).argmax(-1)
-            codes[unfinished[is_parameter], step, 3] = value
+            tokens[unfinished[is_parameter], step, 3] = value
             unfinished = unfinished[token_type != END]
-        return codes
+        return tokens
 
     def _token_type(self, hidden: Tensor, step: int) -> Tensor:
         """The most probable type that is valid at this step."""

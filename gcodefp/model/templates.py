@@ -68,7 +68,7 @@ class Templates(NamedTuple):
 
         Features do not reach beyond a window's ends.
         """
-        return self.compare(self.project(signals))
+        return self.log_prob(self.project(signals))
 
     def project_windows(self, signals: Tensor, rows: int) -> dict[tuple[int, int], Tensor]:
         """All rows of a recording (N, C), as they are anywhere in a window of `rows` rows.
@@ -96,7 +96,7 @@ class Templates(NamedTuple):
         ]
         return torch.stack(projected).sum(0)
 
-    def compare(self, projected: Tensor) -> Tensor:
+    def log_prob(self, projected: Tensor) -> Tensor:
         """Discriminants (..., D) to log-likelihoods of all states (..., P)."""
         total = projected.new_zeros(*projected.shape[:-1], len(self.mean))
         # One by one: a table of all differences would be as many times as large.
@@ -105,7 +105,7 @@ class Templates(NamedTuple):
             total -= difference.square_().log1p_().mul_(weight)
         return total
 
-    def compare_path(self, projected: Tensor, path: Tensor) -> Tensor:
+    def path_log_prob(self, projected: Tensor, path: Tensor) -> Tensor:
         """Discriminants (..., D) to the log-likelihood of one state each (...)."""
         total = projected.new_zeros(path.shape)
         for index, weight in enumerate(self.weight.tolist()):
@@ -120,29 +120,29 @@ def feature_offsets(step_seconds: float) -> tuple[int, ...]:
     return (*(-rows for rows in behind[:0:-1]), *behind)
 
 
-class Passage(NamedTuple):
-    """A recording of a known program, on the states that its sensors measure."""
+class LabelledRecording(NamedTuple):
+    """A recording of a known program, with its lag-corrected states."""
 
     rows: NDArray[np.intp]  # (N,) of its split
     signals: NDArray[np.float32]  # (N, C)
     program: int  # its index
     states: NDArray[np.int64]  # (M,) ascending, each one more than the last
-    position: NDArray[np.float64]  # (M,) of each of these states among the N rows, with a fraction
+    state_rows: NDArray[np.float64]  # (M,) of these states among the N rows, with a fraction
 
     def features(self, offsets: Sequence[int]) -> NDArray[np.float64]:
         """In each state, (M, F); not kept, for they have many times the size of the signals."""
         rows = np.arange(len(self.signals))
         by_row = np.concatenate([np.tanh(self.signals - t) for t in THRESHOLDS], axis=1)
         parts = [by_row[np.clip(rows + offset, 0, len(rows) - 1)] for offset in offsets]
-        return interpolate_rows(np.concatenate(parts, axis=1), self.position)
+        return interpolate_rows(np.concatenate(parts, axis=1), self.state_rows)
 
 
-def passages(split: Split, programs: Programs) -> list[Passage]:
+def labelled_recordings(split: Split, programs: Programs) -> list[LabelledRecording]:
     """Of each recording of a split with two or more states, by its lag-corrected labels.
 
     Rows before and after the program, whose state is that of an end, do not count.
     """
-    passed = []
+    recordings = []
     for recording in np.unique(split.recording):
         rows = np.flatnonzero(split.recording == recording)
         program = int(split.program[rows[0]])
@@ -154,19 +154,23 @@ def passages(split: Split, programs: Programs) -> list[Passage]:
         if len(inside) < 2:
             continue
         states = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
-        position = np.interp(states, state[inside], inside)
-        passed.append(
-            Passage(rows, split.signals[rows], program, states.astype(np.int64), position)
+        state_rows = np.interp(states, state[inside], inside)
+        recordings.append(
+            LabelledRecording(
+                rows, split.signals[rows], program, states.astype(np.int64), state_rows
+            )
         )
-    return passed
+    return recordings
 
 
 def fit_templates(train: Split, programs: Programs) -> Templates:
     """Fits templates to the recordings of a split and their lag-corrected states."""
-    return fit_to_passages(passages(train, programs), programs, train.signals.shape[1])
+    return fit_to_recordings(labelled_recordings(train, programs), programs, train.signals.shape[1])
 
 
-def fit_to_passages(recordings: Sequence[Passage], programs: Programs, channels: int) -> Templates:
+def fit_to_recordings(
+    recordings: Sequence[LabelledRecording], programs: Programs, channels: int
+) -> Templates:
     """Fits templates to recordings with C channels."""
     offsets = feature_offsets(float(programs.step_seconds))
     count = np.zeros(len(programs))

@@ -28,7 +28,7 @@ from gcodefp.model.checkpoint import (
 )
 from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
-from gcodefp.model.hyperparameters import Hyperparameters, Incompatible, Objective, flatten
+from gcodefp.model.hyperparameters import Hyperparameters, Incompatible, Objective, leaf_values
 from gcodefp.model.network import Network
 from gcodefp.model.run_files import (
     RETRAIN,
@@ -68,14 +68,14 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The outcome of a run."""
+    """The outcome of a run; `stopped`: `report` ended it before max_epochs."""
 
     stopped: bool
     epochs: int
     best_epoch: int
     best_value: float
     seconds: float
-    parameters: int
+    weight_count: int
 
 
 def train(
@@ -125,14 +125,7 @@ def train(
     for name in ("metrics.csv", "last.pt", "checkpoint.pt"):  # Of killed processes.
         for path in folder.glob(f".{name}.*.tmp"):
             path.unlink(missing_ok=True)
-    return TrainingResult(
-        stopped=state.epoch < hyperparameters.max_epochs,
-        epochs=state.epoch,
-        best_epoch=state.best_epoch,
-        best_value=state.best_value,
-        seconds=state.seconds,
-        parameters=sum(p.numel() for p in run.network.parameters()),
-    )
+    return run.result()
 
 
 class _State(Document):
@@ -171,7 +164,7 @@ class _Run:
         # All that determines the run; it resumes only from a last.pt of the same identity.
         self.identity = {
             "hyperparameters": asdict(hyperparameters),
-            "data": data.description.learning_digest(),
+            "data": data.description.training_data_digest(),
             "objective": asdict(objective),
         }
 
@@ -194,6 +187,17 @@ class _Run:
             state.best_epoch, state.best_value = state.epoch, value
             state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
         return metrics
+
+    def result(self) -> TrainingResult:
+        state = self.state
+        return TrainingResult(
+            stopped=state.epoch < self.hyperparameters.max_epochs,
+            epochs=state.epoch,
+            best_epoch=state.best_epoch,
+            best_value=state.best_value,
+            seconds=state.seconds,
+            weight_count=sum(p.numel() for p in self.network.parameters()),
+        )
 
     def save(self, path: Path) -> None:
         content = {
@@ -286,7 +290,7 @@ def describe_result(
         "best_value": result.best_value,
         "epochs": result.epochs,
         "seconds": round(result.seconds, 3),
-        "parameters": result.parameters,
+        "parameters": result.weight_count,
         "device": describe_device(device),
     }
 
@@ -298,7 +302,7 @@ def describe_failure(error: Exception, hyperparameters: Mapping[str, Any]) -> di
         "state": "failed",
         "failure": failure_class(error),
         "reason": str(error) or type(error).__name__,
-        "hyperparameters": dict(flatten(hyperparameters)),
+        "hyperparameters": dict(leaf_values(hyperparameters)),
         **dict.fromkeys(unknown),
     }
 

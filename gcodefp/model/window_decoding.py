@@ -14,13 +14,7 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
-from gcodefp.model.hmm import (
-    EMISSION_EXPONENT,
-    Chain,
-    circular_chain,
-    rows_at_once,
-    viterbi_paths,
-)
+from gcodefp.model.hmm import EMISSION_EXPONENT, Chain, circular_chain, rows_at_once, viterbi_paths
 from gcodefp.model.network import Network
 
 WINDOWS_PER_BATCH = 64
@@ -62,7 +56,7 @@ class WindowPredictions(NamedTuple):
     # (N,) whether the row is assigned to a window; other rows are UNSEEN
     is_covered: NDArray[np.bool_]
     # (N, S, 4) classes of the block, by greedy decoding, in the order of FIELDS
-    codes: NDArray[np.int64]
+    tokens: NDArray[np.int64]
     operation: NDArray[np.int64]  # (N,) class
     position: NDArray[np.float32]  # (N, 3) tool position, in standard deviations of the train split
     # (N,) state on the Viterbi path of the row's window, by the network alone, in the circular
@@ -74,19 +68,19 @@ class WindowPredictions(NamedTuple):
 def decode_split_windows(network: Network, data: Tensors) -> WindowPredictions:
     """Decodes all windows of a split."""
     count = len(data.signals)
-    codes = np.full((count, network.sizes.steps, len(FIELDS)), UNSEEN, np.int64)
+    tokens = np.full((count, network.sizes.steps, len(FIELDS)), UNSEEN, np.int64)
     operation = np.full(count, UNSEEN, np.int64)
     position = np.full((count, 3), np.nan, np.float32)
     path = np.full(count, UNSEEN, np.int64)
     chain = circular_chain(data.first_state)
     for rows, mask, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):
         assigned = rows[mask].cpu().numpy()
-        codes[assigned] = network.decode(encoded[mask]).cpu().numpy()
+        tokens[assigned] = network.decode(encoded[mask]).cpu().numpy()
         operations = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[assigned] = operations[mask].cpu().numpy()
         position[assigned] = network.position_head(encoded[mask]).cpu().numpy()
         path[assigned] = viterbi_windows(network, encoded, chain)[mask].cpu().numpy()
-    return WindowPredictions(operation != UNSEEN, codes, operation, position, path)
+    return WindowPredictions(operation != UNSEEN, tokens, operation, position, path)
 
 
 @torch.no_grad()

@@ -75,8 +75,8 @@ def trace_program(
         start_mm=(*park_mm, 0.0),
         machine_zero_mm=(-x, -y, -z),
     )
-    for number, _, complaint in run.not_understood:
-        raise ValueError(f"line {number - 1}: {complaint}")
+    for number, _, error_text in run.not_understood:
+        raise ValueError(f"line {number - 1}: {error_text}")
     return moves_of(run.blocks)
 
 

@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.files import digest
 from gcodefp.recordings import columns
-from gcodefp.recordings.clock import (
-    elapsed_seconds,
-    median_period,
-    rows_in,
-    spread_coarse_clock,
-)
+from gcodefp.recordings.clock import elapsed_seconds, row_period, rows_in, spread_coarse_clock
 from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.laboratory.assembly import read_recording
@@ -33,7 +28,7 @@ from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.quantities import RUNNING
 from gcodefp.recordings.laboratory.reader import (
     RecordingRejected,
-    read_table,
+    read_native,
     select_groups,
     write_canonical,
 )
@@ -113,23 +108,13 @@ def load_recording(
         UserError: the file cannot be read.
         RecordingRejected: a rule excludes it.
     """
-    name = name_of(source)
-    table = _read(source, groups, canonical)
-    attrs = table.attrs
+    name, table = name_of(source), _read(source, groups, canonical)
+    attrs, has_reports = table.attrs, columns.BLOCK in table
     counts, notes = Counter(rows_in_file=len(table)), list[str](attrs.get("notes", ()))
-    if RUNNING in table:
-        table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
-    table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
-    seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
-    has_reports = columns.BLOCK in table
-    table, unlabelled = _with_labels(paths_of([source])[0], table, seconds, notes)
-    table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
-    period = _row_period(np.asarray(seconds[table.index], np.float64))
-    if has_reports:
-        table = _program_rows(table, attrs.get("preamble", True), period, counts)
+    table, seconds, period = _labelled_rows(paths_of([source])[0], table, counts, notes)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
-    clock = _running_clock(np.asarray(seconds[table.index], np.float64), notes)
+    clock = _running_clock(seconds, notes)
     position_mm = _position_mm(table)
     if has_reports:
         _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
@@ -139,8 +124,7 @@ def load_recording(
     if has_reports and not np.isfinite(position_mm).any():
         _check_blocks(table[columns.BLOCK], is_of_layout="operation" in attrs)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
-    if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
-        notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
+    _note_large_samples(channels, notes)
     signals = clean_samples(channels, counts, period, attrs.get("periods"))
     return Recording(
         name=name,
@@ -162,6 +146,28 @@ def load_recording(
         program=None if has_reports else Path(attrs["program"]),
         segment=segment,
     )
+
+
+def _note_large_samples(channels: pd.DataFrame, notes: list[str]) -> None:
+    if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
+        notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
+
+
+def _labelled_rows(
+    path: Path, table: pd.DataFrame, counts: Counter[str], notes: list[str]
+) -> tuple[pd.DataFrame, NDArray[np.float64], float]:
+    """The rows that execute the program, their seconds, and those from one row to the next."""
+    has_reports, has_preamble = columns.BLOCK in table, table.attrs.get("preamble", True)
+    if RUNNING in table:
+        table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
+    table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
+    seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
+    table, unlabelled = _with_labels(path, table, seconds, notes)
+    table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
+    period_seconds = row_period(np.asarray(seconds[table.index], np.float64))
+    if has_reports:
+        table = _program_rows(table, has_preamble, period_seconds, counts)
+    return table, np.asarray(seconds[table.index], np.float64), period_seconds
 
 
 def _with_labels(
@@ -196,7 +202,7 @@ def _program_rows(
 def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
     """The canonical table with the channels of some groups."""
     if isinstance(source, Path):
-        return read_table(source, groups)
+        return read_native(source, groups)
     try:
         table = read_recording(source)
     except LayoutError:
@@ -293,12 +299,6 @@ def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np
     spread, note = spread_coarse_clock(seconds)
     notes += note
     return spread
-
-
-def _row_period(seconds: NDArray[np.float64]) -> float:
-    """Seconds from one row to the next; infinite where the clock, which is rejected, stands."""
-    period = median_period(spread_coarse_clock(seconds)[0])
-    return period if period > 0 else np.inf
 
 
 def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32], least: int) -> None:

@@ -131,3 +131,9 @@ def spread_coarse_clock(seconds: NDArray[np.float64]) -> tuple[NDArray[np.float6
         "as evenly spaced"
     )
     return np.repeat(times, count) + rank * np.repeat(step, count), [note]
+
+
+def row_period(seconds: NDArray[np.float64]) -> float:
+    """Seconds from one row to the next; infinite where the clock, which is rejected, stands."""
+    period = median_period(spread_coarse_clock(seconds)[0])
+    return period if period > 0 else np.inf

@@ -26,7 +26,7 @@ from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coar
 from gcodefp.recordings.laboratory.assembly import read_sensors
 from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
 from gcodefp.recordings.laboratory.reader import RecordingRejected, read_canonical, read_columns
-from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, segment_lengths
+from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, run_lengths
 
 logger = logging.getLogger("gcodefp.recordings")
 
@@ -168,12 +168,7 @@ def read_unlabelled(
         UserError: the file cannot be read, is too short, has too few of the channels, or a lower
             row rate than the train recordings.
     """
-    path: Path | str
-    if isinstance(source, pd.DataFrame):
-        path, name, is_native = TABLE, TABLE, True
-    else:
-        path, name = paths_of([source])[0], name_of(source)
-        is_native = isinstance(source, Path) and source.suffix != ".parquet"
+    path, name, is_native = _identify(source)
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
     segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
@@ -188,7 +183,7 @@ def read_unlabelled(
     counts["duplicate_rows"] = int(is_duplicate.sum())
     table, notes = table[~is_duplicate], list[str]()
     clock = None if clock is None else clock[~is_duplicate]
-    period = step_seconds if clock is None else _row_period(path, clock, step_seconds, notes)
+    period = step_seconds if clock is None else _find_period(path, clock, step_seconds, notes)
     signals = clean_samples(table, counts, period, table.attrs.get("periods"))
     if period != step_seconds:
         signals = _resample(signals, period, step_seconds)
@@ -202,14 +197,26 @@ def read_unlabelled(
     recording.notes += notes
     if segment is not None:
         recording.segment = segment[signals.index].to_numpy(np.int64)
-    if clock is None:
-        return UnlabelledRecording(recording, None, missing)
-    clock = clock[signals.index]
+    texts = None if clock is None else _clock_texts(clock[signals.index])
+    return UnlabelledRecording(recording, texts, missing)
+
+
+def _identify(source: Recordable | pd.DataFrame) -> tuple[Path | str, str, bool]:
+    """Path and name of a recording, and whether its rows are as they were logged."""
+    if isinstance(source, pd.DataFrame):
+        return TABLE, TABLE, True
+    is_native = isinstance(source, Path) and source.suffix != ".parquet"
+    return paths_of([source])[0], name_of(source), is_native
+
+
+def _clock_texts(clock: pd.Series) -> NDArray[np.str_]:
     texts = clock.map("{:.3f}".format) if clock.dtype.kind == "f" else clock.fillna("")
-    return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
+    return texts.to_numpy(np.str_)
 
 
-def _row_period(path: Path | str, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
+def _find_period(
+    path: Path | str, clock: pd.Series, step_seconds: float, notes: list[str]
+) -> float:
     """Seconds from one row to the next; `step_seconds` if they are near it, or unknown.
 
     Raises:
@@ -336,13 +343,13 @@ def _check_channels(path: Path | str, missing: Sequence[str], channels: Sequence
 def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.bool_]:
     """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Segments of `frozen` equal rows are not duplicates but a dropout of the sensors: they stay, and
+    Runs of `frozen` equal rows are not duplicates but a dropout of the sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
     if not samples.size:
         return np.zeros(len(samples), bool)
     equal = equals_previous(samples)
-    return np.concatenate([[False], equal]) & (segment_lengths(~equal) < frozen)
+    return np.concatenate([[False], equal]) & (run_lengths(~equal) < frozen)
 
 
 def _without_labels(

@@ -25,8 +25,8 @@ from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.system_metrics import system_summary
 
 COMPARISON_FORMAT = "gcodefp-comparison-2"
-PROGRAM_NOTE = (
-    "No checkpoint is scored: another program trained these runs, and their values are those that "
+SCRIPT_NOTE = (
+    "No checkpoint is scored: a user script trained these runs, and their values are those that "
     "it logged. They have no intervals: whether a run is better beyond chance is not tested"
 )
 TEST_NOTE = (
@@ -74,9 +74,9 @@ class ComparedRun(NamedTuple):
         return self.file.specification.options.combined.texts if self.file else ()
 
     @property
-    def is_external(self) -> bool:
-        """Whether another program trained it."""
-        return self.file is not None and self.file.program is not None
+    def has_script(self) -> bool:
+        """Whether a user script trained it."""
+        return self.file is not None and self.file.script is not None
 
     def is_ranked_by(self, objective: Objective) -> bool:
         """Whether the value that it is ranked by is this metric's, as far as it has epochs."""
@@ -253,13 +253,13 @@ def _differing_rows(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]
 def _best_metrics(runs: Sequence[ComparedRun]) -> dict[str, list[float | None]]:
     """Metric of the val split, or a combined one -> its value at the best epoch of each run.
 
-    Of another program it has all metrics; those that are not finite are None.
+    Of a user script it has all metrics; those that are not finite are None.
     """
     names = dict.fromkeys(
         name
         for run in runs
         for name in run.best
-        if run.is_external or name.startswith("val/") or name in run.combined
+        if run.has_script or name.startswith("val/") or name in run.combined
     )
     names.pop("epoch", None)
     return {

@@ -211,7 +211,7 @@ def _trial(number: int, run: RunStatus | None, space: Space) -> FrozenTrial:
     }
     host, pid = (run.agent.host, run.agent.pid) if run.agent else (run.host, None)
     attributes = {"state": run.state or None, "failure": run.reason, "host": host, "pid": pid,
-                  "seconds": run.seconds, "parameters": run.parameters, **run.system}  # fmt: skip
+                  "seconds": run.seconds, "parameters": run.weight_count, **run.system}  # fmt: skip
     return FrozenTrial(
         number=number,
         trial_id=number,

@@ -46,7 +46,7 @@ IN_TEXT = ("toolpath", "accuracy", "ladder")
 
 SWEEP_SECTIONS = ("best_run", "sweep", "costs")
 PROGRAM_SECTIONS = ("program", "figures", *SWEEP_SECTIONS, "provenance")
-"""Templates of the page of a sweep of another program, which has no dataset and no evaluation."""
+"""Templates of the page of a sweep of a user script, which has no dataset and no evaluation."""
 SECTIONS = (
     "summary",
     "result",
@@ -72,7 +72,7 @@ def render(
         figures: folder of the SVG files.
         protocols: protocols.json; it need not be there.
         benchmarks: folder of Snakemake's benchmark files; it need not be there.
-        evaluation: of another program's best run, by the user's own command.
+        evaluation: of a user script's best run, by the user's own command.
 
     Raises:
         UserError: a figure is missing.

@@ -164,7 +164,7 @@ def _source(parameter: JsonContent) -> str:
 def runs_table(results: SweepResults) -> Table:
     """All runs, best first, with the hyperparameters that differ."""
     facts = ["state", "best_value", "best_epoch", "epochs", "seconds"]
-    facts += [] if results.is_external else ["parameters"]
+    facts += [] if results.has_script else ["parameters"]
     facts += [name for name in SYSTEM_FIELDS if results.runs[name].notna().any()]
     sweeps = ["sweep"] if len(results.best_run["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
@@ -226,7 +226,7 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
         for name, part in parts.items()
     ]
     stages = stage_costs(benchmarks)
-    intervals = work_intervals(results.work, results.is_external)
+    intervals = work_intervals(results.work, results.has_script)
     return {
         "total": "{1} runs, {2} {step}s, {3} of training".format(*rows[0], step=results.step),
         "parts": {"head": ["", "runs", f"{results.step}s", "trained"], "rows": rows},

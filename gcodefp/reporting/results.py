@@ -303,12 +303,12 @@ def _check_origins(results: Results, evaluation: Path, explanation: Path) -> Non
 
 
 def results_from_flags(arguments: argparse.Namespace) -> SweepResults:
-    """Reads the files and folders of RESULTS_FLAGS; `Results`, unless another program trained.
+    """Reads the files and folders of RESULTS_FLAGS; `Results`, unless a user script trained.
 
     Raises UserError: a file is missing or damaged, or is of another sweep, checkpoint or test.
     """
     results = read_sweep_results(arguments.sweep, arguments.best)
-    if not results.is_external:
+    if not results.has_script:
         results = _with_evaluation(results, arguments)
     return results if arguments.show_paths else results.redacted()
 

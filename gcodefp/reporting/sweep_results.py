@@ -73,19 +73,19 @@ class SweepResults:
     roots: Set[PurePath] | None = frozenset()
 
     @property
-    def is_external(self) -> bool:
-        """Whether another program than this project's trainer trained the runs."""
+    def has_script(self) -> bool:
+        """Whether a user script, not this project's trainer, trained the runs."""
         return self.sweep.get("program") is not None
 
     @property
     def step(self) -> str:
-        """What a line of `curves` is: another program logs when it likes."""
-        return "step" if self.is_external else "epoch"
+        """What a line of `curves` is: a user script logs when it likes."""
+        return "step" if self.has_script else "epoch"
 
     @property
     def on_split(self) -> str:
         """Start of a subtitle: where the metric was measured, unless only its name says so."""
-        return "" if self.is_external else "val split; "
+        return "" if self.has_script else "val split; "
 
     @property
     def searched(self) -> dict[str, JsonContent]:
@@ -104,7 +104,7 @@ class SweepResults:
 
     def column(self, path: str) -> str:
         """The column of `runs` with the hyperparameter at a path of the sweep."""
-        return column_of(path, self.is_external)
+        return column_of(path, self.has_script)
 
     def redact_paths(self, content: Any) -> Any:
         """A document without the absolute paths of the author's machine, unless they are shown."""
@@ -158,14 +158,14 @@ PROGRAM_EVALUATION_FORMAT = "gcodefp-program-evaluation-1"
 
 
 class ProgramEvaluation(Model):
-    """evaluation.json of a sweep of another program: what the user's own command printed."""
+    """evaluation.json of a sweep of a user script: what the user's own command printed."""
 
     provenance: Provenance
     command: list[str]
     result: dict[str, Any]
 
 
-def read_program_evaluation(path: Path) -> dict[str, Any]:
+def read_script_evaluation(path: Path) -> dict[str, Any]:
     """Reads what `evaluate_program` wrote. Raises UserError: it is missing or damaged."""
     rebuild = "snakemake --cores all --forcerun evaluate_program"
     return read_document(path, PROGRAM_EVALUATION_FORMAT, ProgramEvaluation, rebuild)
@@ -219,7 +219,7 @@ def read_table(
     for name in numbers:
         low, high = columns.get(name, (-np.inf, np.inf))
         parsed = pd.to_numeric(table[name], errors="coerce").astype(float)
-        # Another program may log a metric that is called as one of them.
+        # A user script may log a metric that is called as one of them.
         is_required = name in columns and (
             name in REQUIRED or (name == "seconds" and runs is not None)
         )

@@ -12,7 +12,7 @@ from gcodefp.reporting.sweep_results import STATES, SweepResults
 from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
-from gcodefp.sweeps.ranking import COLUMN, OUTCOME_FIELDS
+from gcodefp.sweeps.ranking import ON_FRONT, OUTCOME_FIELDS
 from gcodefp.sweeps.search_options import names_of, read_options
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
@@ -77,7 +77,7 @@ def differing_hyperparameters(results: SweepResults) -> list[str]:
     searched = {
         name for name, entry in results.searched.items() if entry["distribution"] != "constant"
     }
-    listed = {"run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS, COLUMN, *searched}
+    listed = {"run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS, ON_FRONT, *searched}
     listed |= set(results.sweep.get("pareto") or {})
     others = [
         name
@@ -140,14 +140,14 @@ def pareto_front(results: SweepResults) -> Front | str:
         return "The configuration names no two objectives (sweep.pareto)."
     metric = results.best_run["metric"]
     columns = ["best_value" if name == metric else name for name in goals]
-    if missing := [name for name in (*columns, COLUMN) if name not in results.runs]:
+    if missing := [name for name in (*columns, ON_FRONT) if name not in results.runs]:
         return f"runs.csv has no column {missing[0]}: run select_best again."
     table = results.runs[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     is_counted = np.isfinite(table).all(axis=1)
     if not is_counted.any():
         return "No run has a value of both objectives."
     runs = results.runs[is_counted]
-    return Front(runs, goals, table[is_counted], (runs[COLUMN] == "yes").to_numpy())
+    return Front(runs, goals, table[is_counted], (runs[ON_FRONT] == "yes").to_numpy())
 
 
 def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> VariedParameter:
@@ -179,12 +179,15 @@ def _is_used(
     results: SweepResults, parameters: Mapping[str, Parameter]
 ) -> dict[str, NDArray[np.bool_]]:
     """Path -> (runs,) whether the run's conditions hold; the table has a default elsewhere."""
-    conditions, is_external = results.sweep.get("rules", {}).get("conditions"), results.is_external
-    rules = read_options(parameters, conditions=conditions, is_external=is_external)
+    conditions, has_script = (
+        results.sweep.get("rules", {}).get("conditions"),
+        results.has_script,
+    )
+    rules = read_options(parameters, conditions=conditions, has_script=has_script)
     everywhere = np.ones(len(results.runs), bool)
     columns = {path: results.column(path) for path in parameters}
     names_of_runs = [
-        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, is_external)
+        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, has_script)
         for row in results.runs.to_dict("records")
     ]
     return {
@@ -218,11 +221,11 @@ class WorkInterval(NamedTuple):
         return self.host, self.pid
 
 
-def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkInterval]:
+def work_intervals(work: pd.DataFrame, has_script: bool = False) -> list[WorkInterval]:
     """By begin. A process whose next entry is not the next epoch starts a new interval.
 
     Args:
-        is_external: of another program: several steps may be read at once, and its end is noted.
+        has_script: of a user script: several steps may be read at once, and its end is noted.
     """
     intervals: list[WorkInterval] = []
     latest: dict[tuple[str, str, int], int] = {}
@@ -231,7 +234,7 @@ def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkIn
         key = (run, host, pid)
         index = latest.get(key, -1)
         ahead = epoch - intervals[index].last_epoch if key in latest else 0
-        if ahead == 1 or (is_external and ahead >= 0 and key in latest):
+        if ahead == 1 or (has_script and ahead >= 0 and key in latest):
             intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
         else:
             latest[key] = len(intervals)

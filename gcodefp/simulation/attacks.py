@@ -16,7 +16,7 @@ from gcodefp.programs.motion import DWELL_MM, Move, Trajectory, plan, trace_prog
 from gcodefp.recordings.columns import channel_group
 from gcodefp.simulation.programs import (
     PROGRAMS,
-    ProgramLines,
+    MillProgram,
     adaptive,
     build_program,
     face,
@@ -56,7 +56,7 @@ ATTACKS = (
 by OFFSET_MM in X and Y: sensors that see motions, not places, cannot see it."""
 
 
-def altered_lines(program: str, attack: str, rng: np.random.Generator) -> ProgramLines:
+def altered_lines(program: str, attack: str, rng: np.random.Generator) -> MillProgram:
     """The lines that the machine runs instead of a program's."""
     lines = build_program(program)
     if match := re.fullmatch(r"feed([+-]\d+)", attack):
@@ -82,8 +82,8 @@ def altered_lines(program: str, attack: str, rng: np.random.Generator) -> Progra
 
 
 def _first_that_runs(
-    lines: ProgramLines, rng: np.random.Generator, order: Sequence[int], removed: int
-) -> ProgramLines:
+    lines: MillProgram, rng: np.random.Generator, order: Sequence[int], removed: int
+) -> MillProgram:
     """Lines of which some are replaced, at the first random place where the machine accepts it.
 
     Args:

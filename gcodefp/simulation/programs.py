@@ -76,10 +76,10 @@ class ProgramWriter:
         self.lines.append(ProgramLine(FIRST_LINE + len(self.lines), text, engagement))
 
 
-ProgramLines = tuple[ProgramLine, ...]
+MillProgram = tuple[ProgramLine, ...]
 
 
-def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> ProgramLines:
+def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> MillProgram:
     """Raster passes along X from the right edge, linked by two quarter arcs each.
 
     Args:
@@ -111,7 +111,7 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
     return writer.finish()
 
 
-def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> ProgramLines:
+def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> MillProgram:
     """At each depth a helical entry, then concentric squares with rounded corners, outwards."""
     centre, tool_radius = 1.575, 0.0625
     last_half = size_mm / INCH_MM / 2 - tool_radius
@@ -129,7 +129,7 @@ def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) 
     return writer.finish()
 
 
-def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> ProgramLines:
+def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> MillProgram:
     """A helical entry, then D-shaped loops along X: half a circle that cuts, a line back."""
     x, y, floor = 0.6, 1.2, -0.125
     writer = ProgramWriter()
@@ -185,7 +185,7 @@ def write_rounded_square(writer: ProgramWriter, centre: float, half: float, corn
     writer.line(0.5, y=centre)
 
 
-_BUILDERS: dict[str, Callable[[], ProgramLines]] = {
+_BUILDERS: dict[str, Callable[[], MillProgram]] = {
     "face40": partial(face, 40, passes=10, radius=0.083),
     "face50": partial(face, 50, passes=9, radius=0.11),
     "pocket25": partial(pocket, 25, depths=(-0.06, -0.12), loops=2, turns=1),
@@ -199,6 +199,6 @@ PROGRAMS = tuple(_BUILDERS)
 
 
 @cache
-def build_program(name: str) -> ProgramLines:
+def build_program(name: str) -> MillProgram:
     """The lines of a program; raises KeyError for a name that is not in PROGRAMS."""
     return _BUILDERS[name]()

@@ -21,7 +21,7 @@ from gcodefp.programs.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan,
 from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import PROGRAM_END
 from gcodefp.simulation.attacks import altered_lines, altered_table, altered_trajectory
-from gcodefp.simulation.programs import PROGRAMS, ProgramLines, build_program
+from gcodefp.simulation.programs import PROGRAMS, MillProgram, build_program
 from gcodefp.simulation.sensors import (
     NODES,
     Node,
@@ -58,7 +58,7 @@ class StatusReports:
 
 
 def report_times(
-    trajectory: Trajectory, program: ProgramLines, rng: np.random.Generator
+    trajectory: Trajectory, program: MillProgram, rng: np.random.Generator
 ) -> StatusReports:
     """Draws the times of the reports and their lines."""
     max_ahead = min(LOOK_AHEAD_LINES, len(program) - 3)
@@ -90,7 +90,7 @@ def report_times(
 
 
 def controller_rows(
-    trajectory: Trajectory, program: ProgramLines, report: StatusReports
+    trajectory: Trajectory, program: MillProgram, report: StatusReports
 ) -> Mapping[str, NDArray[Any] | list[str]]:
     """The controller's columns of the R reports, labels included."""
     motion, feed, ends_mm = _per_line(trajectory, program)
@@ -132,7 +132,7 @@ def format_clock(seconds: float) -> str:
 
 
 def _per_line(
-    trajectory: Trajectory, program: ProgramLines
+    trajectory: Trajectory, program: MillProgram
 ) -> tuple[NDArray[np.int64], Vector, Vector]:
     """Modal motion, feed in mm/min and end point in mm of each program line."""
     move_of_line = {move.line_index: move for move in trajectory.moves}
@@ -261,7 +261,10 @@ def simulate_recording(
 
 
 def _sensor_rows(
-    program: ProgramLines, trajectory: Trajectory, report: StatusReports, rng: np.random.Generator
+    program: MillProgram,
+    trajectory: Trajectory,
+    report: StatusReports,
+    rng: np.random.Generator,
 ) -> dict[str, Vector]:
     """Samples on each node's own clock, interpolated onto the controller's reports."""
     seconds = report.seconds

@@ -25,7 +25,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import ThreadpoolController
 
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Latent, Observation, varying
+from gcodefp.sweeps.sampling import Observation, UnitPoint, varying
 from gcodefp.sweeps.specification import Specification
 
 Array = NDArray[np.float64]
@@ -34,7 +34,7 @@ STARTUP_RUNS, STARTUP_RESULTS, GAUSSIAN_PROCESS_RUNS = 8, 3, 150
 MIN_DISTANCE = 0.01  # of its range; a run that differs less in every parameter adds little
 LOSS_CLIP = 20.0  # as many times above the median loss as the best is below
 MAX_LOSS = 1e150  # differences of larger ones overflow
-ANY_LATENT, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
+UNIT_INTERVAL, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
 NOISE_SHARE = 0.02  # of the losses' variance, before the fit
 MAX_CHOICES, MAX_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
 RANDOM_CANDIDATES, PERTURBED_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
@@ -43,8 +43,8 @@ THREADS = ThreadpoolController()  # of the libraries above; looking for them tak
 _last_fit: dict[bytes, GaussianProcessRegressor] = {}
 
 
-def suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> Latent:
-    """Latent numbers, in (0, 1), of the next run.
+def suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> UnitPoint:
+    """The next run, as a point of the unit cube.
 
     Args:
         earlier: runs that ended, failed or are unfinished; the sampler avoids the unfinished ones.
@@ -54,23 +54,23 @@ def suggest(specification: Specification, seed: int, earlier: Sequence[Observati
         return _suggest(specification, seed, earlier)
 
 
-def _suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> Latent:
+def _suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> UnitPoint:
     names = varying(specification)
     axes = [_axis(specification.parameters[name]) for name in names]
-    latents = np.array([[run.latent[name] for name in names] for run in earlier])
-    latents = _snapped(axes, latents.reshape(len(earlier), len(axes)))
+    points = np.array([[run.unit_point[name] for name in names] for run in earlier])
+    points = _snapped(axes, points.reshape(len(earlier), len(axes)))
     losses = np.array([math.nan if run.loss is None else run.loss for run in earlier])
     if len(earlier) < STARTUP_RUNS or np.isfinite(losses).sum() < STARTUP_RESULTS:
-        chosen = _sobol_point(latents, np.random.default_rng(seed))
+        chosen = _sobol_point(points, np.random.default_rng(seed))
     elif len(earlier) < GAUSSIAN_PROCESS_RUNS:
-        chosen = _maximize_expected_improvement(axes, latents, losses, np.random.default_rng(seed))
+        chosen = _maximize_expected_improvement(axes, points, losses, np.random.default_rng(seed))
     else:
-        chosen = _suggest_tpe(axes, latents, losses, seed)
+        chosen = _suggest_tpe(axes, points, losses, seed)
     return dict(zip(names, map(float, _snapped(axes, chosen[None])[0]), strict=True))
 
 
 class _Axis(NamedTuple):
-    """One latent number: its choices' parts of (0, 1), in a row, if it has any."""
+    """One axis of the unit cube: its choices' parts of (0, 1), in a row, if it has any."""
 
     ends: Array
     middles: Array
@@ -93,48 +93,48 @@ def _axis(parameter: Parameter) -> _Axis:
     return _Axis(np.cumsum(shares), np.cumsum(shares) - shares / 2, is_unordered)
 
 
-def _snapped(axes: Sequence[_Axis], latents: Array) -> Array:
-    """Latents with each choice's in the middle of its share: equal choices are equal points."""
+def _snapped(axes: Sequence[_Axis], points: Array) -> Array:
+    """Points with each choice in the middle of its share: equal choices are equal points."""
     columns = [
         axis.middles[axis.choice(u)] if len(axis.ends) else u
-        for axis, u in zip(axes, latents.T, strict=True)
+        for axis, u in zip(axes, points.T, strict=True)
     ]
-    return np.array(columns).reshape(latents.T.shape).T
+    return np.array(columns).reshape(points.T.shape).T
 
 
-def _features(axes: Sequence[_Axis], latents: Array) -> Array:
+def _features(axes: Sequence[_Axis], points: Array) -> Array:
     """What the model sees: choices without an order are all equally far apart."""
     columns = [
         math.sqrt(0.5) * np.eye(len(axis.ends))[axis.choice(u)] if axis.is_unordered else u[:, None]
-        for axis, u in zip(axes, latents.T, strict=True)
+        for axis, u in zip(axes, points.T, strict=True)
     ]
     return np.hstack(columns)
 
 
-def _sobol_point(latents: Array, random: np.random.Generator) -> Array:
+def _sobol_point(points: Array, random: np.random.Generator) -> Array:
     """The next of a Sobol sequence from the first run on, with some jitter."""
-    number, dimensions = latents.shape
+    number, dimensions = points.shape
     jitter = np.asarray(random.random(dimensions))
-    if not latents.size:
+    if not points.size:
         return jitter
     sobol = qmc.Sobol(dimensions, scramble=False).fast_forward(number).random(1)[0]
-    return np.asarray((latents[0] + sobol + jitter / STARTUP_RUNS) % 1.0)
+    return np.asarray((points[0] + sobol + jitter / STARTUP_RUNS) % 1.0)
 
 
 def _maximize_expected_improvement(
-    axes: Sequence[_Axis], latents: Array, losses: Array, random: np.random.Generator
+    axes: Sequence[_Axis], points: Array, losses: Array, random: np.random.Generator
 ) -> Array:
     """The point of the highest expected improvement: of many, then of those near the best."""
     ended, targets = ~np.isnan(losses), _targets(losses)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # A variance of -1e-17 is no problem.
-        improvement = _model(_features(axes, latents), ended, targets)
-        kept = latents[ended][np.argsort(targets[ended], kind="stable")[:KEPT]]
-        points = random.random((RANDOM_CANDIDATES, len(axes)))
+        improvement = _model(_features(axes, points), ended, targets)
+        kept = points[ended][np.argsort(targets[ended], kind="stable")[:KEPT]]
+        candidates = random.random((RANDOM_CANDIDATES, len(axes)))
         for _ in range(ROUNDS):
-            points = _snapped(axes, np.vstack([points, _perturb(axes, kept, random)]))
-            order = np.argsort(-improvement(_features(axes, points)), kind="stable")
-            kept = points = points[order[:KEPT]]
+            candidates = _snapped(axes, np.vstack([candidates, _perturb(axes, kept, random)]))
+            order = np.argsort(-improvement(_features(axes, candidates)), kind="stable")
+            kept = candidates = candidates[order[:KEPT]]
     return np.asarray(kept[0])
 
 
@@ -206,21 +206,21 @@ def _fit_kernel_map(
     objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
 ) -> tuple[Array, float]:
     """The kernel's parameters by likelihood and a prior: a dozen runs alone do not fix them."""
-    width = np.append(np.ones(len(start) - 1), 2.0)  # Noise differs most.
+    spread = np.append(np.ones(len(start) - 1), 2.0)  # Noise differs most.
 
     def penalised(theta: Array) -> tuple[float, Array]:
         value, gradient = objective(theta)
-        deviation = (theta - start) / width
-        return value + deviation @ deviation / 2, gradient + deviation / width
+        deviation = (theta - start) / spread
+        return value + deviation @ deviation / 2, gradient + deviation / spread
 
     result = minimize(penalised, start, jac=True, bounds=bounds, options={"maxiter": 30})
     return result.x, result.fun
 
 
-def _suggest_tpe(axes: Sequence[_Axis], latents: Array, losses: Array, seed: int) -> Array:
+def _suggest_tpe(axes: Sequence[_Axis], points: Array, losses: Array, seed: int) -> Array:
     """The point by Optuna's tree-structured Parzen estimator, whose cost grows slowly."""
     space: dict[str, BaseDistribution] = {
-        str(n): CategoricalDistribution(a.middles.tolist()) if a.is_unordered else ANY_LATENT
+        str(n): CategoricalDistribution(a.middles.tolist()) if a.is_unordered else UNIT_INTERVAL
         for n, a in enumerate(axes)
     }
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -228,7 +228,7 @@ def _suggest_tpe(axes: Sequence[_Axis], latents: Array, losses: Array, seed: int
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
     study = optuna.create_study(sampler=sampler)
-    for loss, point in zip(_targets(losses).tolist(), latents.tolist(), strict=True):
+    for loss, point in zip(_targets(losses).tolist(), points.tolist(), strict=True):
         value = None if math.isnan(loss) else loss
         state = TrialState.RUNNING if value is None else TrialState.COMPLETE
         params = dict(zip(space, point, strict=True))

@@ -13,12 +13,12 @@ from gcodefp.schema import validated
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.expressions import read_combined
 from gcodefp.sweeps.parameters import SEPARATOR, dotted, leaf, read_parameter
-from gcodefp.sweeps.program.command import PROGRAM_KEYS, is_external
 from gcodefp.sweeps.sampling import combinations, configurations, never_true, total_runs, varying
 from gcodefp.sweeps.specification import MetricConfig, Specification, read_specification
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems
+from gcodefp.sweeps.user_script.command import SCRIPT_KEYS, has_script
 
-UNUSED = (*PROGRAM_KEYS, "project", "entity")
+UNUSED = (*SCRIPT_KEYS, "project", "entity")
 EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
 LINEAR = {"uniform": "log_uniform_values", "q_uniform": "q_log_uniform_values",
           "int_uniform": "q_log_uniform_values, q: 1"}  # fmt: skip
@@ -56,9 +56,9 @@ def _settings(specification: Specification, possible: int | None) -> Iterator[tu
     size, running = combinations(specification), specification.impute_while_running or "nothing"
     counted = "" if possible is None else f", {possible} of them possible"
     yield "method", specification.method
-    if specification.program:
-        yield "program", specification.program.name
-        yield "command", " ".join(specification.program.command)
+    if specification.script:
+        yield "program", specification.script.name
+        yield "command", " ".join(specification.script.command)
     yield "metric", f"{objective.metric}, {objective.goal}"
     yield ("target", "none" if target is None else f"{target:g}: no run starts once one reached it")
     yield "impute", f"{specification.impute} for failed runs; while running: {running}"
@@ -71,7 +71,7 @@ def _settings(specification: Specification, possible: int | None) -> Iterator[tu
         yield "constraint", constraint.text
     for path, condition in options.conditions.items():
         yield "condition", f"{dotted(path)}: {condition.text}"
-    for point in options.first:
+    for point in options.first_points:
         yield "first", ", ".join(f"{dotted(path)} {value}" for path, value in point.items())
     if options.width is not None:
         yield "width", str(options.width)
@@ -81,7 +81,7 @@ def _early_termination(specification: Specification) -> str:
     rule = specification.early_terminate
     if rule is None:
         return "none"
-    if specification.program:
+    if specification.script:
         after = f"after {', '.join(map(str, rule.bands[:SAMPLES]))}, … values of the metric"
     else:
         bands = ", ".join(map(str, _reached_bands(specification)))
@@ -142,7 +142,7 @@ def _short(value: Any) -> str:
 def _notes(specification: Specification, possible: int | None) -> Iterator[str]:
     """What may surprise, in the search and in each parameter."""
     document, objective = specification.document, specification.objective
-    metric, program = document.get("metric"), specification.program
+    metric, script = document.get("metric"), specification.script
     if metric is None:
         yield f"no metric in the file: {objective.metric} decides, {objective.goal}"
     elif "goal" not in metric:
@@ -152,9 +152,9 @@ def _notes(specification: Specification, possible: int | None) -> Iterator[str]:
     if specification.run_cap is None and specification.method != "grid":
         method = specification.method
         yield f"no run_cap: set sweep.run_cap in the configuration; method {method} has no end"
-    if program:
-        yield f"{program.name} trains: names and values of its hyperparameters are not checked"
-    if specification.early_terminate and not (program or _reached_bands(specification)):
+    if script:
+        yield f"{script.name} trains: names and values of its hyperparameters are not checked"
+    if specification.early_terminate and not (script or _reached_bands(specification)):
         yield "no run gets as far as a band: early termination ends none"
     if possible is not None and possible < (specification.run_cap or 0):
         yield f"the search ends after {possible} runs: there are no more configurations"
@@ -164,9 +164,7 @@ def _notes(specification: Specification, possible: int | None) -> Iterator[str]:
             yield f"{dotted(path)}: W&B itself wants `distribution: normal` to be written"
     for condition in never_true(specification):
         yield f"{condition.where}: {condition.text!r} is never true: no run has the parameter"
-    if unused := [
-        key for key in UNUSED if key in document and not (program and key in PROGRAM_KEYS)
-    ]:
+    if unused := [key for key in UNUSED if key in document and not (script and key in SCRIPT_KEYS)]:
         yield f"not used here, only by `wandb sweep`: {', '.join(unused)}"
 
 
@@ -209,14 +207,14 @@ def _parameter_notes(parameter: Parameter) -> Iterator[str]:
 
 def problems(document: Any, where: str, combined: Mapping[str, str] | None = None) -> list[str]:
     """Every message of the schema and of the trainer, which knows the `combined` metrics too."""
-    # Another program combines its metrics itself; `with_options` refuses the key.
-    metrics = read_combined({} if is_external(document) else combined or {})
+    # A user script combines its metrics itself; `with_options` refuses the key.
+    metrics = read_combined({} if has_script(document) else combined or {})
     messages: list[str] = []
     try:
         read_specification(document, where)
     except UserError as error:
         messages = str(error).split("\n")
-    if not isinstance(document, Mapping) or is_external(document):
+    if not isinstance(document, Mapping) or has_script(document):
         return messages
     # The trainer's messages are about what can be read; what cannot be has one already.
     with suppress(UserError):

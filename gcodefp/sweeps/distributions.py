@@ -1,6 +1,6 @@
 """W&B's parameter distributions.
 
-A value is a function of a latent number u, uniform in (0, 1): its distribution's quantile function,
+A value is the quantile function of its distribution at a unit coordinate u, uniform in (0, 1),
 as in W&B's own search. Random search draws u, Bayesian search proposes it, so that both see the
 same space, whatever its scale.
 """
@@ -13,7 +13,7 @@ from typing import Any
 Scalar = int | float | str | bool | None
 Numbers = Mapping[str, float]
 
-LATENT_EDGE = 1e-9
+UNIT_EDGE = 1e-9
 """u stays this far from 0 and 1, where a normal or beta quantile may be infinite."""
 
 
@@ -67,7 +67,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Distribution -> the keys of its entry in a sweep YAML."""
 DISTRIBUTIONS = tuple(ARGUMENTS)
 MAX_DISTINCT = 2**53
-"""The latent number, a float, cannot tell more values apart."""
+"""The unit coordinate, a float, cannot tell more values apart."""
 MAX_MULTIPLES = 100_000
 """A range with more multiples of q counts as infinite."""
 
@@ -94,15 +94,15 @@ class Parameter:
         return self.distribution.startswith("q_")
 
     def value(self, u: float) -> Scalar:
-        """The value at a latent u in (0, 1)."""
-        u = min(max(u, LATENT_EDGE), 1 - LATENT_EDGE)
+        """The value at a unit coordinate u in (0, 1)."""
+        u = min(max(u, UNIT_EDGE), 1 - UNIT_EDGE)
         if self.choices:
             return self.choices[self.choice(u)]
         value = self.quantile(u)
         return self._multiple(round(value / self.arguments["q"])) if self.is_quantized else value
 
-    def latent(self, value: Any) -> float | None:
-        """A u at which the parameter has this value; None if it never has it."""
+    def to_unit(self, value: Any) -> float | None:
+        """The unit coordinate u of a value, inverse of `value`; None if it never has it."""
         if self.choices:
             index = self._index(value)
             return None if index is None else self._middle(index)
@@ -147,14 +147,14 @@ class Parameter:
         if not self.is_quantized or not all(map(math.isfinite, ends)):
             return None
         # What lies just at the end, and rounds beyond it, is never drawn.
-        edges = (LATENT_EDGE, 1 - LATENT_EDGE)
+        edges = (UNIT_EDGE, 1 - UNIT_EDGE)
         first, last = (round(self.quantile(u) / self.arguments["q"]) for u in edges)
         if last - first >= MAX_MULTIPLES:
             return None
         return [self._multiple(steps) for steps in range(first, last + 1)]
 
     def choice(self, u: float) -> int:
-        """The index into `choices` at a latent u."""
+        """The index into `choices` at a unit coordinate u."""
         if not self.probabilities:
             return min(int(u * len(self.choices)), len(self.choices) - 1)
         below = 0.0

@@ -27,9 +27,9 @@ from gcodefp.model.hyperparameters import (
 from gcodefp.schema import field_at
 from gcodefp.sweeps.check import Keys, entries
 from gcodefp.sweeps.parameters import Fixable, number_text
-from gcodefp.sweeps.program.command import is_external
-from gcodefp.sweeps.specification import CAP_NAMES, Sweep
+from gcodefp.sweeps.specification import CAP_NAMES, SweepYaml
 from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
+from gcodefp.sweeps.user_script.command import has_script
 from gcodefp.yaml_input import LOADER, load_yaml
 
 MAX_FIXES, MAX_SHOWN = 1000, 20
@@ -68,12 +68,12 @@ def proposed_fixes(document: Any) -> Iterator[Fix]:
     if not isinstance(document, Mapping):
         return
     try:
-        Sweep.model_validate(document)
+        SweepYaml.model_validate(document)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             yield from _schema_fix(detail)
             is_needed = detail["loc"] == ("metric",) and "metric" not in document
-            if is_needed and not is_external(document):
+            if is_needed and not has_script(document):
                 yield Fix(
                     ("metric",),
                     None,
@@ -82,7 +82,7 @@ def proposed_fixes(document: Any) -> Iterator[Fix]:
                 )
     metric = document.get("metric")
     name = metric.get("name") if isinstance(metric, Mapping) else None
-    if not is_external(document):
+    if not has_script(document):
         yield from _trainer_fixes(dict(entries(document.get("parameters"))))
         if name not in LOGGED_METRICS:
             if meant := same_letters(str(name), LOGGED_METRICS):
@@ -101,7 +101,7 @@ def _schema_fix(detail: ErrorDetails) -> Iterator[Fix]:
     path, value = detail["loc"], detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            names = [n for n in field_at(Sweep, path)[0].model_fields if n != "parameters"]
+            names = [n for n in field_at(SweepYaml, path)[0].model_fields if n != "parameters"]
             is_cap = len(path) == 1 and path[0] in CAP_NAMES
             meant = "run_cap" if is_cap else nearest(str(path[-1]), names)
             if meant is not None:

@@ -22,20 +22,18 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psutil
-
+from gcodefp.cluster.process import describe_process, own_process, process_identity
 from gcodefp.errors import UserError
 from gcodefp.model.run_files import copy_unfinished
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 1.0
-PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "json_lines"
-"""Of a generation of another program: what it keeps, such as its checkpoint, its output, and the
+SCRIPT_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "json_lines"
+"""Of a generation of a user script: what it keeps, such as its checkpoint, its output, and the
 folder of what its attempts may write as JSON lines."""
 LOGGED = (OUTPUT, JSON_LINES, "wandb")
 """What it has logged; all of this moves to the next generation, the folder last."""
@@ -268,7 +266,7 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
         kills = before.kills if epochs <= before.epochs else 0
         if before.holder is not None and before.generation not in _released:
             kills += 1
-        path, holder = folder / f"lease.{before.number + 1}", _process_identity(os.getpid())
+        path, holder = folder / f"lease.{before.number + 1}", describe_process(os.getpid())
         # An epoch that was logged and not saved counts once, however often it is.
         claim = Claim(path, holder, generation, max(epochs, before.epochs), kills)
         lease = Lease(claim) if _make(claim) else None
@@ -276,20 +274,20 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
         shutil.rmtree(files, ignore_errors=True)
         raise
     if lease:
-        _take_over_program(folder, files)
+        _take_over_script_files(folder, files)
     if superseded := before.generation if lease else generation:
         shutil.rmtree(folder / superseded, ignore_errors=True)
     return lease
 
 
-def _take_over_program(folder: Path, files: Path) -> None:
-    """Moves what the program of earlier holders keeps, away from a holder that stands still.
+def _take_over_script_files(folder: Path, files: Path) -> None:
+    """Moves what the script of earlier holders keeps, away from a holder that stands still.
 
     Only after the claim; a holder that was killed just then leaves it in the generation before.
     """
-    kept = folder.glob(f"generation.*/{PROGRAM_FOLDER}")
+    kept = folder.glob(f"generation.*/{SCRIPT_FOLDER}")
     for newest in sorted(kept, key=_generation_number, reverse=True):
-        for name in (*LOGGED, PROGRAM_FOLDER):
+        for name in (*LOGGED, SCRIPT_FOLDER):
             if not (files / name).exists():
                 with suppress(OSError):
                     (newest.parent / name).rename(files / name)
@@ -318,55 +316,6 @@ def _make(claim: Claim) -> bool:
     return True
 
 
-def _process_identity(pid: int) -> dict[str, str | int | None]:
-    return {"host": socket.gethostname(), "pid": pid, "process": _process(pid)}
-
-
-@cache
-def _cached_process(pid: int) -> str:
-    if (process := _process(pid)) is None:  # Not kept: /proc may be readable the next time.
-        raise OSError(f"process {pid} cannot be identified")
-    return process
-
-
-def _own_process() -> str | None:
-    with suppress(OSError):
-        return _cached_process(os.getpid())
-    return None
-
-
-def _process(pid: int) -> str | None:
-    """Identifies a process beyond its reusable number; None if it is not there.
-
-    Boot id, PID namespace, and the process's start in clock ticks since boot. psutil has neither of
-    the first two, and its start times move with the time of day on Linux; it is for systems without
-    /proc, such as macOS.
-    """
-    if not Path("/proc/self/stat").exists():
-        return _process_without_proc(pid)
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return None if stat[0] == "Z" else f"{_boot()} {stat[19]}"
-    except OSError:
-        return None
-
-
-@cache
-def _boot() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-
-
-def _process_without_proc(pid: int) -> str | None:
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return f"{psutil.boot_time():.0f} - {process.create_time()}"
-    except psutil.Error:
-        return None
-
-
 def _is_alive(claim: Claim) -> bool | None:
     """Whether a claim's process lives and works; None if this host cannot see that process."""
     holder = claim.holder
@@ -374,14 +323,14 @@ def _is_alive(claim: Claim) -> bool | None:
         return None
     if claim.generation is not None and claim.generation in _released:
         return False
-    mine = _own_process()
+    mine = own_process()
     theirs = holder["process"]
     if holder["host"] != socket.gethostname() or mine is None or theirs is None:
         return None
     # Another boot: this host before its restart, or another host of the same name.
     if str(theirs).split()[:2] != mine.split()[:2]:
         return None
-    return _process(int(holder["pid"])) == theirs
+    return process_identity(int(holder["pid"])) == theirs
 
 
 class Holder(NamedTuple):

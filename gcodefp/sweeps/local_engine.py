@@ -54,7 +54,7 @@ KILLS_IN_A_ROW = 10
 
 @dataclass
 class LeasedRun:
-    """A run as its objective receives it."""
+    """A run as what trains it receives it."""
 
     folder: RunFolder
     hyperparameters: Mapping[str, Any]
@@ -62,7 +62,7 @@ class LeasedRun:
     scheduler: Scheduler
 
     def should_prune(self) -> bool:
-        """Whether early termination ends the run after the epochs that it has logged.
+        """Whether early termination prunes the run after the epochs that it has logged.
 
         Raises LeaseLost: another agent has acquired the run.
         """
@@ -87,7 +87,7 @@ def train_runs(
     """Trains runs of a sweep, made from `inputs`, within an agent's time; as LocalEngine.work."""
     metric, origin = sweep.specification.objective.metric, provenance(inputs)
 
-    def objective(run: LeasedRun) -> dict[str, Any]:
+    def train_and_log(run: LeasedRun) -> dict[str, Any]:
         deadline.start_run()
         content = train_run(run)
         text = f"failed ({content['failure']}): {content['reason']}"
@@ -103,7 +103,7 @@ def train_runs(
         deadline.check()
 
     engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
-    return engine.work(objective, after_each, check, **options)
+    return engine.work(train_and_log, after_each, check, **options)
 
 
 class LocalEngine:
@@ -121,13 +121,13 @@ class LocalEngine:
 
     def work(
         self,
-        objective: TrainRun,
+        train_run: TrainRun,
         after_each: Callable[[], None],
         before_each: Callable[[], None] = lambda: None,
         wait_for_all: bool = False,
         count: int | None = None,
     ) -> int:
-        """Calls the objective for one run after another until no run is left.
+        """Trains one run after another until no run is left.
 
         Args:
             after_each: called when a run has ended.
@@ -155,7 +155,7 @@ class LocalEngine:
                     with suppress(OSError):
                         folder.path.rmdir()  # If it was made for this run just now.
                     raise _failures_in_a_row(failed)
-                content = self._work_on(folder, objective)
+                content = self._work_on(folder, train_run)
             except OSError as error:
                 self._wait_for_storage(error)
                 continue
@@ -245,7 +245,7 @@ class LocalEngine:
                 if folder.has_ended():
                     folder.tidy()
 
-    def _work_on(self, folder: RunFolder, objective: TrainRun) -> dict[str, Any] | None:
+    def _work_on(self, folder: RunFolder, train_run: TrainRun) -> dict[str, Any] | None:
         """Trains a run to its end; None if it was not free any more, or its lease was lost."""
         try:
             folder.promote_files()
@@ -257,7 +257,7 @@ class LocalEngine:
                 if hyperparameters is None:
                     return None
                 run = LeasedRun(folder, hyperparameters, lease, self.scheduler)
-                content = objective(run)
+                content = train_run(run)
                 folder.end(content, run.lease)
                 return content
         except LeaseLost as error:

@@ -1,4 +1,4 @@
-"""Ranks the ended runs of one or several sweeps, selects the winner, and writes both as tables.
+"""Ranks the ended runs of one or several sweeps, selects the best one, and writes both as tables.
 
 A sweep may compare its runs by two objectives besides (`sweep.pareto`).
 """
@@ -29,34 +29,29 @@ from gcodefp.sweeps.run_folder import (
 )
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
-from gcodefp.sweeps.system_metrics import (
-    SYSTEM_COLUMNS,
-    SYSTEM_FIELDS,
-    read_system,
-    system_summary,
-)
+from gcodefp.sweeps.system_metrics import SYSTEM_COLUMNS, SYSTEM_FIELDS, read_system, system_summary
 
 OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
          "parameters", "device", "host")  # fmt: skip
 """What run.json has of every run, besides its hyperparameters."""
-FACTS = ("parameters", "seconds")
-"""Objectives that run.json has of every run; less is better."""
-COLUMN = "non_dominated"
+COSTS = ("parameters", "seconds")
+"""Objectives that run.json has of every run; less is better. `parameters`: number of weights."""
+ON_FRONT = "non_dominated"
 """Of runs.csv: yes, no, or empty for a run without both objectives."""
 
 
-def column_of(path: str, is_external: bool) -> str:
+def column_of(path: str, has_script: bool) -> str:
     """The column of runs.csv with a hyperparameter, by its path in the sweep.
 
-    This project's trainer has no groups; another program has `optimizer.lr` and `model.lr`.
+    This project's trainer has no groups; a user script has `optimizer.lr` and `model.lr`.
     """
-    return hyperparameter_column(dotted(path) if is_external else leaf(path))
+    return hyperparameter_column(dotted(path) if has_script else leaf(path))
 
 
 def hyperparameter_column(name: str) -> str:
     """Its name, and W&B's prefix if a run has a value of its own with that name, as `epochs`."""
-    is_fact = name in ("run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS)
-    return f"config.{name}" if is_fact else name
+    is_taken = name in ("run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS)
+    return f"config.{name}" if is_taken else name
 
 
 @dataclass(frozen=True)
@@ -107,14 +102,14 @@ def ended_runs(sweep_folder: Path, run_limit: float = math.inf) -> list[EndedRun
 
 
 def common_objective(specifications: Sequence[Specification]) -> Objective:
-    """The metric of several sweeps. Raises UserError: the metrics or the programs differ."""
-    programs = {
-        f"{p.name} with command {list(p.command)}" if (p := s.program) else "gcodefp's trainer"
+    """The metric of several sweeps. Raises UserError: the metrics or the scripts differ."""
+    scripts = {
+        f"{p.name} with command {list(p.command)}" if (p := s.script) else "gcodefp's trainer"
         for s in specifications
     }
     objectives = {specification.objective for specification in specifications}
     metrics = {f"{o.goal} {o.metric}" for o in objectives}
-    for kind, names in (("program", programs), ("metric", metrics)):
+    for kind, names in (("program", scripts), ("metric", metrics)):
         if len(names) > 1:
             listed = " and ".join(sorted(names))
             raise UserError(f"the sweeps of all phases need the same {kind}; they have {listed}")
@@ -138,7 +133,7 @@ def ranked(runs: Iterable[EndedRun], objective: Objective) -> list[EndedRun]:
 
 
 class Selection(NamedTuple):
-    """The ranking of all runs, the winner first.
+    """The ranking of all runs, the best one first.
 
     Attributes:
         repeats: the repeats of each configuration, best mean first.
@@ -149,7 +144,7 @@ class Selection(NamedTuple):
     repeats: list[list[EndedRun]]
 
     @property
-    def winner(self) -> EndedRun:
+    def best(self) -> EndedRun:
         return self.ranking[0]
 
     @property
@@ -157,7 +152,7 @@ class Selection(NamedTuple):
         """The runs that have a value, best first. Raises UserError: there is none."""
         if scored := [run for run in self.ranking if run.is_scored]:
             return scored
-        folder = self.winner.folder.path.parent.parent
+        folder = self.best.folder.path.parent.parent
         raise UserError(f"{folder}: no run has a value; all of them failed")
 
 
@@ -180,8 +175,8 @@ def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
         raise UserError(f"{runs}: has no run of sweep {names} that has ended")
     order = ranked(all_runs, objective)
     repeats = _repeats(order, objective)
-    winner = repeats[0][0] if repeats else order[0]
-    return Selection(objective, [winner, *(run for run in order if run is not winner)], repeats)
+    best = repeats[0][0] if repeats else order[0]
+    return Selection(objective, [best, *(run for run in order if run is not best)], repeats)
 
 
 def _repeats(ranking: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
@@ -201,14 +196,14 @@ def _repeats(ranking: Sequence[EndedRun], objective: Objective) -> list[list[End
 
 def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dict[str, Any]:
     """The content of best/run.json without provenance and the score of the checkpoint."""
-    winner, objective = selection.winner, selection.objective
+    best, objective = selection.best, selection.objective
     combined = sweeps[0].specification.options.combined.texts
-    # What another program left is in its run's folder; of ours the checkpoint is copied.
-    folder = {"folder": f"{winner.folder.sweep}/{winner.folder.path.name}"}
-    content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
+    # What a user script left is in its run's folder; of ours the checkpoint is copied.
+    folder = {"folder": f"{best.folder.sweep}/{best.folder.path.name}"}
+    content = {k: v for k, v in best.content.items() if k not in ("format", "provenance")}
     return {
-        "run": winner.name,
-        **(folder if sweeps[0].program else {}),
+        "run": best.name,
+        **(folder if sweeps[0].script else {}),
         **content,
         "metric": objective.metric,
         "goal": objective.goal,
@@ -235,7 +230,7 @@ def tables(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = None)
 
     def by_run(rows_of: Callable[[Path], Iterable[Mapping[str, Any]]], file: str) -> list[Any]:
         runs = sorted(ranking, key=lambda run: run.number)
-        # Another program may log a metric `run`.
+        # A user script may log a metric `run`.
         return [{**row, "run": r.name} for r in runs for row in rows_of(r.folder.path / file)]
 
     curves = [row | {"epoch": int(row["epoch"])} for row in by_run(read_metrics, "metrics.csv")]
@@ -253,7 +248,7 @@ def runs_csv(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = Non
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
-        | {fact: run.content[fact] for fact in OUTCOME_FIELDS}
+        | {field: run.content[field] for field in OUTCOME_FIELDS}
         | system_summary(run.folder.path)
         | {hyperparameter_column(name): run.content["hyperparameters"].get(name) for name in names}
         | dict((pareto or {}).get(run.name, {}))
@@ -279,7 +274,7 @@ def read_objectives(
     """Each objective with its goal: the sweep's own, or that of the metric's name.
 
     Args:
-        logged: all metrics that runs log; None: another program may log any.
+        logged: all metrics that runs log; None: a user script may log any.
 
     Raises UserError: a metric is not logged, or its name does not tell which values are better.
     """
@@ -287,15 +282,15 @@ def read_objectives(
     for name in names:
         if logged is None and name == "parameters":
             raise UserError(
-                f"{where}: 'parameters' is not known of another program's runs; name seconds, "
-                "or a metric that the program logs"
+                f"{where}: 'parameters' is not known of the runs of a user script; name seconds, "
+                "or a metric that the script logs"
             )
-        if logged is not None and name not in (*logged, *FACTS):
+        if logged is not None and name not in (*logged, *COSTS):
             raise UserError(
-                f"{where}: {name!r} is not logged; {did_you_mean(name, [*logged, *FACTS])}"
+                f"{where}: {name!r} is not logged; {did_you_mean(name, [*logged, *COSTS])}"
             )
         goal = objective.goal if name == objective.metric else usual_goal(name)
-        goals[name] = "minimize" if name in FACTS else goal or ""
+        goals[name] = "minimize" if name in COSTS else goal or ""
         if not goals[name]:
             raise UserError(
                 f"{where}: {name!r} does not tell whether more or less is better; make it the "
@@ -312,19 +307,19 @@ def non_dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def pareto_columns(selection: Selection, goals: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Run -> its columns of runs.csv: the objectives that are not there yet, and COLUMN."""
+    """Run -> its columns of runs.csv: the objectives that are not there yet, and ON_FRONT."""
     columns: dict[str, dict[str, Any]] = {}
     losses: dict[str, list[float]] = {}
-    own = (*FACTS, selection.objective.metric)
+    own = (*COSTS, selection.objective.metric)
     for run in selection.ranking:
         values = {name: _value(run, name, selection.objective) for name in goals}
-        columns[run.name] = {n: v for n, v in values.items() if n not in own} | {COLUMN: None}
+        columns[run.name] = {n: v for n, v in values.items() if n not in own} | {ON_FRONT: None}
         row = [Objective(n, goals[n]).loss(v) for n, v in values.items() if v is not None]
         if len(row) == len(goals):
             losses[run.name] = row
-    best = non_dominated(np.array([*losses.values()]).reshape(len(losses), len(goals)))
-    for name, is_best in zip(losses, best, strict=True):
-        columns[name][COLUMN] = "yes" if is_best else "no"
+    on_front = non_dominated(np.array([*losses.values()]).reshape(len(losses), len(goals)))
+    for name, is_best in zip(losses, on_front, strict=True):
+        columns[name][ON_FRONT] = "yes" if is_best else "no"
     return columns
 
 
@@ -332,7 +327,7 @@ def _value(run: EndedRun, name: str, objective: Objective) -> float | None:
     """At the run's best epoch, whose weights are kept; None if the run has none."""
     if not run.is_scored:
         return None
-    if name in FACTS:
+    if name in COSTS:
         return run.content[name]
     if name == objective.metric:
         return run.content["best_value"]

@@ -10,7 +10,7 @@ metrics.csv            its epochs
 run.json               how it ended; its presence means that the run has ended
 checkpoint.pt          the weights of the best epoch
 wandb/                 the same run in W&B's format
-output.log, program/   of another program than this project's trainer: its output, and what it keeps
+output.log, program/   of a user script: its output, and what it keeps
 """
 
 import os
@@ -30,7 +30,7 @@ from gcodefp.documents import Count, Document, Finite, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.model.run_files import SYSTEM_FILE, Row, check_epochs, read_metrics
-from gcodefp.sweeps.lease import OUTPUT, PROGRAM_FOLDER, Lease, names_in, newest_claim
+from gcodefp.sweeps.lease import OUTPUT, SCRIPT_FOLDER, Lease, names_in, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
@@ -43,7 +43,8 @@ TERMINAL_STATES = ("finished", "stopped", "failed")
 SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 SELECTABLE_STATE = "finished"
-"""The state a winner must have: a run that early termination stopped is not selected."""
+"""The state that the best run must have; `stopped` is one that early termination pruned, or that a
+person stopped on the W&B service."""
 PROMOTED_FILES = ("metrics.csv", "work.csv", SYSTEM_FILE, "checkpoint.pt", OUTPUT,
                   "run.json")  # fmt: skip
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
@@ -53,12 +54,12 @@ class _Assigned(Document):
     """hyperparameters.json."""
 
     hyperparameters: dict[str, Any]
-    latent: dict[str, Finite]
+    latent: dict[str, Finite]  # unit coordinates by path
     wandb_run: str | None = None
 
 
 class _Outcome(Document):
-    """run.json; a run of another program, or of W&B, need not have all of it."""
+    """run.json; a run of a user script, or of W&B, need not have all of it."""
 
     state: Literal["finished", "stopped", "failed"]
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
@@ -66,7 +67,7 @@ class _Outcome(Document):
     best_epoch: Count | None = None
     epochs: Count | None = None
     seconds: Finite | None = None
-    parameters: Count | None = None
+    parameters: Count | None = None  # the number of weights
     failure: str | None = None
     reason: str | None = None
     device: str | None = None
@@ -118,7 +119,7 @@ class RunFolder:
         return self.path / claim.generation if claim and claim.generation else self.path
 
     def assigned(self) -> dict[str, Any] | None:
-        """`hyperparameters` and `latent` assigned to the run; None before that."""
+        """`hyperparameters` and `latent`, their unit point, of the run; None before it has any."""
         path = self._assigned
         return read_document(path, ASSIGNED_FORMAT, _Assigned, REBUILD) if path.exists() else None
 
@@ -127,11 +128,11 @@ class RunFolder:
         return self._assigned.exists()
 
     def assign(
-        self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
+        self, hyperparameters: Mapping[str, Any], unit_point: Mapping[str, float], **more: Any
     ) -> None:
         """Writes the run's hyperparameters, unless it has some, as a stalled agent finds."""
         draft = self.path / f".{uuid.uuid4().hex}.tmp"
-        content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent), **more}
+        content = {"hyperparameters": dict(hyperparameters), "latent": dict(unit_point), **more}
         try:
             write_json(draft, ASSIGNED_FORMAT, content)
             with suppress(FileExistsError):
@@ -148,7 +149,7 @@ class RunFolder:
         if not path.exists():
             return None
         content = read_document(path, RUN_FORMAT, _Outcome, REBUILD)
-        # W&B numbers the steps of other programs as these did.
+        # W&B numbers the steps of user scripts as these did.
         epochs = None if content["state"] == "failed" else content.get("epochs")
         if epochs is not None and "wandb_run" not in content:
             check_epochs(self.path / "metrics.csv", epochs)
@@ -185,9 +186,9 @@ class RunFolder:
             with suppress(OSError):
                 log.rename(self.path / "wandb" / log.name)
         with suppress(OSError):
-            (files / PROGRAM_FOLDER).rmdir()  # Where it is empty.
+            (files / SCRIPT_FOLDER).rmdir()  # Where it is empty.
         with suppress(OSError):
-            (files / PROGRAM_FOLDER).rename(self.path / PROGRAM_FOLDER)
+            (files / SCRIPT_FOLDER).rename(self.path / SCRIPT_FOLDER)
         names = os.listdir(files)  # noqa: PTH208  An error has to stop it: `tidy` is next.
         for name in (name for name in PROMOTED_FILES if name in names):
             draft = self.path / f".{name}.{uuid.uuid4().hex}.tmp"

@@ -27,18 +27,18 @@ ATTEMPTS = 5000
 """Draws in a row that are assigned already or impossible, before the search ends."""
 SUGGESTIONS = 5
 """Suggestions in a row that are assigned already, before a random draw takes their place."""
-INACTIVE_LATENT = 0.5
-"""The latent number of a parameter that a run does not have, in the middle of (0, 1)."""
+INACTIVE_UNIT = 0.5
+"""The unit coordinate of a parameter that a run does not have."""
 
-Latent = Mapping[str, float]
+UnitPoint = Mapping[str, float]
 Supports = Sequence[Sequence[Scalar]]
 
 
 class Proposal(NamedTuple):
-    """A run's hyperparameters, nested, and the latent number of each parameter that varies."""
+    """A run's hyperparameters, nested, and its point in the unit cube of those that vary."""
 
     hyperparameters: Mapping[str, Any]
-    latent: Latent
+    unit_point: UnitPoint
 
 
 class Observation(NamedTuple):
@@ -48,7 +48,7 @@ class Observation(NamedTuple):
     """
 
     hyperparameters: Mapping[str, Any]
-    latent: Latent
+    unit_point: UnitPoint
     loss: float | None
 
 
@@ -64,8 +64,8 @@ def varying(specification: Specification) -> list[str]:
 def is_possible(specification: Specification, proposal: Proposal) -> bool:
     """Whether the sweep's constraints and this project's trainer, if it trains, take a run."""
     values = flatten(proposal.hyperparameters)
-    is_external = specification.program is not None
-    return specification.options.allow(values) and (is_external or accepts(values))
+    has_script = specification.script is not None
+    return specification.options.allow(values) and (has_script or accepts(values))
 
 
 def key(hyperparameters: Mapping[str, Any]) -> str:
@@ -91,7 +91,7 @@ def combinations(specification: Specification) -> int | None:
 
 
 def configurations(specification: Specification) -> list[Proposal] | None:
-    """All possible configurations, without latents; None if they are too many to be listed."""
+    """All possible configurations, without unit points; None if they are too many to be listed."""
     supports = _supports(specification)
     if supports is None or prod(map(len, supports)) > COUNTABLE:
         return None
@@ -155,42 +155,41 @@ def never_true(specification: Specification) -> list[Expression]:
                 {path: p.value(random.random()) for path, p in read.items()}
                 for _ in range(ATTEMPTS)
             )
-        is_external = specification.options.is_external
-        if not any(condition.holds(names_of(v, is_external)) for v in values):
+        has_script = specification.options.has_script
+        if not any(condition.holds(names_of(v, has_script)) for v in values):
             idle.append(condition)
     return idle
 
 
-# Points of the latent space.
+# Points of the unit cube, whose axes are the parameters.
 
 
 def draw(specification: Specification, random: np.random.Generator) -> dict[str, float]:
-    """Random latent numbers."""
+    """A random point of the unit cube."""
     return {path: float(random.random()) for path in varying(specification)}
 
 
 def proposal_at(
-    specification: Specification, latent: Latent, fixed: Mapping[str, Any] | None = None
+    specification: Specification, unit: UnitPoint, fixed: Mapping[str, Any] | None = None
 ) -> Proposal:
-    """The run behind latent numbers; `fixed` values, by path, are taken as they are."""
+    """The run at a point of the unit cube; `fixed` values, by path, are taken as they are."""
     values = {
-        path: p.value(latent.get(path, INACTIVE_LATENT))
-        for path, p in specification.parameters.items()
+        path: p.value(unit.get(path, INACTIVE_UNIT)) for path, p in specification.parameters.items()
     }
     values = specification.options.active(values | dict(fixed or {}))
     return Proposal(
-        nest(values), {path: u if path in values else INACTIVE_LATENT for path, u in latent.items()}
+        nest(values), {path: u if path in values else INACTIVE_UNIT for path, u in unit.items()}
     )
 
 
-def _with_latent(specification: Specification, proposal: Proposal) -> Proposal:
-    """The proposal with the latent number of each of its values."""
+def _with_unit_point(specification: Specification, proposal: Proposal) -> Proposal:
+    """The proposal with the unit point of its values."""
     values, parameters = flatten(proposal.hyperparameters), specification.parameters
-    latent = {
-        path: (path in values and parameters[path].latent(values[path])) or INACTIVE_LATENT
+    unit = {
+        path: (path in values and parameters[path].to_unit(values[path])) or INACTIVE_UNIT
         for path in varying(specification)
     }
-    return proposal._replace(latent=latent)
+    return proposal._replace(unit_point=unit)
 
 
 class ConfigurationSequence:
@@ -211,7 +210,7 @@ class ConfigurationSequence:
 
         Raises Exhausted: the space has no further configuration.
         """
-        first = self._specification.options.first
+        first = self._specification.options.first_points
         if self._specification.method == "bayes" and number >= len(first):
             return self._suggested(number, others)
         while len(self._proposals) <= number:
@@ -242,7 +241,7 @@ class ConfigurationSequence:
     def _listed(self) -> Iterator[Proposal]:
         """The first points, then the grid (the last key varies fastest); each once."""
         specification, seen = self._specification, set()
-        first = starmap(self._completed, enumerate(specification.options.first))
+        first = starmap(self._completed, enumerate(specification.options.first_points))
         is_grid = specification.method == "grid"
         supports = [p.grid() for p in specification.parameters.values()] if is_grid else []
         for proposal in chain(first, _possible(specification, supports) if is_grid else ()):
@@ -255,10 +254,10 @@ class ConfigurationSequence:
         specification = self._specification
         random = np.random.default_rng([self._seed, number])
         for _ in range(ATTEMPTS):
-            latent = draw(specification, random)
-            for path in latent.keys() & point.keys():
-                latent[path] = specification.parameters[path].latent(point[path]) or INACTIVE_LATENT
-            proposal = proposal_at(specification, latent, point)
+            unit = draw(specification, random)
+            for path in unit.keys() & point.keys():
+                unit[path] = specification.parameters[path].to_unit(point[path]) or INACTIVE_UNIT
+            proposal = proposal_at(specification, unit, point)
             has_all = point.keys() <= flatten(proposal.hyperparameters).keys()
             if has_all and is_possible(specification, proposal):
                 return proposal
@@ -275,8 +274,8 @@ class ConfigurationSequence:
         assigned = {key(run.hyperparameters) for run in others}
         for attempt in range(SUGGESTIONS if varying(specification) else 0):
             parts = np.random.SeedSequence([self._seed, number, attempt])
-            latent = suggest(specification, int(parts.generate_state(1)[0]), others)
-            proposal = proposal_at(specification, latent)
+            unit = suggest(specification, int(parts.generate_state(1)[0]), others)
+            proposal = proposal_at(specification, unit)
             if self._add_if_new(proposal, assigned):
                 return proposal
         return self._drawn(np.random.default_rng([self._seed, number]), assigned)
@@ -296,7 +295,7 @@ class ConfigurationSequence:
             raise Exhausted("every configuration of the space has been tried")
         proposal = remaining[int(random.integers(len(remaining)))]
         assigned.add(key(proposal.hyperparameters))
-        return _with_latent(self._specification, proposal)
+        return _with_unit_point(self._specification, proposal)
 
     @cached_property
     def _all(self) -> list[Proposal] | None:
@@ -313,7 +312,7 @@ class ConfigurationSequence:
 
 def checked_total(specification: Specification, where: str, seed: int) -> int:
     """The number of runs of a sweep that can be run. Raises UserError: it cannot."""
-    if specification.program is None:
+    if specification.script is None:
         check_trainable(specification, where)
     try:
         check_possible(specification, seed)
@@ -326,7 +325,7 @@ def check_possible(specification: Specification, seed: int) -> None:
     """Raises UserError: a first point, or every draw, breaks the constraints."""
     sequence = ConfigurationSequence(specification, seed)
     try:
-        for number in range(max(1, len(specification.options.first))):
+        for number in range(max(1, len(specification.options.first_points))):
             sequence.propose(number, [])
     except Exhausted:
         raise UserError(f"no configuration is possible: {_needs(specification)}") from None
@@ -354,6 +353,6 @@ def total_runs(specification: Specification) -> int:
 
 
 def _needs(specification: Specification) -> str:
-    trainer = "" if specification.program else "nhead must divide d_model, and "
+    trainer = "" if specification.script else "nhead must divide d_model, and "
     constraints = ", ".join(repr(c.text) for c in specification.options.constraints)
     return f"{trainer}the constraints must hold ({constraints or 'there are none'})"

@@ -1,4 +1,4 @@
-"""Assigns hyperparameters to runs, and decides whether they start and whether they are stopped.
+"""Assigns hyperparameters to runs, and decides whether they start and whether they are pruned.
 
 Without a width, every result that is there counts. With one, run k depends on the results of the
 runs up to k - width alone, so that any agent decides the same at any time.
@@ -19,7 +19,7 @@ from gcodefp.sweeps.specification import Specification
 logger = logging.getLogger(__name__)
 
 
-class SweepResults:
+class SweepHistory:
     """The runs of one sweep, as its search and its early termination see them.
 
     What never changes (an assignment, an outcome, the history of an ended run) is read once.
@@ -158,7 +158,7 @@ class Scheduler:
     """Decides about the runs of one sweep, by the content of its folder."""
 
     def __init__(self, specification: Specification, seed: int, folder: Path) -> None:
-        self.results = SweepResults(specification, folder)
+        self.results = SweepHistory(specification, folder)
         self._specification = specification
         self._folder = folder
         self._sequence = ConfigurationSequence(specification, seed)
@@ -210,12 +210,12 @@ class Scheduler:
             return None
         if takes_turns:
             self._assign_waiting(folder.number, proposal, observations)
-        folder.assign(proposal.hyperparameters, proposal.latent)
+        folder.assign(proposal.hyperparameters, proposal.unit_point)
         assigned = self.results.assigned(folder.number)  # Perhaps that of an earlier holder.
         return assigned["hyperparameters"] if assigned else None
 
     def should_prune(self, number: int) -> bool:
-        """Whether early termination stops a run after its epochs so far."""
+        """Whether early termination prunes a run after its epochs so far."""
         rule = self._specification.early_terminate
         if rule is None:
             return False
@@ -249,7 +249,7 @@ class Scheduler:
         if number not in self._predicted:
             self._predicted[number] = self._sequence.propose(number, self._observations(number))
         proposal = self._predicted[number]
-        return Observation(proposal.hyperparameters, proposal.latent, None)
+        return Observation(proposal.hyperparameters, proposal.unit_point, None)
 
     def _end_sweep(self, folder: RunFolder, reason: str) -> None:
         logger.info("%s; no further run starts", reason)
@@ -272,9 +272,9 @@ class Scheduler:
         """Assigns the later runs whose agents wait for this one: one model serves all of them."""
         for later in self.results.numbers():
             if later > number and self.results.may_be_assigned(later):
-                others = [*others, Observation(last.hyperparameters, last.latent, None)]
+                others = [*others, Observation(last.hyperparameters, last.unit_point, None)]
                 try:
                     last = self._sequence.propose(later, others)
                 except Exhausted:
                     return  # Its own agent finds so, too.
-                run_folder(self._folder, later).assign(last.hyperparameters, last.latent)
+                run_folder(self._folder, later).assign(last.hyperparameters, last.unit_point)

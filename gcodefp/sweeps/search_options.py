@@ -35,29 +35,29 @@ class SearchOptions:
     Attributes:
         constraints: have to be true of every run.
         conditions: path -> expression; where it is false, the run has no such parameter.
-        first: values by path of the first runs; the other parameters are drawn.
+        first_points: values by path of the first runs; the other parameters are drawn.
         combined: metrics that the trainer computes from those that it logs.
         width: run k is decided by the results of the runs up to k - width alone, so that
             timing decides nothing; None is as fast as it can be.
-        is_external: another program trains, whose defaults are not known.
+        has_script: a user script trains, whose defaults are not known.
     """
 
     constraints: tuple[Expression, ...] = ()
     conditions: Mapping[str, Expression] = field(default_factory=dict)
-    first: tuple[Values, ...] = ()
+    first_points: tuple[Values, ...] = ()
     width: int | None = None
     combined: CombinedMetrics = field(default_factory=CombinedMetrics)
-    is_external: bool = field(default=False, compare=False)
+    has_script: bool = field(default=False, compare=False)
 
     def active(self, values: Values) -> dict[str, Any]:
         """The values without those whose condition is false."""
-        names = names_of(values, self.is_external) if self.conditions else {}
+        names = names_of(values, self.has_script) if self.conditions else {}
         inactive = {path for path, c in self.conditions.items() if not c.holds(names)}
         return {path: value for path, value in values.items() if path not in inactive}
 
     def allow(self, values: Values) -> bool:
         """Whether all constraints are true of a run."""
-        names = names_of(values, self.is_external) if self.constraints else {}
+        names = names_of(values, self.has_script) if self.constraints else {}
         return all(constraint.holds(names) for constraint in self.constraints)
 
     def describe(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class SearchOptions:
         described: dict[str, Any] = {
             "constraints": [constraint.text for constraint in self.constraints],
             "conditions": {path: c.text for path, c in self.conditions.items()},
-            "first": [dict(values) for values in self.first],
+            "first": [dict(values) for values in self.first_points],
             "width": self.width,
         }
         if self.combined.texts:  # Only then is it a part of the sweep's identity.
@@ -76,13 +76,13 @@ class SearchOptions:
 NO_OPTIONS = SearchOptions()
 
 
-def names_of(values: Values, is_external: bool = False) -> dict[str, Any]:
+def names_of(values: Values, has_script: bool = False) -> dict[str, Any]:
     """What expressions read: every value by its dotted path, and by its own name if that is unique.
 
     A hyperparameter that a run does not set has the default of this project's trainer, and none if
-    another program trains.
+    a user script trains.
     """
-    trainer = {} if is_external else HYPERPARAMETERS
+    trainer = {} if has_script else HYPERPARAMETERS
     names = {name: setting.default for name, setting in trainer.items()}
     own = Counter(leaf(path) for path in values)
     names |= {leaf(path): value for path, value in values.items() if own[leaf(path)] == 1}
@@ -96,20 +96,20 @@ def read_options(
     first: Sequence[Any] = (),
     width: int | None = None,
     combined: Mapping[str, Any] | None = None,
-    is_external: bool = False,
+    has_script: bool = False,
 ) -> SearchOptions:
     """Checks the rules of a sweep with these parameters.
 
     Raises UserError: it names the key below `sweep` in the configuration, and the value.
     """
-    names = set(names_of(dict.fromkeys(parameters), is_external))
+    names = set(names_of(dict.fromkeys(parameters), has_script))
     checked = [Expression(t, names, f"sweep.constraints[{i}]") for i, t in enumerate(constraints)]
     texts = _by_path(conditions or {}, parameters, "sweep.conditions")
     when = {path: Expression(t, names, f"sweep.conditions.{n}") for path, (n, t) in texts.items()}
     _check_chain(when)
-    points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
+    points = tuple(_point(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
     metrics = read_combined(combined or {})
-    options = SearchOptions(tuple(checked), when, points, width, metrics, is_external)
+    options = SearchOptions(tuple(checked), when, points, width, metrics, has_script)
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
         values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
@@ -144,7 +144,7 @@ def _check_chain(conditions: Mapping[str, Expression]) -> None:
             )
 
 
-def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[str, Any]:
+def _point(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[str, Any]:
     if not isinstance(point, Mapping) or not point:
         raise UserError(f"{where}: {shown(point)} must map hyperparameters to values")
     values = {}
@@ -154,12 +154,12 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
             hyperparameter_value(value)
         except ValueError as error:
             raise UserError(f"{where}.{name}: {error}") from None
-        if (latent := parameter.latent(value)) is None:
+        if (unit := parameter.to_unit(value)) is None:
             limits = ", ".join(f"{k} {shown(v)}" for k, v in parameter.describe().items())
             raise UserError(f"{where}.{name}: {shown(value)} is not in the sweep's range: {limits}")
         # As the sweep has it: 64 where 64.0 was written.
         is_listed = parameter.choices or parameter.is_quantized
-        values[path] = parameter.value(latent) if is_listed else value
+        values[path] = parameter.value(unit) if is_listed else value
     return values
 
 
@@ -188,10 +188,10 @@ def with_options(
 
     Raises UserError: a flag is not what it should be.
     """
-    if specification.program and arguments.combined:
+    if specification.script and arguments.combined:
         raise UserError(
-            f"sweep.combined: {specification.program.name} logs its metrics itself, and gcodefp's "
-            "own trainer alone combines them; remove sweep.combined, and let the program log "
+            f"sweep.combined: {specification.script.name} logs its metrics itself, and gcodefp's "
+            "own trainer alone combines them; remove sweep.combined, and let the script log "
             f"{arguments.combined[0].partition(':')[0]}"
         )
     points = arguments.first if first is None else first
@@ -203,7 +203,7 @@ def with_options(
         first=[load_yaml(text, f"--first {text!r}") for text in points],
         # Runs that depend on no results are bit-identical without it.
         width=arguments.width if specification.depends_on_results else None,
-        is_external=specification.program is not None,
+        has_script=specification.script is not None,
     )
     if arguments.width and specification.impute_while_running:
         raise UserError(

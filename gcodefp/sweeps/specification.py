@@ -22,8 +22,8 @@ from gcodefp.sweeps.parameters import (
     flat_parameters,
     key_path,
 )
-from gcodefp.sweeps.program.command import Program, read_program
 from gcodefp.sweeps.search_options import NO_OPTIONS, SearchOptions
+from gcodefp.sweeps.user_script.command import UserScript, read_script
 from gcodefp.yaml_input import load_yaml, read_text
 
 Imputed = Literal["worst", "best", "latest"]
@@ -156,7 +156,7 @@ class MetricConfig(Section):
     impute_while_running: Annotated[Imputed | None, BeforeValidator(_while_running)] = None
 
 
-class Sweep(Section):
+class SweepYaml(Section):
     """The keys of a sweep YAML."""
 
     method: Literal["grid", "random", "bayes"]
@@ -201,7 +201,7 @@ class Specification:
         impute_while_running: the same for unfinished runs; None leaves them without a value.
         document: the YAML as written.
         options: constraints and others, from the configuration.
-        program: what trains the runs; None for this project's trainer.
+        script: what trains the runs; None for this project's trainer.
     """
 
     method: str
@@ -214,7 +214,7 @@ class Specification:
     impute: str = "worst"
     impute_while_running: str | None = None
     options: SearchOptions = field(default=NO_OPTIONS)
-    program: Program | None = None
+    script: UserScript | None = None
 
     @property
     def depends_on_results(self) -> bool:
@@ -232,36 +232,36 @@ class Specification:
         }
         if self.method == "bayes":
             content["impute"] = [self.impute, self.impute_while_running]
-        if self.program:
-            content["program"] = self.program.describe()
+        if self.script:
+            content["program"] = self.script.describe()
         return content | self.options.describe()
 
 
 def load_specification(path: Path) -> Specification:
     """Reads a sweep YAML. Raises UserError: with the file, the key, the value and the fix."""
     document = load_yaml(read_text(path), str(path), warn=True)
-    return with_program(read_specification(document, str(path)), str(path))
+    return with_script(read_specification(document, str(path)), str(path))
 
 
-def with_program(specification: Specification, where: str) -> Specification:
-    """The sweep with the program that its YAML names.
+def with_script(specification: Specification, where: str) -> Specification:
+    """The sweep with the user script that its YAML names.
 
     Raises UserError: there is no such script, or the sweep has no metric.
     """
-    program = read_program(specification.document, where)
-    if program and specification.document.get("metric") is None:
+    script = read_script(specification.document, where)
+    if script and specification.document.get("metric") is None:
         raise UserError(
-            f"{where}: metric: is missing; add the name of one that {program.name} logs and its "
+            f"{where}: metric: is missing; add the name of one that {script.name} logs and its "
             "goal, such as {name: val/accuracy, goal: maximize}: it decides which run is best"
         )
-    return replace(specification, program=program)
+    return replace(specification, script=script)
 
 
 def read_specification(document: Any, where: str) -> Specification:
-    """Checks a sweep as a mapping, without its program; `where` names its origin in messages."""
+    """Checks a sweep as a mapping, without its script; `where` names its origin in messages."""
     if not isinstance(document, Mapping):
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
-    sweep = validated(Sweep, document, where)
+    sweep = validated(SweepYaml, document, where)
     metric, parameters = sweep.metric, flat_parameters(sweep.parameters)
     for path, parameter in parameters.items() if sweep.method == "grid" else ():
         if not parameter.grid() or parameter.probabilities:

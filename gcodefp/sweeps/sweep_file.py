@@ -17,7 +17,6 @@ from gcodefp.documents import Count, Document, Finite, Provenance, Sha256, read_
 from gcodefp.errors import UserError
 from gcodefp.files import digest, write_json
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.program.command import Program
 from gcodefp.sweeps.sampling import checked_total
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import (
@@ -25,12 +24,13 @@ from gcodefp.sweeps.specification import (
     Specification,
     load_specification,
     read_specification,
-    with_program,
+    with_script,
 )
+from gcodefp.sweeps.user_script.command import UserScript
 
 FORMAT = "gcodefp-sweep-1"
 REBUILD = "snakemake --cores all create_sweep"
-FUNCTION = Program(None, (), None)
+FUNCTION = UserScript(None, (), None)
 """A Python function, which `gcodefp.sweeps.agent` calls."""
 
 
@@ -50,9 +50,9 @@ class SweepFile:
     document: Mapping[str, Any]
 
     @property
-    def program(self) -> Program | None:
+    def script(self) -> UserScript | None:
         """What trains the runs; None for this project's trainer."""
-        return self.specification.program
+        return self.specification.script
 
     @property
     def address(self) -> str | None:
@@ -81,12 +81,12 @@ class SweepFile:
 def origin_of(
     specification: Specification, inputs: Sequence[Path], dataset: Path | None
 ) -> dict[str, Any]:
-    """Provenance and digests of a sweep; another program has no training code of ours."""
-    is_external = specification.program is not None
+    """Provenance and digests of a sweep; a user script has no training code of ours."""
+    has_script = specification.script is not None
     return {
         "provenance": provenance([*inputs, *([dataset] if dataset else [])]),
-        "learning_digest": read_description(dataset).learning_digest() if dataset else None,
-        "training_code": None if is_external else runs_digest(specification.method),
+        "learning_digest": read_description(dataset).training_data_digest() if dataset else None,
+        "training_code": None if has_script else runs_digest(specification.method),
     }
 
 
@@ -109,7 +109,7 @@ def write_sweep(
 
     Args:
         origin: `provenance`, `learning_digest` of the dataset (None without one) and
-            `training_code` (None if another program trains).
+            `training_code` (None if a user script trains).
         address: ENTITY/PROJECT/ID on the W&B service, if its engine is used.
     """
     content = {
@@ -123,7 +123,7 @@ def write_sweep(
         "runs": total,
         "parameters": {n: p.describe() for n, p in specification.parameters.items()},
         "as_written": dict(specification.document),
-        **({"program": specification.program.describe()} if specification.program else {}),
+        **({"program": specification.script.describe()} if specification.script else {}),
         **specification.options.describe(),
         **origin,
     }
@@ -135,12 +135,12 @@ class _SweepOptions(Document):
 
     constraints: list[str] = Field(default_factory=list)
     conditions: dict[str, str] = Field(default_factory=dict)
-    first: list[dict[str, Any]] = Field(default_factory=list)
+    first: list[dict[str, Any]] = Field(default_factory=list)  # points to try first
     width: int | None = Field(None, ge=1, le=MAX_RUNS)
     combined: dict[str, str] = Field(default_factory=dict)
 
 
-class _ProgramEntry(Document):
+class _ScriptEntry(Document):
     path: str | None
     command: list[str]
     digest: Sha256 | None
@@ -154,14 +154,14 @@ class _SweepDocument(Document):
     existing: bool = False
     is_repeat: bool = False
     as_written: dict[str, Any]
-    program: _ProgramEntry | None = None
-    rules: _SweepOptions | None = None
+    program: _ScriptEntry | None = None  # the user script
+    rules: _SweepOptions | None = None  # what the configuration adds
     pareto: dict[str, Literal["maximize", "minimize"]] | None = Field(
         None, min_length=2, max_length=2
     )
     seed: int = Field(ge=-(2**63), lt=2**64)
     runs: int = Field(ge=0, le=MAX_RUNS)
-    learning_digest: str | None = None
+    learning_digest: str | None = None  # of the training data
     training_code: str | None = None
 
 
@@ -193,34 +193,42 @@ def sweep(
 
     Raises UserError: the configuration is not a sweep that can be run.
     """
-    if isinstance(config, str | Path):
-        specification, where, inputs = load_specification(Path(config)), str(config), [Path(config)]
-    else:
-        where, inputs = "sweep", []
-        specification = with_program(read_specification(_plain(config), where), where)
     named = {name: v for name, v in (("entity", entity), ("project", project)) if v is not None}
-    document = {**specification.document, **named}
+    inputs = [Path(config)] if isinstance(config, str | Path) else []
+    where = str(config) if inputs else "sweep"
+    if isinstance(config, str | Path):
+        specification = load_specification(Path(config))
+    else:
+        specification = with_script(read_specification(_plain(config), where), where)
     specification = replace(
-        specification, document=document, run_cap=run_cap or specification.run_cap
+        specification,
+        document={**specification.document, **named},
+        run_cap=run_cap or specification.run_cap,
+        script=specification.script or (None if dataset else _function(specification, where)),
     )
-    is_function = not (document.get("program") or specification.program or dataset)
-    if is_function:
-        if document.get("metric") is None:
-            raise UserError(
-                f"{where}: metric: is missing; add the name of one that your function logs and its "
-                "goal: it decides which run is best"
-            )
-        specification = replace(specification, program=FUNCTION)
-    if specification.program is None and not dataset:
-        raise UserError(f"{where}: a sweep of gcodefp's own trainer needs dataset='…/dataset.json'")
     total = checked_total(specification, where, seed)
     origin = origin_of(specification, inputs, Path(dataset) if dataset else None)
     sweep_id = compute_sweep_id(specification, seed, origin)
-    if is_function:
+    if specification.script is FUNCTION:
         sweep_id = digest([sweep_id, uuid.uuid4().hex])[:8]
     path = Path(runs) / sweep_id / "sweep.json"
     write_sweep(path, sweep_id, specification, seed, total, origin)
     return sweep_id
+
+
+def _function(specification: Specification, where: str) -> UserScript:
+    """FUNCTION, which trains a sweep without a script and a dataset.
+
+    Raises UserError: the sweep has no metric, or is one of gcodefp's own trainer.
+    """
+    if specification.document.get("program"):
+        raise UserError(f"{where}: a sweep of gcodefp's own trainer needs dataset='…/dataset.json'")
+    if specification.document.get("metric") is None:
+        raise UserError(
+            f"{where}: metric: is missing; add the name of one that your function logs and its "
+            "goal: it decides which run is best"
+        )
+    return FUNCTION
 
 
 def _plain(config: Any) -> Any:
@@ -236,13 +244,13 @@ def read_sweep(path: Path) -> SweepFile:
     document = read_document(path, FORMAT, _SweepDocument, REBUILD)
     specification = read_specification(document["as_written"], str(path))
     entry = document.get("program")
-    program = Program(**entry | {"command": tuple(entry["command"])}) if entry else None
+    script = UserScript(**entry | {"command": tuple(entry["command"])}) if entry else None
     options = read_options(
-        specification.parameters, **document.get("rules", {}), is_external=program is not None
+        specification.parameters, **document.get("rules", {}), has_script=script is not None
     )
     return SweepFile(
         sweep_id=document["id"],
-        specification=replace(specification, options=options, program=program),
+        specification=replace(specification, options=options, script=script),
         seed=document["seed"],
         total=document["runs"],
         document=document,
@@ -258,7 +266,7 @@ class _Seeds(Document):
 
 
 class BestRun(Document):
-    """best/run.json, format gcodefp-best-2; a run of another program is not scored again.
+    """best/run.json, format gcodefp-best-2; a run of a user script is not scored again.
 
     It has no best epoch if it has only a result.
     """
@@ -276,7 +284,7 @@ class BestRun(Document):
     hyperparameters: dict[str, bool | Finite | str | list[Any] | None]
     seeds: list[_Seeds]
     combined: dict[str, str] = Field(default_factory=dict)
-    parameters: Count | None
+    parameters: Count | None  # the number of weights
     seconds: Annotated[float, Field(ge=0, le=1e15)] | None
     device: str | None
 

@@ -37,7 +37,7 @@ class RunStatus:
         values: the metric after each epoch.
         best: the best value of the metric so far.
         seconds: duration of its epochs.
-        parameters: the size of the network, once the run has ended.
+        weight_count: of the network, once the run has ended.
         hyperparameters: path, as in `nesting`, -> value.
         agent: None if the run has ended, or no process has its lease.
         host: where the run ended.
@@ -53,7 +53,7 @@ class RunStatus:
     values: tuple[float, ...] = ()
     best: float | None = None
     seconds: float | None = None
-    parameters: int | None = None
+    weight_count: int | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     agent: Holder | None = None
     host: str | None = None
@@ -110,7 +110,7 @@ class SweepStatus:
         """Runs with a value, best first; ties as in `ranking.ranked`. Failed ones do not count."""
         states = (*SCORED_STATES, "running", "interrupted")
         ranks = [
-            (self.objective.loss(run.best), run.parameters or math.inf, run.number, run)
+            (self.objective.loss(run.best), run.weight_count or math.inf, run.number, run)
             for run in self.runs
             if run.state in states and run.best is not None
         ]
@@ -200,22 +200,22 @@ class StatusReader:
         return run
 
     def _read_run(self, folder: RunFolder) -> RunStatus | None:
-        objective, program = self._sweep.specification.objective, self._sweep.program
+        objective, script = self._sweep.specification.objective, self._sweep.script
         # The lease first: a run that ends in between has ended, and is not interrupted.
         agent = lease_holder(folder.path, self._watch)
         content, assigned = folder.read_outcome(), folder.assigned()
         if content is None and assigned is None and not (agent and agent.at_work):
             return None
         rows = folder.metrics()
-        if program is None:
+        if script is None:
             values = folder.history(objective.metric)
-        else:  # Of another program the steps that have the metric.
+        else:  # Of a user script the steps that have the metric.
             logged = (row.get(objective.metric, math.nan) for row in rows)
             values = [value for value in logged if math.isfinite(value)]
         hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
         epochs = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
-        # How many steps another program will log is not known.
-        planned = 0 if program else int([*epochs, HYPERPARAMETERS["max_epochs"].default][0])
+        # How many steps a user script will log is not known.
+        planned = 0 if script else int([*epochs, HYPERPARAMETERS["max_epochs"].default][0])
         run = RunStatus(
             folder.number,
             state="running" if agent and agent.at_work else "interrupted",
@@ -239,7 +239,7 @@ class StatusReader:
             reason=content.get("failure"),
             best=run.best if value is None else float(value),
             seconds=run.seconds if seconds is None else float(seconds),
-            parameters=content.get("parameters"),
+            weight_count=content.get("parameters"),
             agent=None,
             host=content.get("host"),
             ended_at=_modified_at(folder.path / "run.json"),

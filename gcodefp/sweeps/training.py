@@ -14,10 +14,16 @@ import torch
 from gcodefp.cluster.interrupt import INTERRUPT
 from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Objective, flatten, parse_hyperparameters
+from gcodefp.model.hyperparameters import (
+    Hyperparameters,
+    Objective,
+    leaf_values,
+    parse_hyperparameters,
+)
 from gcodefp.model.run_files import complete_lines
 from gcodefp.model.trainer import (
     Combine,
+    EpochCallback,
     Killed,
     TrainingData,
     describe_failure,
@@ -77,38 +83,19 @@ def train_run(
         LeaseLost, OutOfTime, Interrupted, UserError, OSError: not caused by the hyperparameters;
             the run stays unfinished.
     """
-    checkpoint, name = files / "checkpoint.pt", folder.path.name
-    init_wandb_run = log_config.init_wandb_run
-    config, invalid = dict(assigned), None
-    try:
-        hyperparameters = parse_hyperparameters(assigned, f"run {name}")
-        nested = {key for key, _ in flatten(assigned)}
-        config |= {n: v for n, v in asdict(hyperparameters).items() if n not in nested}
-    except UserError as error:
-        invalid = describe_failure(error, assigned)
-    reported = time.monotonic()
+    checkpoint, init_wandb_run = files / "checkpoint.pt", log_config.init_wandb_run
+    config, hyperparameters, invalid = _parse(assigned, title := f"run {folder.path.name}")
 
     def outcome(log: WandbLog | None) -> dict[str, Any]:
-        epochs = hyperparameters.max_epochs
-
-        def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-            nonlocal reported
-            if log:
-                log.epoch(epoch, metrics)
-            if time.monotonic() - reported > log_config.progress_seconds:
-                reported = time.monotonic()
-                text, metric = "run %s, epoch %d of %d: %s %.4f", objective.metric
-                logger.info(text, name, epoch, epochs, metric, metrics[metric])
-            return after_epoch(epoch == epochs)
-
+        assert hyperparameters is not None
+        report = _report(title, hyperparameters, objective, log, log_config, after_epoch)
         try:
             result = train(hyperparameters, data, objective, files, report, combine=combine)
             return describe_result(result, hyperparameters, device)
         except (LeaseLost, OutOfTime, UserError, OSError):
-            # A time limit or a full disk is no fault of the hyperparameters.
-            raise
+            raise  # A time limit or a full disk is no fault of the hyperparameters.
         except Exception as error:
-            logger.exception("run %s failed", name)
+            logger.exception("%s failed", title)
             return describe_failure(error, assigned)
 
     with wandb_log(lambda: init_wandb_run(config)) if init_wandb_run else nullcontext() as log:
@@ -121,6 +108,43 @@ def train_run(
         finally:
             log_config.before_finish()
     return content
+
+
+def _parse(
+    assigned: Mapping[str, Any], title: str
+) -> tuple[dict[str, Any], Hyperparameters | None, dict[str, Any] | None]:
+    """What W&B logs as configuration, the hyperparameters, and the failure of wrong ones."""
+    try:
+        hyperparameters = parse_hyperparameters(assigned, title)
+    except UserError as error:
+        return dict(assigned), None, describe_failure(error, assigned)
+    nested = {key for key, _ in leaf_values(assigned)}
+    defaults = {n: v for n, v in asdict(hyperparameters).items() if n not in nested}
+    return dict(assigned) | defaults, hyperparameters, None
+
+
+def _report(
+    title: str,
+    hyperparameters: Hyperparameters,
+    objective: Objective,
+    log: WandbLog | None,
+    log_config: LogConfig,
+    after_epoch: Callable[[bool], bool],
+) -> EpochCallback:
+    """What logs each epoch to W&B, and now and then to the terminal; returns as `after_epoch`."""
+    reported, epochs, metric = time.monotonic(), hyperparameters.max_epochs, objective.metric
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        nonlocal reported
+        if log:
+            log.epoch(epoch, metrics)
+        if time.monotonic() - reported > log_config.progress_seconds:
+            reported = time.monotonic()
+            text = "%s, epoch %d of %d: %s %.4f"
+            logger.info(text, title, epoch, epochs, metric, metrics[metric])
+        return after_epoch(epoch == epochs)
+
+    return report
 
 
 def train_leased_run(

@@ -88,7 +88,7 @@ def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
 def _reconstruct(
     run: Any, history: Sequence[Mapping[str, float]], objective: Objective
 ) -> dict[str, Any]:
-    """The run.json of a run that was killed, or that another program trained."""
+    """The run.json of a run that was killed, or that a user script trained."""
     assigned, metric = _assigned(run), objective.metric
     values = [(objective.loss(row[metric]), row["epoch"]) for row in history if metric in row]
     if run.state != "finished" or not values:

@@ -1,4 +1,4 @@
-"""The trainer as the program of a W&B agent: one run, logged online, kept in its own folder."""
+"""The trainer as the script of a W&B agent: one run, logged online, kept in its own folder."""
 
 import ctypes
 import logging
@@ -69,7 +69,7 @@ def folder_of(sweep_folder: Path, run_id: str) -> RunFolder | None:
 
 
 @contextmanager
-def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
+def leased_folder(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
     """The run's folder, and its lease, acquired before anything may fail; None if it has ended.
 
     Raises UserError: the agent is gone, or another process works on the run.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from own_programs import OwnProgram
+from user_scripts import ScriptSweep
 
 import gcodefp
 from gcodefp import cli, status
@@ -127,7 +127,7 @@ def test_sweep_is_named_by_its_id_and_results_by_their_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    own = OwnProgram(tmp_path, """print('{"score": 1}')""")
+    own = ScriptSweep(tmp_path, """print('{"score": 1}')""")
     created = own.run("sweep", "sweep.yaml", "--results", "mine").stdout.split()
     own.sweep_id = created[0]
     assert created[-2:] == ["--runs", "mine/runs"]  # How to start agents.
@@ -156,7 +156,7 @@ def test_sweep_is_named_by_its_id_and_results_by_their_folder(
 
 
 def test_run_removes_the_locks_of_a_killed_one_and_waits_for_no_active_one(tmp_path: Path) -> None:
-    own = OwnProgram(tmp_path, "print()")
+    own = ScriptSweep(tmp_path, "print()")
     (tmp_path / "Snakefile").write_text("rule all:\n    output: 'x'\n    shell: 'touch x'\n")
     for name in ("input", "output"):
         lock = tmp_path / f".snakemake/locks/0.{name}.lock"
@@ -174,7 +174,7 @@ def test_run_removes_the_locks_of_a_killed_one_and_waits_for_no_active_one(tmp_p
 
 
 def test_run_is_snakemake_in_any_folder_with_a_configuration_of_yours(tmp_path: Path) -> None:
-    own = OwnProgram(tmp_path, "print()")
+    own = ScriptSweep(tmp_path, "print()")
 
     def run(*flags: str) -> subprocess.CompletedProcess[str]:
         return own.run("run", "--dry-run", *flags)

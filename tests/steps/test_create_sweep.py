@@ -74,7 +74,7 @@ def test_search_without_end_needs_a_cap(create: Create, method: str) -> None:
     assert made(create("--run-cap", "3", run_cap=None, method=method)).total == 3
 
 
-def test_sweep_of_another_program_needs_no_dataset(
+def test_sweep_of_a_user_script_needs_no_dataset(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its script decides about names, values and metrics, and is a part of the sweep's id."""
@@ -92,9 +92,9 @@ def test_sweep_of_another_program_needs_no_dataset(
     script.write_text("print(1)\n", encoding="utf-8")
     sweep = made(create())
     assert (sweep.total, sweep.document["learning_digest"]) == (2, None)
-    program = sweep.program
-    assert program is not None
-    assert program.command == ("${env}", "${interpreter}", "${program}", "${args}")
+    trainer = sweep.script
+    assert trainer is not None
+    assert trainer.command == ("${env}", "${interpreter}", "${program}", "${args}")
     assert sweep.specification == load_specification(path)
     ids = {sweep.sweep_id, made(create(command=["${program}"])).sweep_id}
     script.write_text("print(2)\n", encoding="utf-8")
@@ -104,7 +104,7 @@ def test_sweep_of_another_program_needs_no_dataset(
     assert "phases need the same program" in str(create("--phases", str(later)))
     assert "metric: is missing" in str(create(metric=None))
     assert "command[1]: '${arg}' is no macro" in str(create(command=["a", "${arg}"]))
-    assert made(create(program=None, command=["sh", "x.sh"])).program is not None
+    assert made(create(program=None, command=["sh", "x.sh"])).script is not None
     assert "--dataset missing" in str(create(program="gcodefp/train.py"))
 
 
@@ -134,7 +134,7 @@ def test_rules_go_into_the_sweep_and_its_id(create: Create) -> None:
     rules = [sweep.specification.options for sweep in sweeps]
     assert rules[1].constraints[0].text == "learning_rate < 0.05"
     assert rules[2].conditions["learning_rate"].text == "optimizer == 'adamw'"
-    assert rules[3].first == ({"learning_rate": 0.02},)
+    assert rules[3].first_points == ({"learning_rate": 0.02},)
     assert rules[4].width == 3
     assert "learning_rat" in str(create("--constraint", "learning_rat < 1"))
     plain = made(create("--width", "3")).specification

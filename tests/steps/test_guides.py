@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
-from own_programs import OwnProgram
 from sweep_documents import GUIDES, WHERE, guide
+from user_scripts import ScriptSweep
 
 from gcodefp import cli
 from gcodefp.errors import UserError
@@ -259,7 +259,7 @@ def second_guide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[i
     (folder / "configs.json").write_text(json.dumps(configs))
     (folder / "user.py").write_text(DRIVER.format(template=template.partition("```")[0]))
     support = str(Path(__file__).parents[1] / "support")
-    environment = OwnProgram(folder, None).environment()
+    environment = ScriptSweep(folder, None).environment()
     environment["PYTHONPATH"] += f":{support}"
     finished = subprocess.run(
         [sys.executable, "user.py"], cwd=folder, env=environment, capture_output=True, text=True,

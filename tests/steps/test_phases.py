@@ -142,7 +142,7 @@ def test_winner_has_the_best_mean_over_fresh_seeds(sweep: TinySweep, tmp_path: P
     assert repeat_best.main(flags(sweep, *more)) == 0
     read = read_sweep(repeats)
     assert (read.total, read.is_repeat) == (4, True)
-    points = [(v["learning_rate"], v["seed"]) for v in read.specification.options.first]
+    points = [(v["learning_rate"], v["seed"]) for v in read.specification.options.first_points]
     assert [seed for _, seed in points] == [2, 3, 2, 3]
     assert points[0][0] == points[1][0] != points[2][0] == points[3][0]
 

@@ -158,9 +158,9 @@ def test_only_train_recordings_decide_what_is_fitted(
         return
     assert fitted(after) == fitted(before)
     assert changed == [split]
-    assert (after.learning_digest() == before.learning_digest()) == (split == "test")
-    codes = after.vocabulary.encode(splits[split].blocks.tolist())
-    assert (codes[..., 3] == UNSEEN).any()
+    assert (after.training_data_digest() == before.training_data_digest()) == (split == "test")
+    tokens = after.vocabulary.encode(splits[split].blocks.tolist())
+    assert (tokens[..., 3] == UNSEEN).any()
 
 
 def test_controller_columns_are_no_input_unless_configured(
@@ -412,7 +412,7 @@ def unreadable(folder: Path) -> None:
         (None, {"split": "program"}, "split.held_out is empty: split.by 'program'"),
         (unreadable, {"val_held_out": "nose*"}, "split.val_held_out: 'nose*' matches no rec"),
         (None, {"max_gap_seconds": 0.1}, "no window of 8 rows fits"),
-        (None, {"groups": "optical"}, "none is live in 50% of the 4 train recordings"),
+        (None, {"groups": "optical"}, "none is in 50% of the 4 train recordings"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_an_error_with_key_and_value(

@@ -58,7 +58,7 @@ def test_function_gets_nested_hyperparameters_and_its_failures_are_kept(tmp_path
     assert runs[0]["best_value"] == pytest.approx(1 / 3)
     assert runs[1]["failure"] == "error"
     assert runs[1]["reason"].endswith("ValueError: too deep")
-    assert "program/function.py" not in runs[1]["reason"]
+    assert "user_script/function.py" not in runs[1]["reason"]
     assert wandb.run is None
     assert dict(os.environ) == before
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from own_programs import OwnProgram
+from user_scripts import ScriptSweep
 from waiting import ended, wait_for
 
 from gcodefp import compare, select_best
@@ -58,19 +58,19 @@ def nvmlDeviceGetComputeRunningProcesses(gpu):
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> OwnProgram:
+def own(tmp_path_factory: pytest.TempPathFactory) -> ScriptSweep:
     """Two runs: one works, in a child and on GPUs; the other sleeps."""
     folder = tmp_path_factory.mktemp("system")
     (folder / "pynvml.py").write_text(NVML)
-    program = OwnProgram(folder, SCRIPT, parameters={"x": {"values": [1, 2]}})
-    program.create()
-    program.work()
+    own = ScriptSweep(folder, SCRIPT, parameters={"x": {"values": [1, 2]}})
+    own.create()
+    own.work()
     (folder / "results/sweep").mkdir()
-    shutil.copy(program.runs / "sweep.json", folder / "results/sweep")
-    return program
+    shutil.copy(own.runs / "sweep.json", folder / "results/sweep")
+    return own
 
 
-def test_processes_of_a_program_are_measured(own: OwnProgram) -> None:
+def test_processes_of_a_program_are_measured(own: ScriptSweep) -> None:
     at_work, asleep = (system_summary(own.runs / name) for name in ("0000", "0001"))
     rows = read_system(own.runs / "0000/system.csv")
     assert sum((row["cpu_share"] or 0.0) * (row["seconds"] or 0.0) for row in rows) >= 1.0
@@ -82,7 +82,7 @@ def test_processes_of_a_program_are_measured(own: OwnProgram) -> None:
 
 
 def test_all_views_show_them(
-    own: OwnProgram, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    own: ScriptSweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     results, sweep = own.folder / "results", own.folder / "results/sweep/sweep.json"
@@ -112,7 +112,7 @@ def test_all_views_show_them(
     assert "gpu_share" not in trials[1].user_attrs
 
 
-def test_tables_of_earlier_versions_are_read_and_verified(own: OwnProgram, tmp_path: Path) -> None:
+def test_tables_of_earlier_versions_are_read_and_verified(own: ScriptSweep, tmp_path: Path) -> None:
     header = "run,sweep,state,reason,best_value,best_epoch,epochs,seconds,parameters,device"
     row = "0000,a,finished,done,0.5,1,1,2.0,,"
     old, new = tmp_path / "old/runs.csv", tmp_path / "new/runs.csv"
@@ -132,10 +132,10 @@ def test_tables_of_earlier_versions_are_read_and_verified(own: OwnProgram, tmp_p
 
 def test_rows_stay_when_another_agent_takes_the_run_over(tmp_path: Path) -> None:
     script = "import json, time; time.sleep(2)\nprint(json.dumps({'score': 1}))"
-    program = OwnProgram(tmp_path, script, parameters={"x": {"values": [1]}})
-    program.create()
-    with ended(program.start_agent()) as agent:
-        [path] = wait_for(lambda: list(program.runs.glob("0000/generation.*/system.csv")))
+    own = ScriptSweep(tmp_path, script, parameters={"x": {"values": [1]}})
+    own.create()
+    with ended(own.start_agent()) as agent:
+        [path] = wait_for(lambda: list(own.runs.glob("0000/generation.*/system.csv")))
         wait_for(lambda: read_system(path))
         os.kill(agent.pid, signal.SIGKILL)
         agent.wait()
@@ -143,8 +143,8 @@ def test_rows_stay_when_another_agent_takes_the_run_over(tmp_path: Path) -> None
     with path.open("a", encoding="utf-8") as file:
         file.write("1790000000.5,0.5,0.7")  # Interrupted.
     assert read_system(path) == before
-    program.work()
-    after = read_system(program.runs / "0000/system.csv")
+    own.work()
+    after = read_system(own.runs / "0000/system.csv")
     assert after[: len(before)] == before
     assert len(after) > len(before)
 

@@ -14,7 +14,7 @@ from learning_data import dataset_flags
 
 from gcodefp import agent, protocols, repeat_best, select_best, verify
 from gcodefp.files import sha256
-from gcodefp.verify import Folder, changed_inputs, changed_run_inputs
+from gcodefp.verify import ResultsFolder, changed_inputs, changed_run_inputs
 
 Output = pytest.CaptureFixture[str]
 
@@ -202,7 +202,7 @@ def test_changed_input_is_named_with_what_used_it(
 ) -> None:
     with (results / name).open("a", encoding="utf-8") as handle:
         handle.write("\n")
-    problems = list(changed_inputs(Folder(results)))
+    problems = list(changed_inputs(ResultsFolder(results)))
     for document in documents:
         assert any(text.startswith(f"{document}: {name} has changed") for text in problems)
 
@@ -210,7 +210,7 @@ def test_changed_input_is_named_with_what_used_it(
 def test_recordings_outside_the_folder_are_compared_too(finished: Path) -> None:
     recordings = finished.parent / "recordings"
     hidden = recordings.rename(finished.parent / "hidden")
-    problems = list(changed_inputs(Folder(finished)))
+    problems = list(changed_inputs(ResultsFolder(finished)))
     hidden.rename(recordings)
     assert len(problems) == 12
     assert f"{recordings / 'face_001_aligned.csv.gz'} is missing" in problems[0]
@@ -221,7 +221,7 @@ def test_runs_outlive_a_rewritten_sweep_but_not_other_data(results: Path) -> Non
     for name, count in (("sweep/sweep.json", 0), ("dataset/train.npz", 1)):
         inputs = {str(results / name): "00" * 32}
         change(run, lambda content, inputs=inputs: content["provenance"].update(inputs=inputs))
-        assert len(list(changed_run_inputs(Folder(results)))) == count
+        assert len(list(changed_run_inputs(ResultsFolder(results)))) == count
 
 
 def test_repeats_and_protocols_are_made_again_too(results: Path, capsys: Output) -> None:
@@ -272,4 +272,6 @@ def test_recorded_paths_are_located_in_a_moved_folder(
     (tmp_path / "best").mkdir()
     inputs = {"provenance": {"inputs": {f"{root}sweep/sweep.json": ""}}}
     (tmp_path / "best/run.json").write_text(json.dumps(inputs))
-    assert Folder(tmp_path).located(recorded) == Path(expected.replace("/now", str(tmp_path)))
+    assert ResultsFolder(tmp_path).located(recorded) == Path(
+        expected.replace("/now", str(tmp_path))
+    )

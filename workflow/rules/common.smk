@@ -18,7 +18,7 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.cluster.slurm import watch_preempted_jobs
-from gcodefp.sweeps.program.command import sweep_program
+from gcodefp.sweeps.user_script.command import configured_script
 from gcodefp.recordings.laboratory.lab_files import list_recordings, name_of, recordings_digest
 from gcodefp.recordings.laboratory.layout import read_optional_layout
 
@@ -34,8 +34,8 @@ try:
         home=HOME,
     )
     config.update(settings.model_dump())
-    # What trains the runs; None for this project's trainer, another program has program.smk.
-    PROGRAM = sweep_program(config["sweep"])
+    # What trains the runs; None for this project's trainer, a user script has user_script.smk.
+    SCRIPT = configured_script(config["sweep"])
     LAYOUT = read_optional_layout(config["recordings"]["layout"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -63,12 +63,12 @@ AGENTS = range(1, config["agents"]["count"] + 1)
 # GPUs of each training job, where they are counted: SLURM, or `--resources gpu=2`.
 GPUS = 1 if config["agents"]["device"] in ("auto", "cuda") else 0
 SHOWN = figures_of(
-    is_external=PROGRAM is not None,
+    has_script=SCRIPT is not None,
     has_pareto=bool(config["sweep"]["pareto"]),
     has_system=config["sweep"]["engine"] == "local",
 )
 PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
-HAS_DATASET = PROGRAM is None or config["sweep"]["uses_dataset"]
+HAS_DATASET = SCRIPT is None or config["sweep"]["uses_dataset"]
 ENVIRONMENT = "../../envs/gcodefp.yaml"
 MEMORY_MB = 4000  # Memory of a step that loads the dataset or a network
 
@@ -84,7 +84,7 @@ def file_digest(path):
 
 
 def dataset_files(*splits):
-    """Inputs of the steps of a sweep; none for a program that uses no dataset."""
+    """Inputs of the steps of a sweep; none for a user script that uses no dataset."""
     files = {name: f"{RESULTS}/dataset/{name}.npz" for name in splits}
     return files | {"dataset": f"{RESULTS}/dataset/dataset.json"} if HAS_DATASET else {}
 
@@ -119,8 +119,8 @@ def command_again(target):
 
 
 def script():
-    """The file of the program, as an input: an edited script makes a new sweep."""
-    return [PROGRAM.path] if PROGRAM and PROGRAM.path else []
+    """The user script, as an input: an edited one makes a new sweep."""
+    return [SCRIPT.path] if SCRIPT and SCRIPT.path else []
 
 
 def caption_file(stem):

@@ -4,7 +4,7 @@
 #           runs of one phase -> YAML of the next one, {RESULTS}/sweep/phase_N/narrowed.yaml
 #           best configurations -> {RESULTS}/sweep/repeats/sweep.json, with other seeds
 #           runs -> {RESULTS}/best/{run.json,checkpoint.pt,{runs,curves,work,system}.csv}
-#           A sweep of another program has its script in place of the dataset, and no checkpoint.
+#           A sweep of a user script has its script in place of the dataset, and no checkpoint.
 
 
 rule create_sweep:
@@ -179,7 +179,7 @@ rule select_best:
         sweeps=[f"{RESULTS}/sweep/{phase}sweep.json" for phase in PHASES + REPEATS],
     output:
         run=f"{RESULTS}/best/run.json",
-        checkpoint=[] if PROGRAM else f"{RESULTS}/best/checkpoint.pt",
+        checkpoint=[] if SCRIPT else f"{RESULTS}/best/checkpoint.pt",
         runs=f"{RESULTS}/best/runs.csv",
         curves=f"{RESULTS}/best/curves.csv",
         work=f"{RESULTS}/best/work.csv",

@@ -26,7 +26,7 @@ from gcodefp.evaluation.baselines.task import Predictions, Task, at_states, stat
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
 from gcodefp.evaluation.window_lengths import decode_centre_rows, score_centres
 from gcodefp.model.hmm import rows_at_once
-from gcodefp.model.templates import fill_states, passages
+from gcodefp.model.templates import fill_states, labelled_recordings
 from gcodefp.programs.lag import interpolate_rows, moving_average
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.clock import odd_rows_in
@@ -187,8 +187,8 @@ def tune_matched_filter(
 def state_signals(train: Split, programs: Programs, clip: float | None) -> list[StateSignals]:
     """The train recordings on the states that their sensors measure, between rows interpolated."""
     return [
-        (passed.states, interpolate_rows(normalise(passed.signals, clip), passed.position))
-        for passed in passages(train, programs)
+        (passed.states, interpolate_rows(normalise(passed.signals, clip), passed.state_rows))
+        for passed in labelled_recordings(train, programs)
     ]
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
-from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, TABLES, Sketch
+from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, TABLES, SniffedFile
 from gcodefp.recordings.inspection.text_log import host_time
 from gcodefp.recordings.laboratory.layout import SHIPPED, Source, read_layout
 from gcodefp.yaml_input import load_yaml
@@ -42,25 +42,25 @@ class Kind(NamedTuple):
     """Files of one pattern, such as `{name}_accel.csv`; the first one is typical."""
 
     pattern: str
-    sketches: list[Sketch]
+    files: list[SniffedFile]
 
     @property
     def format(self) -> str:
         """Of the first file."""
-        return self.sketches[0].format
+        return self.files[0].format
 
 
-def file_kinds(sketches: Sequence[Sketch], folder: Path) -> list[Kind]:
+def file_kinds(files: Sequence[SniffedFile], folder: Path) -> list[Kind]:
     """Files that seem to be the same source of different recordings, by their names."""
-    names = [PurePosixPath(COMPRESSED.sub("", sketch.path.name)) for sketch in sketches]
-    kinds: dict[tuple[str, ...], list[Sketch]] = {}
-    for sketch, name in zip(sketches, names, strict=True):
+    names = [PurePosixPath(COMPRESSED.sub("", sniffed.path.name)) for sniffed in files]
+    kinds: dict[tuple[str, ...], list[SniffedFile]] = {}
+    for sniffed, name in zip(files, names, strict=True):
         alike = [other.stem for other in names if other.suffix == name.suffix]
-        depth = len(sketch.path.relative_to(folder).parts) - 1
+        depth = len(sniffed.path.relative_to(folder).parts) - 1
         parents = "*/" * (depth - 1) + "{session}/" * (depth > 0)
         pattern = parents + _pattern(name.stem, alike) + name.suffix
-        header = map(str, sketch.table.columns if len(sketch.table.columns) < 100 else ())
-        kinds.setdefault((pattern, sketch.format, *header), []).append(sketch)
+        header = map(str, sniffed.table.columns if len(sniffed.table.columns) < 100 else ())
+        kinds.setdefault((pattern, sniffed.format, *header), []).append(sniffed)
     return [Kind(pattern, files) for (pattern, *_), files in kinds.items()]
 
 
@@ -80,7 +80,7 @@ def _pattern(stem: str, alike: Sequence[str]) -> str:
     return "".join([*own[:head], "{name}", *own[len(own) - tail :]])
 
 
-class Fit(NamedTuple):
+class FittingLayout(NamedTuple):
     """A shipped layout that fits.
 
     Attributes:
@@ -95,23 +95,23 @@ class Fit(NamedTuple):
 
 def is_default_format(kinds: Sequence[Kind]) -> bool:
     """Whether the files are read without any layout."""
-    names = [str(c) for kind in kinds for c in kind.sketches[0].table.columns]
+    names = [str(c) for kind in kinds for c in kind.files[0].table.columns]
     return set(columns.REQUIRED) <= {columns.canonical_column(name)[0] for name in names}
 
 
-def fitting_layout(kinds: Sequence[Kind]) -> Fit | None:
+def fitting_layout(kinds: Sequence[Kind]) -> FittingLayout | None:
     """The shipped layout that reads most of the files' columns, of those that fit."""
     fits = [fit for path in sorted(SHIPPED.glob("*.yaml")) if (fit := _fit(path.stem, kinds))]
     return max(fits, key=lambda fit: fit.columns, default=None)
 
 
-def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
+def _fit(name: str, kinds: Sequence[Kind]) -> FittingLayout | None:
     content, count = _shipped(name), 0
     for key, source in read_layout(name).sources.items():
-        kind = next((kind for kind in kinds if _fits_source(kind.sketches[0], source)), None)
+        kind = next((kind for kind in kinds if _fits_source(kind.files[0], source)), None)
         if kind is not None:
             content["sources"][key]["files"] = kind.pattern
-            skipped = kind.sketches[0].keys.get("skip_rows", 0)
+            skipped = kind.files[0].keys.get("skip_rows", 0)
             if skipped != source.skip_rows:
                 content["sources"][key]["skip_rows"] = skipped
             count += len(source.columns)
@@ -122,7 +122,7 @@ def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
         content["program"]["files"] = _program_pattern(programs[0])
     else:
         content.pop("program", None)
-    return Fit(name, _dump(content) if content != _shipped(name) else "", count)
+    return FittingLayout(name, _dump(content) if content != _shipped(name) else "", count)
 
 
 def _shipped(name: str) -> dict[str, Any]:
@@ -134,24 +134,24 @@ def _dump(content: Any, **style: Any) -> str:
     return str(yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True, **style))
 
 
-def _fits_source(sketch: Sketch, source: Source) -> bool:
+def _fits_source(sniffed: SniffedFile, source: Source) -> bool:
     """Whether a file has what a source reads."""
     if source.format == "lines":
         pattern = re.compile(source.regex or "")
         # A group that matches nothing anywhere is a report that this logger does not make.
-        groups = [m.groupdict() for line in sketch.lines if (m := pattern.search(line))]
+        groups = [m.groupdict() for line in sniffed.lines if (m := pattern.search(line))]
         return bool(groups) and all(any(g[c] for g in groups) for c in source.columns)
-    if source.format != "csv" or sketch.format != "table":
+    if source.format != "csv" or sniffed.format != "table":
         return False
-    if source.separator != sketch.keys.get("separator", ",") or "quoted_rows" in sketch.keys:
+    if source.separator != sniffed.keys.get("separator", ",") or "quoted_rows" in sniffed.keys:
         return False
-    names = [str(c) for c in sketch.table.columns]
+    names = [str(c) for c in sniffed.table.columns]
     if source.header is not None:
-        clock, own = source.clock.column, sketch.clock.column if sketch.clock else None
-        is_alike = not sketch.has_header and len(names) == len(source.header)
+        clock, own = source.clock.column, sniffed.clock.column if sniffed.clock else None
+        is_alike = not sniffed.has_header and len(names) == len(source.header)
         return is_alike and own == (str(source.header.index(clock)) if clock else None)
     wanted = [*source.columns, *([source.clock.column] if source.clock.column else [])]
-    return sketch.has_header and all(
+    return sniffed.has_header and all(
         any(fnmatchcase(name, _shell_pattern(key)) for name in names) for key in wanted
     )
 
@@ -163,7 +163,7 @@ def _shell_pattern(key: str) -> str:
 
 def _program_pattern(kind: Kind) -> str:
     """Programs are called after the operation, or after each recording."""
-    named = all(re.search(r"_\d+$", s.path.name.split(".")[0]) for s in kind.sketches)
+    named = all(re.search(r"_\d+$", s.path.name.split(".")[0]) for s in kind.files)
     return kind.pattern if named else kind.pattern.replace("{name}", "{operation}")
 
 
@@ -221,7 +221,7 @@ def _log_source(kind: Kind) -> dict[str, Any]:
     if kind.format == GRBL:
         # The time that the host writes in front of the reports.
         report = "".join(source["regex"].partition("<(")[1:])
-        line = next(x for x in kind.sketches[0].lines if re.search(LOGS[GRBL], x))
+        line = next(x for x in kind.files[0].lines if re.search(LOGS[GRBL], x))
         time, clock = host_time(line.partition("<")[0])
         source["clock"] = clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
         source["regex"] = f"{time}[^<]*{report}" if time else report
@@ -243,23 +243,23 @@ def lines_stub(kind: Kind) -> str:
 
 def first_line(kind: Kind) -> str:
     """The first line with text; empty for a file that is none."""
-    return next((line.strip() for line in kind.sketches[0].lines if line.strip()), "")
+    return next((line.strip() for line in kind.files[0].lines if line.strip()), "")
 
 
 def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
     """The source of a table, empty if no column is understood, and its guesses."""
-    sketch = kind.sketches[0]
-    clock, table = sketch.clock, sketch.table
+    sniffed = kind.files[0]
+    clock, table = sniffed.clock, sniffed.table
     column = clock.column if clock else None
-    guesses = guess_targets(table, sketch.has_header, column, "toolhead")
-    if sketch.format == "lines":
+    guesses = guess_targets(table, sniffed.has_header, column, "toolhead")
+    if sniffed.format == "lines":
         # Other numbers of a controller's log are its own, and no sensor's.
         guesses = {c: g for c, g in guesses.items() if g.reason != CHECK} or guesses
     if not guesses:
         return {}, {}
-    source = {"files": kind.pattern, **sketch.keys}
+    source = {"files": kind.pattern, **sniffed.keys}
     names = [str(name) for name in table.columns]
-    if not sketch.has_header:
+    if not sniffed.has_header:
         source["header"] = names
     keys = clock.keys if clock else {"format": "sample"}
     source["clock"] = keys | {"rate_hz": DEFAULT_ROW_HZ} if keys["format"] == "sample" else keys
@@ -299,7 +299,7 @@ def _rows(sources: dict[str, dict[str, Any]]) -> str | dict[str, int]:
 def _program(kind: Kind, formats: Sequence[str]) -> dict[str, Any]:
     if "serial log of OctoPrint" in formats:
         return {}  # It has the blocks.
-    lines = kind.sketches[0].lines
+    lines = kind.files[0].lines
     numbering = "file_line"
     if "log of Klipper" in formats:
         numbering = "byte"

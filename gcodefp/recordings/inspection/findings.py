@@ -18,14 +18,14 @@ from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.inspection.draft import flow, line_of
 from gcodefp.recordings.inspection.guessing import guess_targets
-from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity, usual_step
+from gcodefp.recordings.inspection.sniffing import GRAVITY, SniffedFile, unit_by_gravity, usual_step
 from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import placeholders
 from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
 from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
 from gcodefp.recordings.laboratory.source_file import SourceFile
-from gcodefp.recordings.samples import equals_previous, segment_lengths
+from gcodefp.recordings.samples import equals_previous, run_lengths
 
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""
@@ -132,29 +132,31 @@ def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
 
 
 def find_problems(
-    recording: LabRecording, facts: Mapping[str, SourceFacts], sketches: Mapping[str, Sketch]
+    recording: LabRecording,
+    facts: Mapping[str, SourceFacts],
+    sniffed_files: Mapping[str, SniffedFile],
 ) -> Iterator[Finding]:
     """All findings of a recording.
 
     Args:
         facts: of each of its sources.
-        sketches: of each source's file.
+        sniffed_files: of each source's file.
     """
     for name, source in facts.items():
         if gaps := source.gaps():
             where = f"the longest {gaps[0][1]:.2f} s, {gaps[0][0] - source.start:.1f} s after its"
             yield Finding(name, f"{len(gaps)} gaps, {where} start: rows in there have no samples")
-        yield from _columns(recording, name, source, sketches[name])
+        yield from _columns(recording, name, source, sniffed_files[name])
         yield from _samples(recording, name, source)
     yield from _labels(recording, facts)
     yield from _overlap(recording, facts) if facts else ()
 
 
 def _columns(
-    recording: LabRecording, name: str, facts: SourceFacts, sketch: Sketch
+    recording: LabRecording, name: str, facts: SourceFacts, sniffed: SniffedFile
 ) -> Iterator[Finding]:
     clock = recording.layout.sources[name].clock
-    tail = re.search(r"Rate (\d+), overflows (\d+)", sketch.last_line)
+    tail = re.search(r"Rate (\d+), overflows (\d+)", sniffed.last_line)
     if clock.format == "sample" and tail and float(tail[1]) != clock.rate_hz:
         fix = _clock_fix(recording, name, rate_hz=float(tail[1]))
         yield Finding(name, f"its last line says {tail[0]!r}", fix)
@@ -164,12 +166,12 @@ def _columns(
     if facts.unmapped:
         first = facts.unmapped[:MAX_SHOWN]
         more = f" and {len(facts.unmapped) - MAX_SHOWN} more" * (len(facts.unmapped) > MAX_SHOWN)
-        guesses = guess_targets(sketch.table, sketch.has_header, clock.column, name)
+        guesses = guess_targets(sniffed.table, sniffed.has_header, clock.column, name)
         new = {c: guesses[c].target for c in sorted(facts.unmapped) if c in guesses}
         new = {c: t for c, t in new.items() if parse_target(t).column not in facts.keys}
         fix = "".join(f"columns: {line_of(*item)}, or " for item in [*new.items()][:1])
         fix += line_of("ignore", first)
-        own = sketch.clock
+        own = sniffed.clock
         if own and clock.format == "sample" != own.keys["format"] and own.column in facts.unmapped:
             fix = f"clock: {flow(own.keys)}, or {fix}"
         yield Finding(name, f"columns that are not read: {', '.join(first)}{more}", fix)
@@ -199,7 +201,7 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
     ]
     for node in dict.fromkeys(map(columns.node_or_channel, live)):
         own = [c for c in live if columns.node_or_channel(c) == node]
-        lengths = segment_lengths(~equals_previous(sensors[own].to_numpy()))
+        lengths = run_lengths(~equals_previous(sensors[own].to_numpy()))
         first, length = int(lengths.argmax()), int(lengths.max())
         if length >= EQUAL_ROWS and length * facts.period_seconds >= FROZEN_SECONDS:
             where = f"{facts.seconds[first] - facts.start:.1f} s after the start"

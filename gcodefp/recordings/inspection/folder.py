@@ -28,7 +28,7 @@ from gcodefp.recordings.inspection.findings import (
     find_problems,
     inspect_source,
 )
-from gcodefp.recordings.inspection.sniffing import TABLES, Sketch, sketch_file
+from gcodefp.recordings.inspection.sniffing import TABLES, SniffedFile, sniff_file
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
@@ -118,14 +118,14 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
     if not paths:
         raise UserError(f"{folder}: no file in this folder")
-    sketches = {path: sketch_file(path) for path in paths[:MAX_FILES]}
-    kinds = file_kinds(list(sketches.values()), folder)
+    sniffed_files = {path: sniff_file(path) for path in paths[:MAX_FILES]}
+    kinds = file_kinds(list(sniffed_files.values()), folder)
     layout, choice, draft = _choose(folder, kinds, layout_name)
     notes = [f"only the first {MAX_FILES} of {len(paths)} files were looked at"]
     notes = notes if len(paths) > MAX_FILES else []
     for kind in kinds:
         if any(kind.pattern == other.pattern for other in kinds[: kinds.index(kind)]):
-            names = ", ".join(sketch.path.name for sketch in kind.sketches[:3])
+            names = ", ".join(sniffed.path.name for sniffed in kind.files[:3])
             notes.append(f"{names}: other columns than the files before it; keep it elsewhere")
     is_default = layout is None
     layout = layout or _default_layout(folder)
@@ -139,11 +139,11 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
         recordings = list_recordings(folder, (), layout)
     if len(recordings) > limit:
         notes.append(f"the first {limit} of {len(recordings)} recordings follow")
-    inspected = [_inspect(r, sketches, is_default) for r in recordings[:limit]]
+    inspected = [_inspect(r, sniffed_files, is_default) for r in recordings[:limit]]
     files = [r.files for r in recordings if isinstance(r, LabRecording)]
     sources = {path: name for each in files for name, path in each.items()}
-    described = [_describe_kind(kind, sources.get(kind.sketches[0].path)) for kind in kinds]
-    return InspectedFolder(folder, len(sketches), described, choice, draft, inspected, notes)
+    described = [_describe_kind(kind, sources.get(kind.files[0].path)) for kind in kinds]
+    return InspectedFolder(folder, len(sniffed_files), described, choice, draft, inspected, notes)
 
 
 def _default_layout(folder: Path) -> Layout:
@@ -183,19 +183,19 @@ def _choose(
 def _way_out(kinds: Sequence[Kind]) -> str:
     """What to do about a folder without a file that is understood."""
     for kind in kinds:
-        sketch, line = kind.sketches[0], first_line(kind)
+        sniffed, line = kind.files[0], first_line(kind)
         # Words of a log, as many in each line, look like a table.
-        is_log = kind.format == "unknown" or sketch.keys.get("separator") == "whitespace"
+        is_log = kind.format == "unknown" or sniffed.keys.get("separator") == "whitespace"
         if is_log and line:
             return (
-                f"write a layout yourself (docs/files.md#layouts). {sketch.path.name} begins with\n"
+                f"write a layout (docs/files.md#layouts). {sniffed.path.name} begins with\n"
                 f"{shown(line, str)}\nComplete the regex and the columns:\n{lines_stub(kind)}"
             ).rstrip()
     return "write a layout yourself (docs/recordings.md)"
 
 
 def _inspect(
-    recording: Recordable, sketches: dict[Path, Sketch], is_default: bool
+    recording: Recordable, sniffed_files: dict[Path, SniffedFile], is_default: bool
 ) -> InspectedRecording:
     assert isinstance(recording, LabRecording)
     reading, read = _read(next(iter(recording.files.values())) if is_default else recording)
@@ -211,7 +211,7 @@ def _inspect(
                 )
         except (UserError, RecordingRejected) as error:
             inspected.findings.append(Finding(name, str(error)))
-    files = {name: sketches[recording.files[name]] for name in inspected.facts}
+    files = {name: sniffed_files[recording.files[name]] for name in inspected.facts}
     if is_default:  # There is no layout to be corrected.
         for facts in inspected.facts.values():
             facts.absent, facts.unmapped = [], []
@@ -269,35 +269,35 @@ def describe_source(facts: SourceFacts) -> str:
 
 def _describe_kind(kind: Kind, source: str | None) -> str:
     """One line on files of one kind, which the layout reads as a source, if it does."""
-    sketch = kind.sketches[0]
-    text = sketch.format
+    sniffed = kind.files[0]
+    text = sniffed.format
     if text == "program":
         try:
-            run = interpret_program(read_program(sketch.path))
+            run = interpret_program(read_program(sniffed.path))
             text = "; ".join(["program: " + run.summary(1), *run.notes])
         except UserError as error:
             text = f"program: {error}"
     elif text in TABLES:
-        text = _describe_table(sketch)
+        text = _describe_table(sniffed)
     elif text == "unknown" and source is not None:
         text = f"read by the layout, as its source {source}"
     elif text == "unknown" and (line := first_line(kind)):
         text = f"unknown, its first line is {shown(line)}: docs/recordings.md#another-logger"
-    return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"
+    return f"{kind.pattern} ({len(kind.files)} file{'s' * (len(kind.files) > 1)}): {text}"
 
 
-def _describe_table(sketch: Sketch) -> str:
-    parts = [f"{sketch.table.shape[1]} columns"]
-    if sketch.format == "table":
-        separator = sketch.keys.get("separator", ",")
-        header = "a header" if sketch.has_header else "no header"
+def _describe_table(sniffed: SniffedFile) -> str:
+    parts = [f"{sniffed.table.shape[1]} columns"]
+    if sniffed.format == "table":
+        separator = sniffed.keys.get("separator", ",")
+        header = "a header" if sniffed.has_header else "no header"
         parts = [f"{parts[0]}, separated by {separator!r}, {header}"]
-    elif sketch.format == "lines":
-        texts = sum(bool(line.strip()) for line in sketch.lines)
-        parts = [f"text log; {len(sketch.table)} of {texts} lines match the guessed regex"]
+    elif sniffed.format == "lines":
+        texts = sum(bool(line.strip()) for line in sniffed.lines)
+        parts = [f"text log; {len(sniffed.table)} of {texts} lines match the guessed regex"]
     else:
-        parts = [f"{sketch.format}, {parts[0]}"]
-    clock = sketch.clock
+        parts = [f"{sniffed.format}, {parts[0]}"]
+    clock = sniffed.clock
     if clock is None:
         parts.append("no clock")
     elif clock.keys["format"] == "sample":

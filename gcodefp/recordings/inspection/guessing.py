@@ -66,7 +66,7 @@ class Guess(NamedTuple):
 def guess_targets(
     table: pd.DataFrame, has_header: bool, clock: str | None, node: str
 ) -> dict[str, Guess]:
-    """Column -> guess; columns that nothing is known of are left out.
+    """Column -> guess; columns that nothing is known of are skipped.
 
     Args:
         table: the first rows of a file.

@@ -60,7 +60,7 @@ _TIME_UNITS = ("s", "sec", "ms", "us", "µs", "ns", "utc")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?(?:\s*[AP]M)?\s*$", re.IGNORECASE)
 
 
-class Clock(NamedTuple):
+class GuessedClock(NamedTuple):
     """The column that tells the time.
 
     Attributes:
@@ -73,7 +73,7 @@ class Clock(NamedTuple):
     period_seconds: float
 
 
-class Sketch(NamedTuple):
+class SniffedFile(NamedTuple):
     """What a file seems to be.
 
     Attributes:
@@ -90,54 +90,54 @@ class Sketch(NamedTuple):
     keys: Mapping[str, Any] = MappingProxyType({})
     has_header: bool = True
     table: pd.DataFrame = pd.DataFrame()
-    clock: Clock | None = None
+    clock: GuessedClock | None = None
     last_line: str = ""
 
 
-def sketch_file(path: Path) -> Sketch:
+def sniff_file(path: Path) -> SniffedFile:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
     if path.suffix.lower() == ".parquet":
-        return _sketch_columns(path, "parquet", [])
+        return _sniff_columns(path, "parquet", [])
     if path.suffix.lower() in HDF5_SUFFIXES:
-        return _sketch_hdf5(path)
+        return _sniff_hdf5(path)
     lines, encoding = _lines(path)
     suffix = Path(COMPRESSED.sub("", path.name)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
-        return Sketch(path, "layout", lines)
+        return SniffedFile(path, "layout", lines)
     for name, pattern in LOGS.items():
         if sum(bool(re.search(pattern, line)) for line in lines) >= max(1, len(lines) // 50):
-            return Sketch(path, name, lines)
+            return SniffedFile(path, name, lines)
     if suffix in PROGRAM_SUFFIXES or block_share(lines) > MIN_PROGRAM_SHARE:
-        return Sketch(path, "program", lines)
+        return SniffedFile(path, "program", lines)
     if lines and lines[0].lstrip().startswith("{"):
-        return _sketch_columns(path, "json_lines", lines)
+        return _sniff_columns(path, "json_lines", lines)
     if is_text_log(lines):
-        return _sketch_text_log(path, lines, encoding)
-    return _sketch_table(path, lines, encoding)
+        return _sniff_text_log(path, lines, encoding)
+    return _sniff_table(path, lines, encoding)
 
 
-def _sketch_text_log(path: Path, lines: list[str], encoding: str) -> Sketch:
+def _sniff_text_log(path: Path, lines: list[str], encoding: str) -> SniffedFile:
     keys = {} if encoding == "utf-8" else {"encoding": encoding}
     if not (regex := guess_regex(lines)):
-        return Sketch(path, "unknown", lines)
+        return SniffedFile(path, "unknown", lines)
     table = matching_rows(regex, lines)
     keys |= {"format": "lines", "regex": regex}
-    return Sketch(path, "lines", lines, keys, table=table, clock=guess_clock(table))
+    return SniffedFile(path, "lines", lines, keys, table=table, clock=guess_clock(table))
 
 
-def _sketch_columns(path: Path, name: str, lines: list[str]) -> Sketch:
+def _sniff_columns(path: Path, name: str, lines: list[str]) -> SniffedFile:
     """A file whose format names its columns, without those that hold lists or mappings."""
     source = Source.model_construct(format=name)
     try:
         table = next(read_chunks(path, source, lambda _: True, lambda _: False, HEAD_LINES))
     except (UserError, StopIteration):
-        return Sketch(path, "unknown", lines)
+        return SniffedFile(path, "unknown", lines)
     is_nested = table.map(lambda value: isinstance(value, list | dict)).any()
     table = table.loc[:, ~is_nested]
-    return Sketch(path, name, lines, {"format": name}, table=table, clock=guess_clock(table))
+    return SniffedFile(path, name, lines, {"format": name}, table=table, clock=guess_clock(table))
 
 
-def _sketch_hdf5(path: Path) -> Sketch:
+def _sniff_hdf5(path: Path) -> SniffedFile:
     """The first group with vectors, or the first matrix, from the root down."""
     import h5py
 
@@ -153,10 +153,12 @@ def _sketch_hdf5(path: Path) -> Sketch:
                 if not table.empty:
                     keys = {"format": "hdf5", "dataset": node.name}
                     table = table.rename(columns=str)
-                    return Sketch(path, "hdf5", [], keys, not is_matrix, table, guess_clock(table))
+                    return SniffedFile(
+                        path, "hdf5", [], keys, not is_matrix, table, guess_clock(table)
+                    )
     except (OSError, ValueError, TypeError):
         pass
-    return Sketch(path, "unknown", [])
+    return SniffedFile(path, "unknown", [])
 
 
 def _vectors(group: Mapping[str, Any]) -> pd.DataFrame:
@@ -210,14 +212,14 @@ def block_share(texts: Iterable[str]) -> float:
     return sum(scores) / max(len(scores), 1)
 
 
-def _sketch_table(path: Path, lines: list[str], encoding: str) -> Sketch:
+def _sniff_table(path: Path, lines: list[str], encoding: str) -> SniffedFile:
     rows = [line for line in lines if line.strip()]
     keys: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": encoding}
     if rows and all(re.fullmatch(r'"[^"]*"', row) for row in rows):
         rows, keys["quoted_rows"] = [row[1:-1] for row in rows], True
     structure = _structure(rows[:STRUCTURE_LINES])
     if structure is None:
-        return Sketch(path, "unknown", lines)
+        return SniffedFile(path, "unknown", lines)
     separator, first, width = structure
     if separator != ",":
         keys["separator"] = "whitespace" if separator == " " else separator
@@ -247,7 +249,7 @@ def _sketch_table(path: Path, lines: list[str], encoding: str) -> Sketch:
     with path.open("rb") as handle:
         handle.seek(max(path.stat().st_size - 300, 0))
         last_line = handle.read().decode("utf-8", errors="replace").strip().rpartition("\n")[2]
-    return Sketch(path, "table", lines, keys, has_header, table, guess_clock(table), last_line)
+    return SniffedFile(path, "table", lines, keys, has_header, table, guess_clock(table), last_line)
 
 
 def _structure(rows: list[str]) -> tuple[str, int, int] | None:
@@ -284,13 +286,13 @@ def _is_sample(text: str) -> bool:
     return True
 
 
-def guess_clock(table: pd.DataFrame) -> Clock | None:
+def guess_clock(table: pd.DataFrame) -> GuessedClock | None:
     """The most likely clock among the columns of a table's first rows."""
     candidates = [c for name in map(str, table.columns) for c in _clocks(name, table[name])]
     return min(candidates, key=lambda c: c[0])[1] if candidates else None
 
 
-def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, Clock]]:
+def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, GuessedClock]]:
     """A column as a clock, if it may be one, and its rank, the best is 0."""
     samples, is_named = samples.dropna(), bool(_TIME_NAME.search(name))
     if len(samples) < 2:
@@ -303,7 +305,7 @@ def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, Clock]]:
         ):
             if texts.str.match(pattern).mean() > 0.9:
                 period = median_period(elapsed_seconds(iso_texts(texts)[0]))
-                yield (0 if is_named else 1), Clock(name, keys, period)
+                yield (0 if is_named else 1), GuessedClock(name, keys, period)
         return
     unit = _UNIT.search(name)
     if unit is not None and not is_named and unit[1].strip().casefold() not in _TIME_UNITS:
@@ -315,18 +317,18 @@ def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, Clock]]:
     for of_unix, scale in UNIX_SCALES.items():
         if UNIX_YEARS[0] * scale < values[0] < UNIX_YEARS[1] * scale:
             keys = {"format": "unix", "column": name, "unit": of_unix}
-            yield (0 if is_named else 1), Clock(name, keys, usual_step(steps) / scale)
+            yield (0 if is_named else 1), GuessedClock(name, keys, usual_step(steps) / scale)
             return
     median = np.median(steps)
     # As those of a clock and not of a position.
     is_even = median > 0 and (np.abs(steps - median) <= 0.5 * median).mean() > 0.95
     if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
-        yield 3, Clock(name, {"format": "sample"}, np.nan)
+        yield 3, GuessedClock(name, {"format": "sample"}, np.nan)
     elif is_named or is_even:
         in_ms = bool(re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE))
         keys = {"format": "seconds", "column": name, "unit": "ms" if in_ms else "s"}
         period = usual_step(steps) / (1e3 if in_ms else 1.0)
-        yield (2 if is_named else 4), Clock(name, keys, period)
+        yield (2 if is_named else 4), GuessedClock(name, keys, period)
 
 
 def usual_step(steps: NDArray[np.float64]) -> float:

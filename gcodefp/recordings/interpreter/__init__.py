@@ -40,7 +40,7 @@ class ExecutedBlock(NamedTuple):
         kind: of its moves the last of `dwell`, `rapid`, `feed`, `arc`; `flow` of lines that decide
             what is executed; else `none`.
         feed_mm_min: of its last move by feed; 0 for rapids.
-        complaint: why it is not understood: its moves may be others, and so may the start of those
+        error_text: why it is not understood: its moves may be others, and so may the start of those
             after it. Empty if it is.
     """
 
@@ -51,7 +51,7 @@ class ExecutedBlock(NamedTuple):
     end_mm: Point
     kind: str
     feed_mm_min: float
-    complaint: str
+    error_text: str
     moves: tuple[PathMove, ...]
     mm_per_unit: float
 
@@ -66,8 +66,8 @@ class Interpretation:
 
     @property
     def not_understood(self) -> list[tuple[int, str, str]]:
-        """Line number, text and complaint of each line that was not understood at least once."""
-        lines = {b.line: (b.line, b.text, b.complaint) for b in self.blocks if b.complaint}
+        """Line number, text and error of each line that was not understood at least once."""
+        lines = {b.line: (b.line, b.text, b.error_text) for b in self.blocks if b.error_text}
         return sorted(lines.values())
 
     def summary(self, most: int = 5) -> str:
@@ -75,7 +75,7 @@ class Interpretation:
         lines = self.not_understood
         shown = "; ".join(f"line {n}: {text[:60]!r}: {why}" for n, text, why in lines[:most])
         more = f"; and {len(lines) - most} more lines" if len(lines) > most else ""
-        count = sum(not block.complaint for block in self.blocks)
+        count = sum(not block.error_text for block in self.blocks)
         share = f"{count} of {len(self.blocks)} executed blocks understood"
         head = f"{self.dialect}: {share}"
         return f"{head}; {shown}{more}" if lines else head
@@ -118,12 +118,12 @@ def _execute(
     steps: Iterator[Step], machine: ModalMachine, dialect: Dialect
 ) -> Iterator[ExecutedBlock]:
     for step in steps:
-        start, moves, complaint = machine.position, tuple[PathMove, ...](), step.complaint
+        start, moves, error_text = machine.position, tuple[PathMove, ...](), step.error_text
         if step.words:
             moves, problem = machine.execute(step.words)
-            complaint = "; ".join(filter(None, (complaint, problem)))
-        elif dialect is Dialect.KLIPPER and not complaint:
-            complaint = "" if _HARMLESS.match(step.text) else "a macro may move the machine"
+            error_text = "; ".join(filter(None, (error_text, problem)))
+        elif dialect is Dialect.KLIPPER and not error_text:
+            error_text = "" if _HARMLESS.match(step.text) else "a macro may move the machine"
         if len(moves) == 1:
             kind, _, _, feed, *_ = moves[0]
         elif moves:
@@ -133,7 +133,7 @@ def _execute(
             kind, feed = "flow" if step.is_flow else "none", 0.0
         yield ExecutedBlock(
             step.line, step.text or format_block(step.words), step.words, start, machine.position,
-            kind, feed, complaint, moves, machine.mm_per_unit,
+            kind, feed, error_text, moves, machine.mm_per_unit,
         )  # fmt: skip
 
 

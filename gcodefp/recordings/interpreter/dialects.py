@@ -67,12 +67,12 @@ class Line(NamedTuple):
         number: in the file, from 1.
         code: without comments, line number, checksum, block delete and tape mark; white space is
             single. Empty lines are none.
-        complaint: why it cannot be read.
+        error_text: why it cannot be read.
     """
 
     number: int
     code: str
-    complaint: str = ""
+    error_text: str = ""
 
 
 MAX_CHARACTERS = 1000
@@ -105,12 +105,12 @@ def _read_line(number: int, raw: str, dialect: Dialect) -> Line:
     if "*" in code and not ("[" in code or "=" in code):
         code = _CHECKSUM.sub("", code)
     code = " ".join(code.split())
-    complaint = ""
+    error_text = ""
     if is_open and not dialect.is_printer:
-        complaint = "a comment that does not end"
+        error_text = "a comment that does not end"
     elif len(code) > MAX_CHARACTERS:
-        code, complaint = code[:MAX_CHARACTERS], "the line is too long"
-    return Line(number, code, complaint)
+        code, error_text = code[:MAX_CHARACTERS], "the line is too long"
+    return Line(number, code, error_text)
 
 
 def _strip_comments(raw: str) -> tuple[str, bool]:

@@ -108,7 +108,7 @@ class ModalMachine:
         self.feed_mode, self.retract = 94, 99 if dialect is Dialect.LINUXCNC else 98
         self.feed = self.spindle = 0.0
         self._doubts: dict[float, str] = {}
-        self._complaints: list[str] = []
+        self._errors: list[str] = []
         self._is_still = False
         self._cycle: dict[str, float] = {}
         self._initial_level: float | None = None
@@ -127,32 +127,32 @@ class ModalMachine:
         """The moves of a block, and why it is not understood, empty if it is."""
         values: dict[str, float] = {}
         codes, self._is_still = list[float](), False
-        self._complaints = complaints = list[str]()
+        self._errors = errors = list[str]()
         for letter, number in words:
             if letter == "G":
                 codes.append(number)
-                complaint = self._g_code(number)
+                error_text = self._g_code(number)
             elif letter == "M":
-                complaint = self._m_code(number)
+                error_text = self._m_code(number)
             elif letter in values:
-                complaint = f"{letter} is there twice"
+                error_text = f"{letter} is there twice"
             else:
                 values[letter] = number
                 continue
-            if complaint:
-                complaints.append(complaint)
+            if error_text:
+                errors.append(error_text)
         groups = [GROUPS[code] for code in codes if code in GROUPS]
         if 80 in codes:
             self.motion = self._motion_before if "motion" in groups else 80.0
         if len(groups) > len({*groups}):
-            complaints.append("two codes of one modal group")
+            errors.append("two codes of one modal group")
         if not (self._is_still and self._dialect.is_printer):
             self.feed = values["F"] * self.mm_per_unit if "F" in values else self.feed
             self.spindle = values.get("S", self.spindle)
         if not self._dialect.is_printer:
-            complaints += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
+            errors += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
         moves = () if self._is_still else self._moves(codes, values)
-        return moves, "; ".join(dict.fromkeys(complaints))
+        return moves, "; ".join(dict.fromkeys(errors))
 
     def _moves(self, codes: list[float], values: dict[str, float]) -> tuple[PathMove, ...]:
         """The moves of a block whose modal codes hold already."""
@@ -160,17 +160,17 @@ class ModalMachine:
         try:
             moves = self._execute_once(once, values) if once else self._move(values, False)
         except (ValueError, ArithmeticError) as error:
-            self._complaints.append(str(error))
+            self._errors.append(str(error))
             self.position = start
             return ()
         if moves:
             self.position = moves[-1].end_mm
             if not all(map(isfinite, self.position)):
                 self.position, moves = start, ()
-                self._complaints.append("the position is not finite")
-            self._complaints += [f"{name} is not traced" for name in self._doubts.values()]
+                self._errors.append("the position is not finite")
+            self._errors += [f"{name} is not traced" for name in self._doubts.values()]
             if self.motion in SPLINES:
-                self._complaints.append("a spline is traced as a line")
+                self._errors.append("a spline is traced as a line")
         return moves
 
     # G and M codes
@@ -252,7 +252,7 @@ class ModalMachine:
             raise ValueError("the dwell is negative")
         if self._dialect is Dialect.RS274 and seconds > MAX_DWELL_SECONDS:
             raise ValueError(
-                f"a dwell of {seconds:g} s is left out: is P in milliseconds? Write seconds, of "
+                f"a dwell of {seconds:g} s is ignored: is P in milliseconds? Write seconds, of "
                 f"more than {MAX_DWELL_SECONDS:g} in several G4"
             )
         return (PathMove("dwell", self.position, self.position, seconds=seconds),)
@@ -319,7 +319,7 @@ class ModalMachine:
         try:
             centre, radius, sweep = self._shape(values, start, end)
         except ValueError as error:
-            self._complaints.append(str(error))
+            self._errors.append(str(error))
             return PathMove("feed", start, end)
         # Marlin's P counts whole circles before the arc, of a whole circle itself too.
         is_partial = abs(sweep) < 2 * pi - MIN_ARC_ANGLE

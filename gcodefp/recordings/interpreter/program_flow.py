@@ -37,14 +37,14 @@ class Step(NamedTuple):
         words: with their exact numbers; none on lines that are no words.
         text: of a line that is no words, else empty.
         is_flow: it decides what is executed, or calculates, and moves nothing.
-        complaint: why it is not understood.
+        error_text: why it is not understood.
     """
 
     line: int
     words: tuple[Word, ...] = ()
     text: str = ""
     is_flow: bool = False
-    complaint: str = ""
+    error_text: str = ""
 
 
 class _Statement(NamedTuple):
@@ -117,7 +117,7 @@ class ProgramFlow:
                 return Step(line.number, words, "" if words else text, is_flow=not words)
             getattr(self, f"_{statement.keyword}")(index, statement)
         except (ValueError, ArithmeticError) as error:
-            return Step(line.number, text=text, is_flow=True, complaint=str(error))
+            return Step(line.number, text=text, is_flow=True, error_text=str(error))
         return Step(line.number, text=text, is_flow=True)
 
     def _is_true(self, code: str) -> bool:
@@ -243,7 +243,7 @@ class ProgramFlow:
             else:
                 return step
         except ValueError as error:
-            step = step._replace(complaint=str(error))
+            step = step._replace(error_text=str(error))
         return step._replace(is_flow=values.keys().isdisjoint("XYZABCUVW"))
 
     def _call(self, first: int, times: int, arguments: dict[Key, float] | None) -> None:
@@ -276,8 +276,8 @@ class ProgramFlow:
 
 def _read_statement(line: Line, dialect: Dialect) -> _Statement:
     code = line.code
-    if line.complaint:
-        return _Statement(line, Step(line.number, text=code, complaint=line.complaint))
+    if line.error_text:
+        return _Statement(line, Step(line.number, text=code, error_text=line.error_text))
     if dialect.is_printer:
         return _Statement(line, _read_printer_line(line.number, code))
     first = code[0].upper()
@@ -297,7 +297,7 @@ def _read_statement(line: Line, dialect: Dialect) -> _Statement:
     try:
         words = tuple(word for word in split_words(code) if word.letter != "N")
     except ValueError as error:
-        return _Statement(line, Step(line.number, text=code, complaint=str(error)))
+        return _Statement(line, Step(line.number, text=code, error_text=str(error)))
     return _Statement(line, Step(line.number, words, "" if words else code))
 
 
@@ -312,9 +312,9 @@ def _read_printer_line(number: int, code: str) -> Step:
     except ValueError as error:
         head = _TEXT_COMMAND.match(code)
         if head is None or head[1].upper() in ("G0", "G1", "G2", "G3", "G00", "G01", "G02", "G03"):
-            return Step(number, text=code, complaint=str(error))
+            return Step(number, text=code, error_text=str(error))
     try:  # `G28 X Y`, `M84 E`
         return Step(number, tuple(split_words(_BARE_LETTERS.sub(r"\g<1>0", code), False)))
     except ValueError as error:
         is_text = head[1].upper().startswith("M") and head[1].upper() != "M98"
-        return Step(number, text=code, complaint="" if is_text else str(error))
+        return Step(number, text=code, error_text="" if is_text else str(error))

@@ -100,9 +100,9 @@ def line(kind: str, start: Point, end: Point, feed: float = 0.0) -> tuple[PathMo
     return (PathMove(kind, start, end, feed),) if end != start else ()
 
 
-def at_height(place: Point, axis: int, height: float) -> Point:
-    """The place with another coordinate of an axis (0 to 2)."""
-    x, y, z, e = (height if index == axis else old for index, old in enumerate(place))
+def at_height(point: Point, axis: int, height: float) -> Point:
+    """The point with another coordinate of an axis (0 to 2)."""
+    x, y, z, e = (height if index == axis else old for index, old in enumerate(point))
     return x, y, z, e
 
 
@@ -129,8 +129,8 @@ class Hole(NamedTuple):
     feed_mm_min: float
 
 
-def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
-    """The moves of a hole from a place at its top (RS-274/NGC, section 3.5.16).
+def drill(hole: Hole, point: Point, axis: int) -> Iterator[PathMove]:
+    """The moves of a hole from a point at its top (RS-274/NGC, section 3.5.16).
 
     Raises ValueError: the hole does not go down, or in too many pecks.
     """
@@ -140,9 +140,9 @@ def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
         raise ValueError(f"more than {MAX_PECKS} pecks")
 
     def move(kind: str, height: float) -> PathMove:
-        nonlocal place
-        start, place = place, at_height(place, axis, height)
-        return PathMove(kind, start, place, hole.feed_mm_min if kind == "feed" else 0.0)
+        nonlocal point
+        start, point = point, at_height(point, axis, height)
+        return PathMove(kind, start, point, hole.feed_mm_min if kind == "feed" else 0.0)
 
     depths = [hole.bottom]
     if hole.code in PECKING and hole.peck > 0:
@@ -155,8 +155,8 @@ def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
                 yield move("rapid", hole.top)
             yield move("rapid", min(depth + CHIP_BREAK_MM, hole.top))
     if hole.code in DWELLS and hole.dwell_seconds:
-        yield PathMove("dwell", place, place, seconds=hole.dwell_seconds)
-    if hole.clear != place[axis]:
+        yield PathMove("dwell", point, point, seconds=hole.dwell_seconds)
+    if hole.clear != point[axis]:
         yield move("feed" if hole.code in FEEDS_OUT else "rapid", hole.clear)
 
 

@@ -2,7 +2,7 @@
 
 The rows are those of the source that reports the executed line, or evenly spaced. Labels of other
 sources are held, positions interpolated; sensors of other sources get onto the rows as `resampling`
-says. The table has the columns of a CSV file that `reader.read_table` reads, but its clock is in
+says. The table has the columns of a CSV file that `reader.read_native` reads, but its clock is in
 seconds, and positions are in mm.
 """
 
@@ -14,11 +14,7 @@ import pandas as pd
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.clock import (
-    DAY_SECONDS,
-    median_period,
-    spread_coarse_clock,
-)
+from gcodefp.recordings.clock import DAY_SECONDS, median_period, spread_coarse_clock
 from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import RowRate
 from gcodefp.recordings.laboratory.program_file import number_lines

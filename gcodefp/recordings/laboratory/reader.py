@@ -41,7 +41,7 @@ class RecordingRejected(Exception):
     """A rule excludes the recording; the message names the rule."""
 
 
-def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
+def read_native(path: Path, groups: Collection[str]) -> pd.DataFrame:
     """Reads controller columns, environment and channel groups, and skips all other columns.
 
     Args:

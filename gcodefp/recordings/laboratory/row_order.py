@@ -67,7 +67,7 @@ def _steps(position_mm: NDArray[np.floating]) -> NDArray[np.float64]:
 def program_order(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of packets in the order of the program, if they are not; SEGMENT says what is joined.
 
-    Packets in which no line above 0 is reported are between programs: they are left out of a table
+    Packets in which no line above 0 is reported are between programs: they are not part of a table
     that has to be put into order. Rows keep their index, and the clock their order.
 
     Args:

@@ -162,7 +162,7 @@ class SourceFile:
     def chunks(
         self, is_wanted: Callable[[Target], bool] = lambda target: True, rows: int = CHUNK_ROWS
     ) -> Iterator[pd.DataFrame]:
-        """Tables of CLOCK and the wanted columns; rows without a time are left out.
+        """Tables of CLOCK and the wanted columns; rows without a time are skipped.
 
         Raises:
             UserError: the file cannot be read, or a sample is not what the layout says.
@@ -191,30 +191,36 @@ class SourceFile:
 
         last = -np.inf
         for chunk in read_chunks(self.path, self.source, is_read, is_text, rows):
-            if clock_column is not None and clock_column not in chunk:
-                # Columns of JSON lines may come later; the clock is in every line.
-                raise UserError(f"{self.path}: has no column {clock_column!r}, the clock")
-            if packets and packets.column not in chunk:
-                raise UserError(f"{self.path}: has no column {packets.column!r}, of clock.packets")
-            try:
-                seconds = clock.seconds(chunk)
-                table = {
-                    m.target.column: self._convert(chunk[name], m)
-                    for name, m in self.mapped.items()
-                    if name in chunk and is_wanted(m.target)
-                }
-                if packets:
-                    table[columns.SEGMENT] = pd.Series(clock.packets(chunk), chunk.index)
-            except ValueError as error:
-                raise UserError(f"{self.path}: {error}") from None
-            timed = np.isfinite(seconds)
-            steps = np.diff(seconds[timed], prepend=last)
-            if backward := int((steps < 0).sum()):
+            table = self._converted(chunk, clock, is_wanted)
+            seconds = table[columns.CLOCK].to_numpy()
+            if backward := int((np.diff(seconds, prepend=last) < 0).sum()):
                 raise RecordingRejected(
                     f"the clock of {self.path.name} runs backwards {backward} times"
                 )
-            last = seconds[timed][-1] if timed.any() else last
-            yield pd.DataFrame({columns.CLOCK: seconds, **table}, index=chunk.index)[timed]
+            last = seconds[-1] if len(seconds) else last
+            yield table
+
+    def _converted(
+        self, chunk: pd.DataFrame, clock: SourceClock, is_wanted: Callable[[Target], bool]
+    ) -> pd.DataFrame:
+        """The rows of a chunk that have a time, with CLOCK and the wanted columns."""
+        clock_column, packets = self.source.clock.column, self.source.clock.packets
+        if clock_column is not None and clock_column not in chunk:
+            # Columns of JSON lines may come later; the clock is in every line.
+            raise UserError(f"{self.path}: has no column {clock_column!r}, the clock")
+        if packets and packets.column not in chunk:
+            raise UserError(f"{self.path}: has no column {packets.column!r}, of clock.packets")
+        try:
+            table = {columns.CLOCK: clock.seconds(chunk)} | {
+                m.target.column: self._convert(chunk[name], m)
+                for name, m in self.mapped.items()
+                if name in chunk and is_wanted(m.target)
+            }
+            if packets:
+                table[columns.SEGMENT] = pd.Series(clock.packets(chunk), chunk.index)
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}") from None
+        return pd.DataFrame(table, index=chunk.index)[np.isfinite(table[columns.CLOCK])]
 
     def _check_new(self, mapped: MappedColumn) -> None:
         for other in self.mapped.values():

@@ -59,11 +59,11 @@ FIGURES = _records()
 """File stem -> its record, by category and then by file."""
 
 
-def figures_of(*, is_external: bool, has_pareto: bool, has_system: bool) -> dict[str, Record]:
+def figures_of(*, has_script: bool, has_pareto: bool, has_system: bool) -> dict[str, Record]:
     """The figures that have something to show, as FIGURES has them.
 
     Args:
-        is_external: whether another program trained the runs: only the sweep has figures then.
+        has_script: whether a user script trained the runs: only the sweep has figures then.
         has_pareto: whether the configuration names two objectives.
         has_system: whether runs were sampled, which those of the W&B service are not.
     """
@@ -71,5 +71,5 @@ def figures_of(*, is_external: bool, has_pareto: bool, has_system: bool) -> dict
     return {
         stem: record
         for stem, record in FIGURES.items()
-        if (record.category == "Sweep" or not is_external) and not without.get(stem)
+        if (record.category == "Sweep" or not has_script) and not without.get(stem)
     }

@@ -90,7 +90,7 @@ def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
 def _draw_others(axes: Axes, results: SweepResults, column: str) -> None:
     """The other runs; a mark where one ended before all its epochs were done."""
     states = results.runs.set_index("run")["state"]
-    # Another program may log a metric at some steps only.
+    # A user script may log a metric at some steps only.
     curves = results.curves.dropna(subset=[column])
     for name, run in curves[curves["run"] != results.best_run["run"]].groupby("run"):
         axes.plot(run["epoch"], run[column], color=paper.FAINT, linewidth=0.6, label="other run",
@@ -136,18 +136,18 @@ def draw_compared(
     curves: Sequence[Curve],
     metric: str,
     warnings: Sequence[str],
-    is_external: bool = False,
+    has_script: bool = False,
 ) -> Figure:
     """A panel for the metric and one for the loss, where they were logged.
 
     Args:
         warnings: shown in red above the title.
-        is_external: whether another program trained the runs.
+        has_script: whether a user script trained the runs.
     """
     columns = _drawable([metric, LOSS], [curve.table for curve in curves])
     if not columns:
         return paper.placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
-    step = "step" if is_external else "epoch"
+    step = "step" if has_script else "epoch"
     fig, panels = _panels(columns, step)
     # The legend has a row for each run, since names are long.
     fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
@@ -165,7 +165,7 @@ def draw_compared(
     names = {curve.name for curve in curves}
     lines = [line for line in panels[0].get_lines() if line.get_label() in names]
     fig.legend(handles=lines, loc="outside lower left", ncols=1)
-    split = "" if is_external else "val split; "
+    split = "" if has_script else "val split; "
     title = f"Learning curves of {len(curves)} runs"
     paper.add_head(fig, title, f"{split}circles are the best {step}s", warnings)
     return fig
@@ -216,13 +216,13 @@ def draw_early_stopping(results: SweepResults) -> paper.Drawn:
 def metric_map(results: SweepResults) -> NDArray[np.float64]:
     """(runs, epochs) the metric after each epoch, runs as in runs.csv; nan where there is none.
 
-    Of another program the finite values, which early termination counts, and not its steps.
+    Of a user script the finite values, which early termination counts, and not its steps.
     """
     rows = {run: row for row, run in enumerate(results.runs["run"])}
     metric = results.best_run["metric"]
     curves = results.curves[results.curves["run"].isin(rows)]
     epochs = curves["epoch"]
-    if results.is_external:
+    if results.has_script:
         curves = curves[np.isfinite(curves[metric])]
         epochs = curves.groupby("run").cumcount() + 1
     last = int(epochs.max()) if len(curves) else 1
@@ -246,8 +246,8 @@ def bands(results: SweepResults) -> tuple[int, ...]:
 def saved_share(results: SweepResults) -> float | None:
     """The share of the epochs of finished and stopped runs that stopping saved; None if unknown."""
     runs = results.runs[results.runs["state"] != "failed"]
-    # A damaged table has texts there; another program's max_epochs may be anything.
-    if results.is_external or "max_epochs" not in runs or runs["max_epochs"].dtype.kind not in "if":
+    # A damaged table has texts there; a user script's max_epochs may be anything.
+    if results.has_script or "max_epochs" not in runs or runs["max_epochs"].dtype.kind not in "if":
         return None
     planned, trained = runs["max_epochs"].sum(), runs["epochs"].sum()
     return float((planned - trained) / planned) if planned else None
@@ -273,7 +273,7 @@ def _draw_map(axes: Axes, results: SweepResults, values: NDArray[np.float64]) ->
         norm=paper.colour_range(low, high),
         extent=(0.5, values.shape[1] + 0.5, len(values) - 0.5, -0.5),
     )  # fmt: skip
-    axes.set_xlabel("values of the metric" if results.is_external else "epoch")
+    axes.set_xlabel("values of the metric" if results.has_script else "epoch")
     ticks = MaxNLocator(8, integer=True, min_n_ticks=1).tick_values(1, values.shape[1])
     axes.set_xticks([tick for tick in ticks if 1 <= tick <= values.shape[1]])
     if len(values) <= NAMED_ROWS:

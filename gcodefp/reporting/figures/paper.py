@@ -109,10 +109,10 @@ def _draw(stem: str, results: SweepResults) -> Drawn:
 
 def stems_of(results: SweepResults) -> list[str]:
     """The figures that have something to show; without an evaluation those of the sweep."""
-    is_external = not isinstance(results, Results)
+    has_script = not isinstance(results, Results)
     has_pareto = bool(results.sweep.get("pareto"))
     has_system = results.sweep.get("engine") != "wandb"
-    return [*figures_of(is_external=is_external, has_pareto=has_pareto, has_system=has_system)]
+    return [*figures_of(has_script=has_script, has_pareto=has_pareto, has_system=has_system)]
 
 
 def draw_figures(

@@ -13,7 +13,7 @@ from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import describe_runs, is_wide, pareto_front
 from gcodefp.reporting.wording import logged_metric
-from gcodefp.sweeps.ranking import FACTS
+from gcodefp.sweeps.ranking import COSTS
 
 FINISHED = "#6b6b6b"
 RUN_STYLES: dict[str, dict[str, Any]] = {
@@ -86,7 +86,7 @@ def draw_pareto(results: SweepResults) -> paper.Drawn:
 
 
 def _label(axis: XAxis | YAxis, name: str, goal: str, values: NDArray[np.float64]) -> None:
-    text = name if name in FACTS else logged_metric(name)
+    text = name if name in COSTS else logged_metric(name)
     axis.set_label_text(textwrap.fill(f"{text} ({ARROWS[goal]})", LABEL_LETTERS))
     if goal == "minimize" and is_wide(values):
         paper.set_log_scale(axis.axes, axis)

@@ -56,7 +56,7 @@ BAR_STYLES: dict[str, dict[str, Any]] = {
 )
 def draw_timeline(results: SweepResults) -> paper.Drawn:
     """A row for each process, a bar for each interval of its work on a run."""
-    intervals = work_intervals(results.work, results.is_external)
+    intervals = work_intervals(results.work, results.has_script)
     if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
         raise paper.NothingToDraw(
             "work.csv has no times of these runs: they were trained elsewhere, or failed."

@@ -67,17 +67,17 @@ def test_programs_of_another_dataset_are_refused(dataset: Path, tmp_path: Path) 
 
 def test_the_digest_changes_with_all_that_training_uses(dataset: Path) -> None:
     description = read_description(dataset / "dataset.json")
-    digest = description.learning_digest()
+    digest = description.training_data_digest()
     for split in SPLITS:
         other = replace(description, sha256={**description.sha256, split: "other"})
-        assert (other.learning_digest() == digest) == (split == "test")
+        assert (other.training_data_digest() == digest) == (split == "test")
     for key, value in {
         "programs": {**description.document["programs"], "sha256": "other"},
         "position_mm": {"mean": [0, 0, 0], "std": [1, 1, 1]},
         "control": "labels_shuffled",
     }.items():
         other = replace(description, document={**description.document, key: value})
-        assert other.learning_digest() != digest
+        assert other.training_data_digest() != digest
 
 
 def test_a_dataset_of_before_zscore_is_not_zscored(dataset: Path) -> None:

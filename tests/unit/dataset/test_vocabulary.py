@@ -13,9 +13,9 @@ blocks = st.lists(words, min_size=1, max_size=5).map(lambda block: format_block(
 @given(st.lists(blocks, min_size=1, max_size=8))
 def test_train_blocks_are_decoded_as_they_were_encoded(texts: list[str]) -> None:
     vocabulary = build_vocabulary(texts, ["face"])
-    codes = vocabulary.encode(texts)
-    assert vocabulary.decode(codes) == texts
-    assert ((codes[..., 0] == END).sum(axis=1) == 1).all()
+    tokens = vocabulary.encode(texts)
+    assert vocabulary.decode(tokens) == texts
+    assert ((tokens[..., 0] == END).sum(axis=1) == 1).all()
     assert build_vocabulary([*texts[::-1], *texts], ["face", "face"]) == vocabulary
 
 
@@ -45,9 +45,9 @@ def test_the_classes_are_those_of_the_train_blocks() -> None:
 
 def test_a_block_longer_than_the_steps_is_cut_without_an_end() -> None:
     vocabulary = build_vocabulary(["G1 X1 Y2 Z3", "G1"], ["face"])
-    codes = vocabulary.encode(["G1 X1 Y2 Z3", "G1"], steps=2)
-    assert codes[:, :, 0].tolist() == [[COMMAND, PARAMETER], [COMMAND, END]]
-    assert vocabulary.decode(codes) == ["G1 X1", "G1"]
+    tokens = vocabulary.encode(["G1 X1 Y2 Z3", "G1"], steps=2)
+    assert tokens[:, :, 0].tolist() == [[COMMAND, PARAMETER], [COMMAND, END]]
+    assert vocabulary.decode(tokens) == ["G1 X1", "G1"]
     padded = vocabulary.encode_rows(np.array(["G1", "G1 X1 Y2 Z3"]))
     assert padded.shape == (2, 6, 4)
     assert padded[1, :, 0].tolist() == [COMMAND, PARAMETER, PARAMETER, PARAMETER, END, PAD]

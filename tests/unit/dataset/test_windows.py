@@ -97,7 +97,7 @@ def test_no_live_channel_is_an_error(centered: bool) -> None:
     train = [recording(Ax=[0.1] * 7), recording(Ax=[0.1] * 9)]
     if centered:
         train.append(recording(Ax=[0.3] * 10))
-    with pytest.raises(UserError, match=rf"none is live in 90% of the {len(train)} train record"):
+    with pytest.raises(UserError, match=rf"none is in 90% of the {len(train)} train record"):
         fit_scaler(train, 0.9, centered)
 
 

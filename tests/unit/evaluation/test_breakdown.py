@@ -99,8 +99,8 @@ def test_breakdown_agrees_with_the_metrics(tmp_path: Path) -> None:
     write_results(tmp_path, blocks, neighbour)
     document = read_json(tmp_path / "evaluation/metrics.json", EVALUATION_FORMAT, "")
     vocabulary, test = parse_vocabulary(dataset_document(False)), results_split(True)
-    codes = (vocabulary.encode_rows(each) for each in (blocks, true_blocks()))
-    scores = row_scores(*codes, test.operation, test.operation)
+    tokens = (vocabulary.encode_rows(each) for each in (blocks, true_blocks()))
+    scores = row_scores(*tokens, test.operation, test.operation)
     for head in ("token_type", "command"):
         counts = np.array(document["confusion"][head]["counts"])
         share = np.trace(counts) / counts.sum()

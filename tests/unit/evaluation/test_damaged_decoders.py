@@ -79,7 +79,7 @@ class Damaged(NamedTuple):
         for rows in (None, 16):
             states = decoder.decode_centres(signals, rows)
             assert np.isin(states, range(len(decoder.programs))).all()
-        emissions = decoder.recording_emissions(torch.as_tensor(signals)).block(0, len(signals))
+        emissions = decoder.recording_emissions(torch.as_tensor(signals)).chunk(0, len(signals))
         assert emissions.dtype == torch.float32
         assert emissions.isfinite().all()
         return decoder

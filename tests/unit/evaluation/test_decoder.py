@@ -41,8 +41,8 @@ from gcodefp.evaluation.decoder_fitting import (
 from gcodefp.evaluation.prediction import predict_recording
 from gcodefp.evaluation.speed import MAX_SPEED_RATIO, train_speeds
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.hmm import decode_segments
-from gcodefp.model.templates import passages
+from gcodefp.model.hmm import decode_sequences
+from gcodefp.model.templates import labelled_recordings
 
 LARGE_VAL = tiny_split([f"{name}_{number:03}" for name in OPERATIONS for number in range(20, 28)])
 PAIRS = [(n, t) for n in NETWORK_WEIGHTS for t in TEMPLATE_WEIGHTS if n or t]
@@ -172,7 +172,7 @@ def test_without_a_val_recording_of_a_program_the_network_decodes_alone(
 def all_emissions(decoder: Decoder, signals: torch.Tensor) -> torch.Tensor:
     """Emissions of a recording (N, C), (N, P)."""
     with torch.no_grad():
-        return decoder.recording_emissions(signals).block(0, len(signals))[0]
+        return decoder.recording_emissions(signals).chunk(0, len(signals))[0]
 
 
 def posteriors_of(decoder: Decoder, signals: torch.Tensor, rows: int) -> torch.Tensor:
@@ -191,7 +191,7 @@ def direct_posteriors(decoder: Decoder, signals: torch.Tensor, rows: int) -> tor
             else:
                 encoded = decoder.network.encode(window[None])
                 emissions = decoder.window_emissions(encoded, window[None])
-            posteriors.append(decode_segments(emissions, chain).posterior[0, rows // 2])
+            posteriors.append(decode_sequences(emissions, chain).posterior[0, rows // 2])
     return torch.stack(posteriors)
 
 
@@ -225,7 +225,7 @@ def test_decoding_a_whole_recording_is_what_predict_does(
     assert len(set(path.tolist())) > 20
     signals = torch.as_tensor(scaler.apply(recording))
     emissions = all_emissions(decoder, signals)
-    posterior = decode_segments(emissions[None], decoder.chain(CPU)).posterior[0].numpy()
+    posterior = decode_sequences(emissions[None], decoder.chain(CPU)).posterior[0].numpy()
     mass = posterior.reshape(len(posterior), 2, ROWS).sum(2).mean(0)
     own = posterior[:, mass.argmax() * ROWS :][:, :ROWS]
     assert path.tolist() == (mass.argmax() * ROWS + own.argmax(1)).tolist()
@@ -270,12 +270,12 @@ def test_recordings_as_fast_as_a_train_recording_are_decoded_at_its_speed(
     fitted: Fitted, tmp_path: Path
 ) -> None:
     assert fitted.decoder.speeds == ()
-    recordings = passages(TRAIN, fitted.decoder.programs)
-    faster = passages(twice_as_fast(TRAIN), fitted.decoder.programs)
+    recordings = labelled_recordings(TRAIN, fitted.decoder.programs)
+    faster = labelled_recordings(twice_as_fast(TRAIN), fitted.decoder.programs)
     speeds = train_speeds([*recordings, faster[0]])
     assert speeds[-1] == pytest.approx(2, rel=0.1)
     assert max(np.divide(speeds, (1.0, *speeds[:-1]))) <= MAX_SPEED_RATIO + 1e-6
-    slower = recordings[0]._replace(position=2 * recordings[0].position)
+    slower = recordings[0]._replace(state_rows=2 * recordings[0].state_rows)
     assert train_speeds([*recordings, slower])[0] == pytest.approx(0.5, rel=0.1)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(fitted.checkpoint.read_bytes())

@@ -15,8 +15,8 @@ from gcodefp.model.hmm import (
     Emissions,
     centre_posterior,
     circular_chain,
-    decode_segments,
-    posterior_blocks,
+    decode_sequences,
+    posterior_chunks,
     viterbi_path,
     viterbi_paths,
     waiting_chain,
@@ -82,7 +82,7 @@ def test_path_and_posterior_are_those_of_all_paths(kind: str, rows: int) -> None
     for seed in range(15):
         emissions = 0.3 * random_emissions(seed, rows)
         paths, scores = all_paths(emissions[0], WEIGHTS[kind])
-        decoding = decode_segments(emissions, chain)
+        decoding = decode_sequences(emissions, chain)
         if kind == "waiting":  # Of a circle of three states two transitions can be one.
             assert tuple(decoding.path[0].tolist()) == paths[int(scores.argmax())]
         assert torch.equal(viterbi_paths(emissions, chain), decoding.path)
@@ -100,10 +100,10 @@ def test_path_and_posterior_are_those_of_all_paths(kind: str, rows: int) -> None
 @pytest.mark.parametrize("rows", [35, 40, 45])
 def test_the_length_of_a_segment_carries_no_information(rows: int) -> None:
     first = torch.tensor([0, 40])
-    posterior = decode_segments(torch.zeros(1, rows, 40), circular_chain(first)).posterior
+    posterior = decode_sequences(torch.zeros(1, rows, 40), circular_chain(first)).posterior
     torch.testing.assert_close(posterior, torch.full((1, rows, 40), 1 / 40))
     # In the waiting chain all starts are alike: of the inner states none stands out at any row.
-    inner = decode_segments(torch.zeros(1, rows, 40), waiting_chain(first)).posterior[0, :, 3:-3]
+    inner = decode_sequences(torch.zeros(1, rows, 40), waiting_chain(first)).posterior[0, :, 3:-3]
     assert inner.amax() < 1.02 * inner.amin()
 
 
@@ -114,7 +114,7 @@ def test_blocks_of_rows_are_decoded_as_all_rows_at_once(
 ) -> None:
     chain = CHAINS[kind](FIRST_OF_FOUR)
     emissions = 0.3 * random_emissions(4, rows, 40, segments=2)
-    together = decode_segments(emissions, chain)
+    together = decode_sequences(emissions, chain)
     monkeypatch.setattr(hmm, "MAX_CELLS", 1)
     sizes = []
 
@@ -123,7 +123,7 @@ def test_blocks_of_rows_are_decoded_as_all_rows_at_once(
         return emissions[:, first:end]
 
     path = viterbi_path(Emissions(rows, block), chain)
-    posteriors = [part.posterior for part in posterior_blocks(Emissions(rows, block), chain)]
+    posteriors = [part.posterior for part in posterior_chunks(Emissions(rows, block), chain)]
     assert torch.equal(path, together.path)
     assert torch.equal(torch.cat(posteriors[::-1], dim=1), together.posterior)
     assert max(sizes) <= 2 * math.sqrt(rows), "so much is held at once"
@@ -135,7 +135,7 @@ def test_long_segments_stay_finite_and_are_decoded() -> None:
     emissions = random_emissions(3, rows, states) / 10
     emissions[0, torch.arange(rows), true] += 4.0
     chain = waiting_chain(torch.tensor([0, 700, states]))
-    decoding = decode_segments(0.3 * emissions.log_softmax(-1), chain)
+    decoding = decode_sequences(0.3 * emissions.log_softmax(-1), chain)
     torch.testing.assert_close(decoding.posterior.sum(-1), torch.ones(1, rows))
     assert (decoding.path[0] == true).float().mean() > 0.95
     assert (decoding.posterior[0].argmax(-1) == true).float().mean() > 0.95

@@ -49,8 +49,8 @@ def test_a_head_with_weight_zero_is_not_trained(data: TrainingData, head: str) -
 
 
 def test_the_loss_counts_each_word_and_end_once_and_no_padding(data: TrainingData) -> None:
-    codes = torch.as_tensor(data.description.vocabulary.encode(["G1 X2 Y1", "M3"])).long()
-    predictions = untrained(data).block_logits(torch.zeros(2, 8), codes)
+    tokens = torch.as_tensor(data.description.vocabulary.encode(["G1 X2 Y1", "M3"])).long()
+    predictions = untrained(data).block_logits(torch.zeros(2, 8), tokens)
     kinds = [COMMAND, PARAMETER, PARAMETER, END, COMMAND, END]
     assert predictions["token_type"][1].tolist() == kinds
     assert [len(predictions[field][1]) for field in FIELDS] == [6, 2, 2, 2]
@@ -58,17 +58,17 @@ def test_the_loss_counts_each_word_and_end_once_and_no_padding(data: TrainingDat
 
 def test_a_step_depends_on_the_words_before_it_alone(data: TrainingData) -> None:
     network, vector = untrained(data), torch.randn(1, 8)
-    codes = torch.tensor([[[PARAMETER, UNSEEN, 0, 0]] * LONGEST])
-    before = network.block_logits(vector, codes)
+    tokens = torch.tensor([[[PARAMETER, UNSEEN, 0, 0]] * LONGEST])
+    before = network.block_logits(vector, tokens)
     for step in range(LONGEST):
-        changed = codes.clone()
+        changed = tokens.clone()
         changed[0, step] = torch.tensor([COMMAND, 1, UNSEEN, UNSEEN])
         after = network.block_logits(vector, changed)["token_type"][0]
         moved = (before["token_type"][0] != after).any(1).tolist()
         assert moved == [i > step for i in range(LONGEST)]
     # Within a step a value depends on its letter, and nothing on the value.
     for index, value_moves in ((2, True), (3, False)):
-        changed = codes.clone()
+        changed = tokens.clone()
         changed[0, 2, index] = 1
         after_step = network.block_logits(vector, changed)
         for field, moves in (("parameter_value", value_moves), ("parameter_type", False)):
@@ -82,10 +82,10 @@ def test_decoded_blocks_are_words_then_an_end_and_each_word_is_the_most_probable
 ) -> None:
     network = varied(data, seed)
     vectors = row_vectors(network, data)
-    codes = network.decode(vectors)
-    assert codes.shape == (len(data.val.starts) * WINDOW, LONGEST, len(FIELDS))
-    assert len(np.unique(codes.numpy(), axis=0)) > 1
-    for code in codes.tolist():
+    tokens = network.decode(vectors)
+    assert tokens.shape == (len(data.val.starts) * WINDOW, LONGEST, len(FIELDS))
+    assert len(np.unique(tokens.numpy(), axis=0)) > 1
+    for code in tokens.tolist():
         kinds = [kind for kind, *_ in code]
         words = kinds.index(END) if END in kinds else LONGEST
         assert words >= 1
@@ -94,11 +94,11 @@ def test_decoded_blocks_are_words_then_an_end_and_each_word_is_the_most_probable
         for kind, *fields in code:
             has = {COMMAND: [True, False, False], PARAMETER: [False, True, True]}
             assert [f != UNSEEN for f in fields] == has.get(kind, [False] * 3)
-    predictions = network.block_logits(vectors, codes)
+    predictions = network.block_logits(vectors, tokens)
     logits, kinds_decoded = predictions["token_type"]
     logits = logits.detach().clone()
     logits[:, PAD] = -torch.inf
-    first = torch.arange(codes.shape[1]).expand(codes.shape[:2])[codes[..., 0] != PAD] == 0
+    first = torch.arange(tokens.shape[1]).expand(tokens.shape[:2])[tokens[..., 0] != PAD] == 0
     logits[first, END] = -torch.inf
     assert torch.equal(logits.argmax(-1), kinds_decoded)
     for field in FIELDS[1:]:

@@ -1,4 +1,4 @@
-"""Counts of correct predictions, for codes that the vocabulary encodes."""
+"""Counts of correct predictions, for tokens that the vocabulary encodes."""
 
 import numpy as np
 import pytest
@@ -68,8 +68,8 @@ def test_the_operation_is_scored_at_each_row(predicted: int, true: int, correct:
 
 def test_a_true_block_that_was_cut_is_never_correct() -> None:
     for steps in (VOCABULARY.steps, STEPS):
-        codes = VOCABULARY.encode([" ".join(["G0 X1 Y2", *["X1"] * (steps - 2)])], steps)
-        scores = row_scores(codes, codes, np.zeros(1, int), np.zeros(1, int))
+        tokens = VOCABULARY.encode([" ".join(["G0 X1 Y2", *["X1"] * (steps - 2)])], steps)
+        scores = row_scores(tokens, tokens, np.zeros(1, int), np.zeros(1, int))
         assert scores["token"].correct == scores["token"].total == steps
         assert scores["gcode"].accuracy() == 0
 

@@ -32,7 +32,7 @@ def test_a_prediction_depends_on_no_label(data: TrainingData) -> None:
     network = varied(data)
     blind = replace(
         data.val,
-        codes=torch.full_like(data.val.codes, UNSEEN),
+        tokens=torch.full_like(data.val.tokens, UNSEEN),
         operation=torch.full_like(data.val.operation, UNSEEN),
         block=torch.full_like(data.val.block, UNSEEN),
         state=torch.full_like(data.val.state, torch.nan),
@@ -40,7 +40,7 @@ def test_a_prediction_depends_on_no_label(data: TrainingData) -> None:
         position=torch.full_like(data.val.position, torch.nan),
     )
     prediction = decode_split_windows(network, data.val)
-    assert len(np.unique(prediction.codes, axis=0)) > 1
+    assert len(np.unique(prediction.tokens, axis=0)) > 1
     for array, other in zip(prediction, decode_split_windows(network, blind), strict=True):
         assert np.array_equal(array, other)
 
@@ -82,12 +82,12 @@ def test_each_row_is_decoded_once_from_the_window_that_it_is_assigned_to(
     covered = np.arange(len(val.signals)) >= WINDOW // 2
     assert np.array_equal(prediction.is_covered, covered)
     assert sum(decoded) == covered.sum()
-    assert (prediction.codes[~covered] == UNSEEN).all()
+    assert (prediction.tokens[~covered] == UNSEEN).all()
     for start, mask in zip(val.starts.tolist(), val.row_mask, strict=True):
         window = slice(start, start + WINDOW)
         encoded = network.encode(val.signals[None, window])
-        codes = network.decode(encoded[0][mask]).numpy()
-        assert np.array_equal(prediction.codes[window][mask], codes)
+        tokens = network.decode(encoded[0][mask]).numpy()
+        assert np.array_equal(prediction.tokens[window][mask], tokens)
         operation = network.operation_logits(encoded).argmax().item()
         assert (prediction.operation[window][mask] == operation).all()
         emissions = EMISSION_EXPONENT * network.emission_log_likelihood(encoded)

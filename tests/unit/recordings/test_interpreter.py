@@ -8,11 +8,7 @@ import pytest
 from second_interpreters import TOLERANCE_MM, own_path, path_error_mm, read_path
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.interpreter import (
-    Interpretation,
-    interpret_program,
-    program_flow,
-)
+from gcodefp.recordings.interpreter import Interpretation, interpret_program, program_flow
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect
 from gcodefp.recordings.laboratory.program_file import read_program
 

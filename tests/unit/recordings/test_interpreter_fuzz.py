@@ -52,8 +52,8 @@ def test_any_text_is_executed_or_listed(text: str, dialect: Dialect | None) -> N
             position = move.end_mm
         assert block.end_mm == position
         assert all(map(math.isfinite, position))
-        assert not block.complaint or block.line in listed
-        assert not (block.words and block.text and not block.complaint) or parse_block(block.text)
+        assert not block.error_text or block.line in listed
+        assert not (block.words and block.text and not block.error_text) or parse_block(block.text)
 
 
 @settings(max_examples=200, deadline=None)
@@ -63,7 +63,7 @@ def test_executing_the_executed_blocks_again_moves_the_same(text: str, dialect: 
     first = interpret_briefly(text, dialect)
     if first is None:
         return
-    unrolled = [b.text for b in first.blocks if b.kind != "flow" and not b.complaint]
+    unrolled = [b.text for b in first.blocks if b.kind != "flow" and not b.error_text]
     if len(unrolled) < sum(b.kind != "flow" for b in first.blocks) or "M99" in text:
         return
     again = interpret_program("\n".join(unrolled), dialect=dialect)

@@ -15,7 +15,7 @@ from recording_files import recording_table, write_recording
 from gcodefp.errors import UserError
 from gcodefp.recordings.laboratory import reader
 from gcodefp.recordings.laboratory.lab_files import list_recordings, name_of, paths_of
-from gcodefp.recordings.laboratory.reader import read_table
+from gcodefp.recordings.laboratory.reader import read_native
 
 GROUPS = ("imu", "mag", "mic", "motor")
 MICRO = "spindle2.Mx [\N{MICRO SIGN}T]"
@@ -79,8 +79,8 @@ def test_the_same_table_whatever_the_logger(tmp_path: Path, variant: str) -> Non
     content = SAME[variant]
     path = tmp_path / "pocket_001.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    table = read_table(path, GROUPS)
-    expected = read_table(write_recording(tmp_path / "plain.csv"), GROUPS)
+    table = read_native(path, GROUPS)
+    expected = read_native(write_recording(tmp_path / "plain.csv"), GROUPS)
     pd.testing.assert_frame_equal(table[expected.columns], expected, check_dtype=False)
     assert set(table.columns) == set(expected.columns)
 
@@ -130,7 +130,7 @@ def test_a_table_that_may_be_misread_is_an_error(tmp_path: Path, fault: str) -> 
     path = tmp_path / "pocket_001.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as error:
-        read_table(path, GROUPS)
+        read_native(path, GROUPS)
     assert complaint in str(error.value)
     assert str(error.value).startswith(f"{path}: ")
 
@@ -141,7 +141,7 @@ def test_a_file_that_never_ends_is_not_read(
     fifo = tmp_path / "fifo.csv"
     os.mkfifo(fifo)
     with pytest.raises(UserError, match="not a regular file"):
-        read_table(fifo, GROUPS)
+        read_native(fifo, GROUPS)
     with pytest.raises(UserError, match=r"fifo\.csv: is not a regular file"):
         list_recordings(tmp_path)
     monkeypatch.setattr(reader, "MAX_TEXT_BYTES", 10_000_000)
@@ -152,7 +152,7 @@ def test_a_file_that_never_ends_is_not_read(
             handle.write(bytes(10**6))
     bomb.write_bytes(stream.getvalue())
     with pytest.raises(UserError, match="over 10 MB of text"):
-        read_table(bomb, GROUPS)
+        read_native(bomb, GROUPS)
 
 
 def test_every_csv_file_of_a_folder_is_read_or_listed(

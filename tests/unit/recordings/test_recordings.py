@@ -22,11 +22,7 @@ from gcodefp.recordings.cleaning import (
     load_recording,
 )
 from gcodefp.recordings.clock import elapsed_seconds, rows_in
-from gcodefp.recordings.samples import (
-    MAX_INTERPOLATED_SECONDS,
-    clean_samples,
-    frozen_rows,
-)
+from gcodefp.recordings.samples import MAX_INTERPOLATED_SECONDS, clean_samples, frozen_rows
 
 GROUPS = ("imu", "mag", "mic", "motor")
 WINDOW = 8

@@ -17,7 +17,7 @@ from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page_tables import pareto_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import differing_hyperparameters, pareto_front
-from gcodefp.sweeps.ranking import COLUMN, non_dominated, read_objectives
+from gcodefp.sweeps.ranking import ON_FRONT, non_dominated, read_objectives
 
 GOALS = {METRIC: "maximize", "parameters": "minimize"}
 ACC = Objective(METRIC, "maximize")
@@ -30,7 +30,7 @@ def results(results: Results) -> Results:
     table = made.runs.sort_values("run").assign(
         best_value=[0.2, 0.1, 0.5, 0.9, np.nan, 0.9],
         parameters=[10.0, 20.0, 30.0, 400.0, np.nan, 500.0],
-        **{COLUMN: ["yes", "no", "yes", "yes", np.nan, "no"]},
+        **{ON_FRONT: ["yes", "no", "yes", "yes", np.nan, "no"]},
     )
     best_run = {**made.best_run, "run": "0003", "metric": METRIC}
     return replace(made, runs=table.reset_index(drop=True), best_run=best_run)
@@ -82,7 +82,7 @@ def test_table_has_the_front_alone(results: Results) -> None:
     assert [row[:3] for row in table["rows"]] == [
         ["0000", "0.2", "10"], ["0002", "0.5", "30"], ["0003", "0.9", "400"],
     ]  # fmt: skip
-    assert COLUMN not in differing_hyperparameters(results)
+    assert ON_FRONT not in differing_hyperparameters(results)
 
 
 def test_figure_has_each_run_and_the_staircase(results: Results) -> None:
@@ -105,7 +105,7 @@ def test_figure_has_each_run_and_the_staircase(results: Results) -> None:
 def test_without_objectives_or_values_a_sentence_takes_its_place(results: Results) -> None:
     plain = replace(results, sweep={**results.sweep, "pareto": None})
     failed = replace(results, runs=results.runs.assign(best_value=np.nan))
-    stale = replace(results, runs=results.runs.drop(columns=COLUMN))
+    stale = replace(results, runs=results.runs.drop(columns=ON_FRONT))
     for made, sentence in (
         (plain, "names no two objectives"),
         (failed, "No run has a value of both"),
@@ -142,5 +142,5 @@ def test_runs_csv_has_the_values_of_the_best_epochs(
         losses[number] = run.metrics()[epoch - 1]["val/loss"]
         assert float(rows[f"{number:04d}"]["val/loss"]) == losses[number]
     best = {number: losses[number] == min(losses.values()) for number in losses}
-    assert {n: rows[f"{n:04d}"][COLUMN] == "yes" for n in losses} == best
-    assert (rows["0001"]["val/loss"], rows["0001"][COLUMN]) == ("", "")
+    assert {n: rows[f"{n:04d}"][ON_FRONT] == "yes" for n in losses} == best
+    assert (rows["0001"]["val/loss"], rows["0001"][ON_FRONT]) == ("", "")

@@ -48,9 +48,9 @@ def test_work_intervals_are_those_of_each_process_on_a_run(results: Results) -> 
     resumed = results.work[results.work["run"] == "0001"].assign(epoch=[0, 1, 1, 2])
     epochs = [(i.first_epoch, i.last_epoch) for i in work_intervals(resumed)]
     assert epochs == [(0, 1), (1, 2)]
-    # Another program's agent notes the end of the program, after its last row.
+    # A user script's agent notes the end of the program, after its last row.
     noted = resumed.assign(epoch=[0, 2, 3, 3])
-    [interval] = work_intervals(noted, is_external=True)
+    [interval] = work_intervals(noted, has_script=True)
     times = noted["utc_seconds"].tolist()
     assert (interval.begin, interval.end, interval.last_epoch) == (times[0], times[-1], 3)
 

@@ -57,13 +57,13 @@ def runs(
     """Runs that end before the next one starts."""
     earlier: list[Observation] = []
     for number in range(count):
-        latent = suggest(sweep, 1000 * seed + number, earlier)
-        earlier.append(Observation({}, latent, loss(**latent)))
+        point = suggest(sweep, 1000 * seed + number, earlier)
+        earlier.append(Observation({}, point, loss(**point)))
     return earlier
 
 
-def at(losses: Sequence[float | None], **latents: Sequence[float]) -> list[Observation]:
-    rows = [dict(zip(latents, row, strict=True)) for row in zip(*latents.values(), strict=True)]
+def at(losses: Sequence[float | None], **points: Sequence[float]) -> list[Observation]:
+    rows = [dict(zip(points, row, strict=True)) for row in zip(*points.values(), strict=True)]
     return [Observation({}, row, loss) for row, loss in zip(rows, losses, strict=True)]
 
 
@@ -82,12 +82,12 @@ def bowl(x: float, y: float) -> float:
 def test_first_runs_are_spread_evenly(seed: int) -> None:
     earlier: list[Observation] = []
     for number in range(STARTUP_RUNS):
-        latent = suggest(PLANE, 1000 * seed + number, earlier)
-        earlier.append(Observation({}, latent, None))
+        point = suggest(PLANE, 1000 * seed + number, earlier)
+        earlier.append(Observation({}, point, None))
     for name in ("x", "y"):
         # From the first on, each is in another eighth.
-        start = earlier[0].latent[name]
-        eighths = [int((run.latent[name] - start) % 1.0 * STARTUP_RUNS) for run in earlier]
+        start = earlier[0].unit_point[name]
+        eighths = [int((run.unit_point[name] - start) % 1.0 * STARTUP_RUNS) for run in earlier]
         assert sorted(eighths) == list(range(STARTUP_RUNS))
 
 
@@ -110,7 +110,7 @@ def test_minimum_of_a_bowl(model_runs: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 5, 12])
 def test_suggestion_repeats_at_every_stage(count: int) -> None:
-    earlier = runs(MIXED, 1, count, lambda **latent: latent["unit"])
+    earlier = runs(MIXED, 1, count, lambda **point: point["unit"])
     assert suggest(MIXED, 7, earlier) == suggest(MIXED, 7, earlier)
 
 
@@ -119,22 +119,22 @@ def test_unordered_choices_are_told_apart() -> None:
     # Only c is good, and its neighbours in the list are the worst.
     cost = {"a": 0.7, "b": 1.0, "c": 0.0, "d": 1.0}
 
-    def loss(**latent: float) -> float:
-        return cost[str(NAMES.value(latent["names"]))] + (latent["unit"] - 0.5) ** 2
+    def loss(**point: float) -> float:
+        return cost[str(NAMES.value(point["names"]))] + (point["unit"] - 0.5) ** 2
 
     last = runs(space(names=NAMES, unit=UNIT), 3, 24, loss)[12:]
-    assert [NAMES.value(run.latent["names"]) for run in last].count("c") >= 7
+    assert [NAMES.value(run.unit_point["names"]) for run in last].count("c") >= 7
 
 
 def test_choices_are_middles_of_their_share_and_do_not_repeat() -> None:
     sweep = space(ordered=LIST, unequal=UNEQUAL, names=NAMES)
-    made = runs(sweep, 2, 28, lambda **latent: latent["ordered"] + latent["unequal"])
-    assert {run.latent["ordered"] for run in made} <= {0.125, 0.375, 0.625, 0.875}
-    assert {round(run.latent["unequal"], 9) for run in made} == {0.45, 0.95}
+    made = runs(sweep, 2, 28, lambda **point: point["ordered"] + point["unequal"])
+    assert {run.unit_point["ordered"] for run in made} <= {0.125, 0.375, 0.625, 0.875}
+    assert {round(run.unit_point["unequal"], 9) for run in made} == {0.45, 0.95}
     # The first runs are not checked; the caller does that.
-    modelled = [tuple(run.latent.values()) for run in made[STARTUP_RUNS:]]
+    modelled = [tuple(run.unit_point.values()) for run in made[STARTUP_RUNS:]]
     assert len(set(modelled)) == len(modelled)
-    assert {tuple(run.latent.values()) for run in made[:STARTUP_RUNS]}.isdisjoint(modelled)
+    assert {tuple(run.unit_point.values()) for run in made[:STARTUP_RUNS]}.isdisjoint(modelled)
 
 
 def test_failures_are_avoided() -> None:
@@ -172,7 +172,7 @@ def test_how_bad_a_very_bad_loss_is_makes_no_difference() -> None:
 )
 def test_equal_losses_and_long_lists(choices: Any) -> None:
     made = runs(space(big=Parameter("categorical", {}, choices), unit=UNIT), 0, 10, lambda **_: 1.0)
-    assert len({run.latent["big"] for run in made}) == 10
+    assert len({run.unit_point["big"] for run in made}) == 10
 
 
 @pytest.mark.usefixtures("model_runs")
@@ -182,5 +182,5 @@ def test_equal_losses_and_long_lists(choices: Any) -> None:
 def test_huge_losses_do_not_end_the_search(huge: list[float]) -> None:
     x, y = np.random.default_rng(1).random((14, 2)).T.tolist()
     losses = [*huge, *(bowl(*point) for point in zip(x, y, strict=True))][:14]
-    latent = suggest(PLANE, 0, at(losses, x=x, y=y))
-    assert all(0 < u < 1 for u in latent.values())
+    point = suggest(PLANE, 0, at(losses, x=x, y=y))
+    assert all(0 < u < 1 for u in point.values())

@@ -1,4 +1,4 @@
-"""Quantile functions, the latent number behind a value, and the values that can be drawn."""
+"""Quantile functions, the unit coordinate behind a value, and the values that can be drawn."""
 
 import math
 from collections.abc import Mapping
@@ -97,8 +97,8 @@ def test_bounded_values_stay_inside_and_bounds_have_a_latent(
     for name in ("uniform", "log_uniform_values", "inv_log_uniform_values"):
         made = parameter(name, min=low, max=high)
         assert low <= float(made.value(u) or 0) <= high
-        assert made.latent(low) is not None
-        assert made.latent(high) is not None
+        assert made.to_unit(low) is not None
+        assert made.to_unit(high) is not None
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -107,13 +107,13 @@ def test_bounded_values_stay_inside_and_bounds_have_a_latent(
 def test_latent_of_a_value_gives_the_value(name: str, u: float) -> None:
     made = parameter(name, q=step(name)) if name in QUANTIZED else parameter(name)
     value = made.value(u)
-    latent = made.latent(value)
-    assert latent is not None
-    assert 0 < latent <= 1
+    unit = made.to_unit(value)
+    assert unit is not None
+    assert 0 < unit <= 1
     if made.choices or made.is_quantized:
-        assert (made.value(latent), type(made.value(latent))) == (value, type(value))
+        assert (made.value(unit), type(made.value(unit))) == (value, type(value))
     else:
-        assert made.value(latent) == pytest.approx(value, rel=1e-9, abs=1e-9)
+        assert made.value(unit) == pytest.approx(value, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_latent_of_a_value_gives_the_value(name: str, u: float) -> None:
 )
 def test_what_is_never_drawn_has_no_latent(name: str, values: list[Any]) -> None:
     for value in values:
-        assert parameter(name).latent(value) is None
-    assert parameter("int_uniform").latent(2.0) == parameter("int_uniform").latent(2)
+        assert parameter(name).to_unit(value) is None
+    assert parameter("int_uniform").to_unit(2.0) == parameter("int_uniform").to_unit(2)
 
 
 Q_UNIFORM = {"distribution": "q_uniform"}
@@ -169,4 +169,4 @@ def test_long_ranges_are_not_listed() -> None:
     long = read_parameter({**Q_UNIFORM, "min": 0, "max": 10**8, "q": 1}, "p")
     assert (long.support(), [*long.grid()]) == (None, [])
     assert len(read_parameter({"min": 0, "max": 10**8}, "p").grid()) == 10**8 + 1
-    assert read_parameter({"min": 0, "max": 10**8}, "p").latent(5 * 10**7) == pytest.approx(0.5)
+    assert read_parameter({"min": 0, "max": 10**8}, "p").to_unit(5 * 10**7) == pytest.approx(0.5)

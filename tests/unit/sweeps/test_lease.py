@@ -16,6 +16,8 @@ import psutil
 import pytest
 from remote_lease import write_remote_lease
 
+from gcodefp.cluster import process
+from gcodefp.cluster.process import describe_process
 from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps import lease
 from gcodefp.sweeps.lease import Claim, Lease, LeaseLost, LeaseState, LeaseWatch, acquire
@@ -209,7 +211,7 @@ def test_dead_holder_is_free_at_once(tmp_path: Path, holder: subprocess.Popen[st
 
 
 def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) -> None:
-    own = lease._process_identity(os.getpid())
+    own = describe_process(os.getpid())
     boot, namespace, ticks = str(own["process"]).split()
     write_remote_lease(tmp_path / "a", **own)
     assert LeaseWatch().state(tmp_path / "a") is HELD
@@ -223,7 +225,7 @@ def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) 
 )
 def test_process_that_this_host_cannot_see_is_watched(tmp_path: Path, process: str | None) -> None:
     """Of another host of the same name, of a container on this host, of a host without /proc."""
-    boot, namespace, _ = str(lease._process_identity(os.getpid())["process"]).split()
+    boot, namespace, _ = str(describe_process(os.getpid())["process"]).split()
     identity = process and process.format(boot=boot, namespace=namespace)
     write_remote_lease(tmp_path / "run", host=socket.gethostname(), process=identity)
     assert LeaseWatch().state(tmp_path / "run") is UNKNOWN
@@ -264,14 +266,14 @@ def test_hosts_need_not_agree_on_the_time_of_day(
 def test_process_is_known_without_proc() -> None:
     """As on macOS: a live one by its start, a zombie and one that has ended not at all."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        identity = lease._process_without_proc(child.pid)
-        assert identity == lease._process_without_proc(child.pid)
-        own = lease._process_without_proc(os.getpid())
+        identity = process._identity_without_proc(child.pid)
+        assert identity == process._identity_without_proc(child.pid)
+        own = process._identity_without_proc(os.getpid())
         assert identity is not None
         assert own is not None
         assert identity != own
         assert identity.split()[:2] == own.split()[:2]
         child.kill()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert lease._process_without_proc(child.pid) is None  # A zombie.
-    assert lease._process_without_proc(child.pid) is None
+        assert process._identity_without_proc(child.pid) is None  # A zombie.
+    assert process._identity_without_proc(child.pid) is None

@@ -13,7 +13,8 @@ from sweep_documents import specification
 from trivial_runs import write_epochs
 
 from gcodefp.cluster.job import OutOfTime
-from gcodefp.sweeps import lease, local_engine
+from gcodefp.cluster.process import describe_process
+from gcodefp.sweeps import local_engine
 from gcodefp.sweeps.lease import LeaseLost, LeaseWatch, acquire
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import run_folder, run_folders
@@ -85,7 +86,7 @@ def test_agent_that_lost_its_lease_does_not_end_the_run(tmp_path: Path) -> None:
     taken: list[str] = []
 
     def lose(leased: LeasedRun) -> dict[str, Any]:
-        write_remote_lease(leased.folder.path, 2, **lease._process_identity(os.getpid()))
+        write_remote_lease(leased.folder.path, 2, **describe_process(os.getpid()))
         taken.append(leased.folder.path.name)
         with pytest.raises(LeaseLost):
             leased.should_prune()

@@ -51,7 +51,7 @@ def loss_of(hyperparameters: Any) -> float:
 
 
 def observed(proposal: Proposal, loss: float | None) -> Observation:
-    return Observation(proposal.hyperparameters, proposal.latent, loss)
+    return Observation(proposal.hyperparameters, proposal.unit_point, loss)
 
 
 def observe(
@@ -153,7 +153,7 @@ def test_bayes_learns_from_the_losses(
     assert sum(losses[8:]) < 0.6 * sum(losses[:8])
     for run in runs:
         check_bounds(run.hyperparameters)
-        assert set(run.latent) == set(MIXED) - {"max_epochs"}
+        assert set(run.unit_point) == set(MIXED) - {"max_epochs"}
 
 
 def check_bounds(values: Any) -> None:

@@ -12,7 +12,7 @@ from trivial_runs import METRIC, write_run
 from gcodefp.sweeps import scheduler as module
 from gcodefp.sweeps.run_folder import run_folder
 from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, Proposal
-from gcodefp.sweeps.scheduler import Scheduler, SweepResults
+from gcodefp.sweeps.scheduler import Scheduler, SweepHistory
 from gcodefp.sweeps.search_options import SearchOptions
 
 RUNS: Sequence[tuple[str | None, Sequence[float]]] = (
@@ -64,7 +64,7 @@ def test_losses_of_failed_and_open_runs_are_imputed(
     for number, (state, values) in enumerate(RUNS):
         write_run(tmp_path, number, state, values)
     named = {"name": METRIC, "goal": "maximize", **metric}
-    results = SweepResults(specification(method="bayes", metric=named), tmp_path)
+    results = SweepHistory(specification(method="bayes", metric=named), tmp_path)
     assert [results.observation(number, visible).loss for number in numbers] == expected
 
 

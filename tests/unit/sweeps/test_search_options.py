@@ -10,7 +10,7 @@ from sweep_documents import RATE, specification
 from gcodefp.errors import UserError
 from gcodefp.sweeps import sampling
 from gcodefp.sweeps.sampling import (
-    INACTIVE_LATENT,
+    INACTIVE_UNIT,
     ConfigurationSequence,
     Exhausted,
     Observation,
@@ -46,7 +46,7 @@ def run(sweep: Specification, runs: int, seed: int = 0) -> list[Observation]:
     plan, earlier = ConfigurationSequence(sweep, seed), []
     for number in range(runs):
         made = plan.propose(number, earlier)
-        earlier.append(Observation(made.hyperparameters, made.latent, 1.0))
+        earlier.append(Observation(made.hyperparameters, made.unit_point, 1.0))
     return earlier
 
 
@@ -172,8 +172,8 @@ def test_conditional_parameters_are_absent_and_open(
     for made in runs:
         has = made.hyperparameters["optimizer"] == "sgd"
         assert ("momentum" in made.hyperparameters) == has
-        assert set(made.latent) == set(MIXED)
-        assert (made.latent["momentum"] == INACTIVE_LATENT) == (not has)
+        assert set(made.unit_point) == set(MIXED)
+        assert (made.unit_point["momentum"] == INACTIVE_UNIT) == (not has)
     # A small space is tried whole and once.
     monkeypatch.setattr(sampling, "SUGGESTIONS", 1)
     sweep = ruled(SMALL, method, conditions=ONLY_SGD)
@@ -181,7 +181,7 @@ def test_conditional_parameters_are_absent_and_open(
     assert len({str(run.hyperparameters) for run in runs}) == 9
     for made in runs:
         for name, value in made.hyperparameters.items():
-            assert sweep.parameters[name].value(made.latent[name]) == value
+            assert sweep.parameters[name].value(made.unit_point[name]) == value
     with pytest.raises(Exhausted):
         run(sweep, 10)
 
@@ -217,8 +217,8 @@ def test_first_points_come_first_and_exactly(method: str) -> None:
         rates = [made.hyperparameters["learning_rate"] for made in runs[:2]]
         assert rates[0] != rates[1]
     if method == "bayes":
-        assert runs[0].latent["momentum"] == pytest.approx(0.5)
-        assert runs[0].latent["optimizer"] == 0.75
+        assert runs[0].unit_point["momentum"] == pytest.approx(0.5)
+        assert runs[0].unit_point["optimizer"] == 0.75
 
 
 def test_first_point_of_a_grid_is_not_repeated_and_has_its_type() -> None:

@@ -10,7 +10,7 @@ from sweep_documents import SHIPPED, WHERE, specification, sweep_document
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.parameters import read_parameter
-from gcodefp.sweeps.specification import Sweep, load_specification, read_specification
+from gcodefp.sweeps.specification import SweepYaml, load_specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
 
 Q_LOG = {"distribution": "q_log_uniform"}
@@ -188,9 +188,9 @@ def test_metric() -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_sweeps_are_right_for_schema_and_trainer(path: Path) -> None:
     check_trainable(load_specification(path), str(path))
-    validator = Draft202012Validator(Sweep.model_json_schema())
+    validator = Draft202012Validator(SweepYaml.model_json_schema())
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert not list(validator.iter_errors(document))
     assert list(validator.iter_errors(document | {"max_runs": 3}))
     assert list(validator.iter_errors(document | {"parameters": {"a": {"distribution": "x"}}}))
-    json.dumps(Sweep.model_json_schema())
+    json.dumps(SweepYaml.model_json_schema())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gcodefp.sweeps.program.transaction_log import BLOCK, OfflineRuns, TransactionLog
+from gcodefp.sweeps.user_script.transaction_log import BLOCK, OfflineRuns, TransactionLog
 
 SCRIPT = """
 import sys

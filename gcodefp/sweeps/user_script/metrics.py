@@ -1,9 +1,9 @@
-"""The metrics that a program logs, read while it runs, and written as the run's metrics.csv.
+"""The metrics that a script logs, read while it runs, and written as the run's metrics.csv.
 
 They come from one of: a file of JSON lines that GCODEFP_METRICS names, W&B's offline log, or lines
 of the output that are JSON objects with the metric. Each attempt has a file of its own, as it may
 append to it or write it anew. Each row of the log is a row of metrics.csv, whose column `epoch` is
-its number from 1; what the program calls `epoch` is in `_epoch`. A value that is missing in a row
+its number from 1; what the script calls `epoch` is in `_epoch`. A value that is missing in a row
 is nan.
 """
 
@@ -16,9 +16,9 @@ from itertools import takewhile
 from pathlib import Path
 
 from gcodefp.files import write_text
-from gcodefp.model.run_files import read_metrics
+from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.sweeps.lease import JSON_LINES, OUTPUT
-from gcodefp.sweeps.program.transaction_log import STEP, OfflineRuns, Row, numbers_of
+from gcodefp.sweeps.user_script.transaction_log import STEP, OfflineRuns, numbers_of
 
 Rows = list[tuple[int, Row]]
 """The attempt that has logged a row, from 0, and the row."""
@@ -26,6 +26,8 @@ MAX_VALUE = 1e300
 """What lies beyond is not finite, as in run.json."""
 OWN_EPOCH = "_epoch"
 NEW_ATTEMPT = "--- gcodefp: the program starts again ---"
+"""A line of output.log; earlier versions wrote the same."""
+"""The line in output.log; earlier versions wrote it, too."""
 
 
 class JsonLines:
@@ -42,7 +44,7 @@ class JsonLines:
         """The rows of complete lines since the last call; the last line ends if `is_last`."""
         if not self.path.exists():
             return []
-        if self.path.stat().st_size < self._offset:  # The program has written it anew.
+        if self.path.stat().st_size < self._offset:  # The script has written it anew.
             self._offset, self._attempt = 0, self._attempt + 1
         with self.path.open("rb") as handle:
             handle.seek(self._offset)
@@ -77,7 +79,7 @@ def json_lines_files(files: Path) -> list[Path]:
 
 
 class Sources:
-    """Where a program's rows come from: the first source that has one."""
+    """Where a script's rows come from: the first source that has one."""
 
     def __init__(self, files: Path, metric: str) -> None:
         self.offline_runs = OfflineRuns(files / "wandb")
@@ -100,7 +102,7 @@ class Sources:
         """The rows that were logged since the last call.
 
         Args:
-            is_last: the program has ended; its output counts if no log has a row.
+            is_last: the script has ended; its output counts if no log has a row.
         """
         if self._source is None and self._file.path.exists():
             self._source = self._file
@@ -145,7 +147,7 @@ class MetricsTable:
     def add(self, row: Row, attempt: int) -> None:
         """Adds a row of this attempt, or of an earlier one while this one has none.
 
-        Before the first row of an attempt, earlier rows from there on are dropped: by the program's
+        Before the first row of an attempt, earlier rows from there on are dropped: by the script's
         own epoch if it logs one, or by W&B's step.
         """
         if attempt < self._attempt:

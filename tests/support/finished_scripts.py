@@ -1,4 +1,4 @@
-"""A sweep of another program, whose runs are made here: metrics of any name, no checkpoint."""
+"""A sweep of a user script, whose runs are made here: metrics of any name, no checkpoint."""
 
 import math
 from pathlib import Path
@@ -31,7 +31,7 @@ PARAMETERS = {
 that is called as a number of our trainer's."""
 
 
-class ProgramSweep(NamedTuple):
+class FinishedScripts(NamedTuple):
     """Its files lie in `folder` as in a results folder."""
 
     folder: Path

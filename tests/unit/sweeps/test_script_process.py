@@ -1,4 +1,4 @@
-"""The command line of a sweep's own program is the one that W&B's SDK makes."""
+"""The command line of a user script is the one that W&B's SDK makes."""
 
 import copy
 import json
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from wandb.sdk.launch.sweeps import utils
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.program.command import MACROS, Program, read_program
-from gcodefp.sweeps.program.process import command_line
+from gcodefp.sweeps.user_script.command import MACROS, UserScript, read_script
+from gcodefp.sweeps.user_script.process import command_line
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -49,7 +49,7 @@ def test_every_macro_is_replaced_as_by_the_sdk(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "config.json"
     path.unlink(missing_ok=True)
-    line = command_line(Program("fit.py", tuple(command)), hyperparameters, path)
+    line = command_line(UserScript("fit.py", tuple(command)), hyperparameters, path)
     assert line == of_sdk(command, hyperparameters, str(path))
     assert path.exists() == ("${args_json_file}" in command)
     if path.exists():
@@ -59,9 +59,9 @@ def test_every_macro_is_replaced_as_by_the_sdk(
 def test_default_command_is_that_of_the_sdk(tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
     script.touch()
-    program = read_program({"program": str(script)}, "s.yaml")
-    assert program is not None
-    assert list(program.command) == utils.DEFAULT_SWEEP_COMMAND
+    script_read = read_script({"program": str(script)}, "s.yaml")
+    assert script_read is not None
+    assert list(script_read.command) == utils.DEFAULT_SWEEP_COMMAND
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_default_command_is_that_of_the_sdk(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_run_is_refused(document: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=f"^s.yaml: {message}"):
-        read_program(document, "s.yaml")
+        read_script(document, "s.yaml")
 
 
 @pytest.mark.parametrize("program", [None, "gcodefp/train.py", "./gcodefp/train.py"])
-def test_trainer_of_this_project_is_no_other_program(program: str | None) -> None:
-    assert read_program({"program": program} if program else {}, "s.yaml") is None
+def test_trainer_of_this_project_is_no_user_script(program: str | None) -> None:
+    assert read_script({"program": program} if program else {}, "s.yaml") is None

@@ -1,4 +1,4 @@
-"""Agents of another program's sweep are killed at random: no run is lost, none counts twice."""
+"""Agents of a user script's sweep are killed at random: no run is lost, none counts twice."""
 
 import os
 import random
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
-from own_programs import OwnProgram
+from user_scripts import ScriptSweep
 
 TOTAL, EPOCHS, AGENTS = 12, 4, 2
 
@@ -39,7 +39,7 @@ def test_killed_agents_leave_run_cap_runs_and_no_script(tmp_path: Path) -> None:
         folder = tmp_path / str(rounds)
         folder.mkdir()
         uniform = {"distribution": "uniform", "min": 0.5, "max": 1.0}
-        own = OwnProgram(folder, SCRIPT, method="random", run_cap=TOTAL, parameters={"x": uniform})
+        own = ScriptSweep(folder, SCRIPT, method="random", run_cap=TOTAL, parameters={"x": uniform})
         own.create("--seed", str(rounds))
         kills += kill_agents(own, choice, wanted - kills)
         runs = own.outcomes()
@@ -56,7 +56,7 @@ def test_killed_agents_leave_run_cap_runs_and_no_script(tmp_path: Path) -> None:
         print(f"{rounds} sweeps, {kills} kills", flush=True)
 
 
-def kill_agents(own: OwnProgram, choice: random.Random, most: int) -> int:
+def kill_agents(own: ScriptSweep, choice: random.Random, most: int) -> int:
     """Kills agents and starts others until the runs have ended; how often their script ran."""
     agents: list[subprocess.Popen[bytes]] = []
     kills, until = 0, time.monotonic() + 900

@@ -1,4 +1,4 @@
-# Contract: a sweep of another program, in place of controls.smk, evaluate.smk and report.smk
+# Contract: a sweep of a user script, in place of controls.smk, evaluate.smk and report.smk
 #           best run, the user's own command -> {RESULTS}/evaluation/evaluation.json, if there is one
 #           runs -> {RESULTS}/figures/*.{svg,png,pdf} of the sweep -> {RESULTS}/report.html
 
@@ -117,7 +117,7 @@ rule report_page:
 rule protocols:
     """End with an error: protocols train and evaluate this project's own network."""
     params:
-        reason=f"protocols: are for gcodefp's own trainer; the sweep trains {PROGRAM.name}",
+        reason=f"protocols: are for gcodefp's own trainer; the sweep trains {SCRIPT.name}",
     shell:
         "echo {params.reason:q} >&2; exit 1"
 

@@ -20,10 +20,10 @@ from gcodefp.cluster.job import open_deadline
 from gcodefp.command_line import RUNS, created_sweep, log_handlers
 from gcodefp.errors import UserError
 from gcodefp.sweeps.local_engine import LeasedRun, train_runs
-from gcodefp.sweeps.program.command import check_unchanged
-from gcodefp.sweeps.program.process import OUT_OF_MEMORY, TAIL_LETTERS, Attempt
-from gcodefp.sweeps.program.run import run_attempt, run_program
 from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.user_script.command import check_unchanged
+from gcodefp.sweeps.user_script.process import OUT_OF_MEMORY, TAIL_LETTERS, Attempt
+from gcodefp.sweeps.user_script.run import run_attempt, run_script
 
 MARGIN_SECONDS = 120
 AT_WORK = threading.Lock()
@@ -136,7 +136,7 @@ def agent(
 
     Args:
         function: called without arguments for each run; its `wandb.init()` is offline, and its
-            `wandb.config` has the hyperparameters. None: the sweep's program is run.
+            `wandb.config` has the hyperparameters. None: the sweep's script is run.
         entity, project: of no effect; they are those of the sweep.
         count: the most runs of this call; None: until the sweep has ended.
         runs: the folder that was given to `sweep`.
@@ -150,15 +150,15 @@ def agent(
         raise UserError(f"count: {count!r} is not a whole number from 1; leave it out for all runs")
     path = created_sweep(sweep_id, Path(runs).absolute())  # A function may change the folder.
     sweep = read_sweep(path)
-    if sweep.program is None:
+    if sweep.script is None:
         raise UserError(f"sweep {sweep_id} is one of gcodefp's trainer; start: gcodefp agent")
     if function is None:
-        check_unchanged(sweep.program, str(path))
+        check_unchanged(sweep.script, str(path))
     deadline = open_deadline(0, MARGIN_SECONDS)
 
     def train(run: LeasedRun) -> dict[str, Any]:
         if function is None:
-            return run_program(run, sweep, deadline, {})
+            return run_script(run, sweep, deadline, {})
         start = partial(_at_work, function)
         return run_attempt(run, sweep, deadline, {}, start, "the function returned")
 

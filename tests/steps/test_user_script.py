@@ -9,26 +9,26 @@ from pathlib import Path
 
 import psutil
 import pytest
-from own_programs import OwnProgram
+from user_scripts import ScriptSweep
 from waiting import ended, wait_for
 
 from gcodefp import agent
 from gcodefp.command_line import INTERRUPTED
 from gcodefp.model.run_files import read_work
 
-CASE = Path(__file__).parents[1] / "support/own_program"
+CASE = Path(__file__).parents[1] / "support/wandb_project"
 
 
 @pytest.fixture
-def case(tmp_path: Path) -> OwnProgram:
+def case(tmp_path: Path) -> ScriptSweep:
     """A script and a YAML that `wandb sweep` and `wandb agent` run."""
-    own = OwnProgram(tmp_path, None)
+    own = ScriptSweep(tmp_path, None)
     for path in CASE.iterdir():
         shutil.copy(path, tmp_path)
     return own
 
 
-def test_project_of_wandb_runs_unchanged(case: OwnProgram) -> None:
+def test_project_of_wandb_runs_unchanged(case: ScriptSweep) -> None:
     assert case.create().total == 3
     assert "2 runs are done" in case.work("--count", "2")
     assert [run["state"] for run in case.outcomes()] == ["finished"] * 2
@@ -47,7 +47,7 @@ def test_project_of_wandb_runs_unchanged(case: OwnProgram) -> None:
 
 
 def test_count_is_refused_where_it_would_not_hold(
-    case: OwnProgram, capsys: pytest.CaptureFixture[str]
+    case: ScriptSweep, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case.create()
     path = case.runs / "sweep.json"
@@ -60,7 +60,7 @@ def test_count_is_refused_where_it_would_not_hold(
     assert "on a sweep of the local engine" in capsys.readouterr().err
 
 
-def test_no_connection_is_opened(case: OwnProgram) -> None:
+def test_no_connection_is_opened(case: ScriptSweep) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is missing")
     case.create()
@@ -117,7 +117,7 @@ def test_metrics_count_however_they_are_logged(tmp_path: Path) -> None:
     stray = tmp_path / "results/dataset/train.npz"  # Of no sweep without a dataset.
     stray.parent.mkdir(parents=True)
     stray.touch()
-    own = OwnProgram(tmp_path, VALUES, parameters=parameters)
+    own = ScriptSweep(tmp_path, VALUES, parameters=parameters)
     own.create()
     own.work()
     runs = own.outcomes()
@@ -147,12 +147,12 @@ pathlib.Path(f"end{x}").write_text(str(time.time()))
 
 
 def test_metric_may_begin_with_an_underscore_and_a_run_lasts_to_its_end(tmp_path: Path) -> None:
-    own = OwnProgram(tmp_path, UNDERSCORE, metric={"name": "_score", "goal": "maximize"})
+    own = ScriptSweep(tmp_path, UNDERSCORE, metric={"name": "_score", "goal": "maximize"})
     own.create()
     own.work()
     runs = own.outcomes()
     assert [run["best_value"] for run in runs] == [0.4, 0.2, None]
-    assert runs[2]["reason"] == "the program ended without logging _score; it logged other"
+    assert runs[2]["reason"] == "the script ended without logging _score; it logged other"
     assert set(own.metrics(0)[0]) == {"epoch", "_step", "_score", "other"}
     for number, run in enumerate(runs[:2]):
         first, *_, last = read_work(own.runs / f"{number:04d}/work.csv")
@@ -183,7 +183,7 @@ if case == "signal":
 
 def test_failures_are_classed_and_the_last_lines_are_kept(tmp_path: Path) -> None:
     cases = ["exit", "memory", "good", "cuda", "signal", "good ", "nan", "none"]
-    own = OwnProgram(tmp_path, FAILURES, parameters={"x": {"values": cases}})
+    own = ScriptSweep(tmp_path, FAILURES, parameters={"x": {"values": cases}})
     own.create()
     own.work()
     runs = own.outcomes()
@@ -195,9 +195,9 @@ def test_failures_are_classed_and_the_last_lines_are_kept(tmp_path: Path) -> Non
     assert "MemoryError" in reasons[1]
     assert reasons[4].startswith("killed by SIGSEGV; its output ends: last words")
     assert reasons[6:] == [
-        "score was never finite", "the program ended without logging score; it logged accuracy"
+        "score was never finite", "the script ended without logging score; it logged accuracy"
     ]  # fmt: skip
-    broken = OwnProgram(tmp_path, "1 / 0", parameters={"x": {"values": [1, 2, 3, 4]}})
+    broken = ScriptSweep(tmp_path, "1 / 0", parameters={"x": {"values": [1, 2, 3, 4]}})
     broken.create()
     done = broken.run("agent", broken.sweep_id)
     assert done.returncode == 1
@@ -206,7 +206,7 @@ def test_failures_are_classed_and_the_last_lines_are_kept(tmp_path: Path) -> Non
 
 
 def test_program_of_ones_own_combines_its_metrics_itself(tmp_path: Path) -> None:
-    own = OwnProgram(tmp_path, "")
+    own = ScriptSweep(tmp_path, "")
     assert "fit.py trains" in own.run("check_sweep", "sweep.yaml").stdout
     done = own.run("check_sweep", "sweep.yaml", "--combined", "both: loss + 1")
     assert done.returncode == 1
@@ -226,9 +226,11 @@ with wandb.init() as run:
 """
 
 
-def impatient(own: OwnProgram) -> None:
+def impatient(own: ScriptSweep) -> None:
     """The agents of this sweep wait a second in place of thirty."""
-    patch = "import gcodefp.sweeps.program.run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS = 1;"
+    patch = (
+        "import gcodefp.sweeps.user_script.run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS=1;"
+    )
     command = own.command("agent", own.sweep_id)
     own.command = lambda *_: [  # type: ignore[method-assign]
         command[0], "-c", f"{patch} sys.exit(c.main(['agent', '{own.sweep_id}']))"
@@ -237,7 +239,7 @@ def impatient(own: OwnProgram) -> None:
 
 def test_hyperband_stops_a_run_after_the_rows_of_a_band(tmp_path: Path) -> None:
     """A run that ignores SIGTERM is killed; rows after the decision do not count."""
-    own = OwnProgram(
+    own = ScriptSweep(
         tmp_path, HYPERBAND, parameters={"x": {"values": [9, 2, 1]}},
         early_terminate={"type": "hyperband", "min_iter": 3, "eta": 3},
     )  # fmt: skip
@@ -259,7 +261,7 @@ time.sleep(1000)
 
 
 def test_sigterm_ends_an_agent_whose_program_logs_nothing(tmp_path: Path) -> None:
-    own = OwnProgram(tmp_path, SILENT)
+    own = ScriptSweep(tmp_path, SILENT)
     own.create()
     impatient(own)
     with ended(own.start_agent()) as agent:
@@ -291,7 +293,7 @@ def test_kill_of_an_agent_ends_its_script_and_another_goes_on(
     tmp_path: Path, resumes: bool
 ) -> None:
     script = RESUMING if resumes else RESUMING.replace("checkpoint.exists()", "False")
-    own = OwnProgram(tmp_path, script, parameters={"x": {"value": 1}})
+    own = ScriptSweep(tmp_path, script, parameters={"x": {"value": 1}})
     own.create()
     with ended(own.start_agent()) as agent:
         [metrics] = wait_for(lambda: list(own.runs.glob("0000/generation.*/metrics.csv")))

@@ -1,4 +1,6 @@
-"""A sweep's own training program: the script, and the command line that starts it, as in W&B."""
+"""The user's training script of a sweep, and the command line that starts it, as in W&B.
+
+In the sweep YAML and in sweep.json its key is `program`, as in W&B's schema."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +12,7 @@ from gcodefp.errors import UserError, shown
 from gcodefp.files import sha256
 from gcodefp.yaml_input import load_yaml, read_text
 
-PROGRAM_KEYS = ("program", "command")
+SCRIPT_KEYS = ("program", "command")
 """Of a sweep's document."""
 OWN_TRAINER = "gcodefp/train.py"
 TRAINER = Path(__file__).parents[1] / "train.py"
@@ -26,8 +28,8 @@ ENVVAR_MACRO = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 
 @dataclass(frozen=True)
-class Program:
-    """The training program of a sweep, which is not this project's trainer.
+class UserScript:
+    """The training script of a sweep, which is not this project's trainer.
 
     Attributes:
         path: the script, relative to the folder in which agents start; None where the command alone
@@ -50,46 +52,46 @@ class Program:
         return asdict(self) | {"command": list(self.command)}
 
 
-def is_external(document: Any) -> bool:
-    """Whether a sweep as written is one of another program than this project's trainer."""
+def has_script(document: Any) -> bool:
+    """Whether a sweep as written trains with a user script, not with this project's trainer."""
     if not isinstance(document, Mapping):
         return False
-    program = document.get("program")
-    if program is None:
+    script = document.get("program")
+    if script is None:
         return bool(document.get("command"))
-    return not isinstance(program, str) or not _is_own(program)
+    return not isinstance(script, str) or not _is_own(script)
 
 
-def _is_own(program: str) -> bool:
-    return Path(program) == Path(OWN_TRAINER) or Path(program).absolute() == TRAINER
+def _is_own(script: str) -> bool:
+    return Path(script) == Path(OWN_TRAINER) or Path(script).absolute() == TRAINER
 
 
-def read_program(document: Mapping[str, Any], where: str) -> Program | None:
-    """The program of a sweep; None if it is this project's trainer.
+def read_script(document: Mapping[str, Any], where: str) -> UserScript | None:
+    """The script of a sweep; None if it is this project's trainer.
 
     The script's path is relative to the current folder, as for `wandb agent`; one that is not there
     is looked for in the folder of the sweep YAML.
 
-    Raises UserError: there is no such script, or program or command is not what it should be.
+    Raises UserError: there is no such script, or `program` or `command` is not what it should be.
     """
-    if not is_external(document):
+    if not has_script(document):
         return None
     command = _read_command(document.get("command"), where)
-    program = document.get("program")
-    if program is None:
+    script = document.get("program")
+    if script is None:
         if "${program}" in command:
             raise UserError(f"{where}: command: has ${{program}}, but the key program is missing")
-        return Program(None, command)
-    if not isinstance(program, str) or not program:
-        raise UserError(f"{where}: program: {shown(program)} is not the path of a script")
-    for path in (Path(program), Path(where).parent / program):
+        return UserScript(None, command)
+    if not isinstance(script, str) or not script:
+        raise UserError(f"{where}: program: {shown(script)} is not the path of a script")
+    for path in (Path(script), Path(where).parent / script):
         if path.is_file():
             absolute, here = path.absolute(), Path.cwd()
             inside = absolute.is_relative_to(here)
             relative = absolute.relative_to(here) if inside else path
-            return Program(str(relative), command, sha256(path))
+            return UserScript(str(relative), command, sha256(path))
     raise UserError(
-        f"{where}: program: {shown(program)}: no such file in {Path.cwd()} or beside the YAML; "
+        f"{where}: program: {shown(script)}: no such file in {Path.cwd()} or beside the YAML; "
         "create the script there to run it, or remove the key to train with gcodefp's own trainer "
         "(a guide's scripts/train_multihead.py is such a case)"
     )
@@ -115,50 +117,50 @@ def _read_command(command: Any, where: str) -> tuple[str, ...]:
     return tuple(map(str, command))
 
 
-def check_unchanged(program: Program, where: str) -> None:
+def check_unchanged(script: UserScript, where: str) -> None:
     """Raises UserError: a function trains the sweep, or its script is missing or has changed."""
-    if not (program.path or program.command):
+    if not (script.path or script.command):
         raise UserError(
             f"{where}: program: is missing: a Python function trains this sweep; call "
             f'gcodefp.sweeps.agent("{Path(where).parent.name}", function=train)'
         )
-    if program.path is None:
+    if script.path is None:
         return
-    if not Path(program.path).is_file():
+    if not Path(script.path).is_file():
         raise UserError(
-            f"{where}: program: {program.path!r}: no such file in {Path.cwd()}; start the agent in "
+            f"{where}: program: {script.path!r}: no such file in {Path.cwd()}; start the agent in "
             "the folder in which the sweep was created"
         )
-    if sha256(Path(program.path)) != program.digest:
+    if sha256(Path(script.path)) != script.digest:
         raise UserError(
-            f"{where}: program: {program.path} has changed since the sweep was created; create the "
+            f"{where}: program: {script.path} has changed since the sweep was created; create the "
             "sweep again, which gets another id, or restore the script"
         )
 
 
-def sweep_program(sweep: Mapping[str, Any]) -> Program | None:
-    """The program of all files of a checked section `sweep`; None for this project's trainer.
+def configured_script(sweep: Mapping[str, Any]) -> UserScript | None:
+    """The script of all files of a checked section `sweep`; None for this project's trainer.
 
     Raises UserError: its script is not there, the files differ in it, or a key does not fit it.
     """
     if sweep["existing"]:  # The service has the sweep, and not the file.
         return None
     files = [first := sweep["file"], *sweep["phases"]]
-    programs = {f: read_program(load_yaml(read_text(Path(f)), f), f) for f in files}
-    names = {file: p.name if p else "gcodefp's own trainer" for file, p in programs.items()}
-    for file in (file for file, program in programs.items() if program != programs[first]):
+    scripts = {f: read_script(load_yaml(read_text(Path(f)), f), f) for f in files}
+    names = {file: p.name if p else "gcodefp's own trainer" for file, p in scripts.items()}
+    for file in (file for file, script in scripts.items() if script != scripts[first]):
         raise UserError(
             f"{file}: program: is {names[file]}, in {first} {names[first]}; all phases need the "
             "same program and command"
         )
     for key in ("uses_dataset", "evaluate"):
-        if programs[first] is None and sweep[key]:
+        if scripts[first] is None and sweep[key]:
             raise UserError(
-                f"sweep.{key}: {shown(sweep[key])}: is for a sweep of another program, and {first} "
+                f"sweep.{key}: {shown(sweep[key])}: is for a sweep of a user script, and {first} "
                 "names none"
             )
-    if programs[first] and sweep["engine"] == "wandb":
+    if scripts[first] and sweep["engine"] == "wandb":
         raise UserError(
             f"{first}: program: {names[first]} is run by `wandb agent`; set sweep.engine: local"
         )
-    return programs[first]
+    return scripts[first]

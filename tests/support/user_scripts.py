@@ -1,4 +1,4 @@
-"""Sweeps of other programs than this project's trainer, and agents that work on them."""
+"""Sweeps of user scripts, and agents that work on them."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 GRID = {"x": {"values": [1, 2, 3]}}
 
 
-class OwnProgram:
+class ScriptSweep:
     """A folder with a script, its sweep YAML, and the runs; commands run in it as users do."""
 
     def __init__(self, folder: Path, script: str | None, **sweep: Any) -> None:

@@ -1,6 +1,6 @@
-"""What a run of a program costs: `gcodefp agent` against `wandb agent` on a loopback server.
+"""What a run of a user script costs: `gcodefp agent` against `wandb agent` on a loopback server.
 
-    PYTHONPATH=tests/support:tests/wandb python benchmarks/bench_program.py
+    PYTHONPATH=tests/support:tests/wandb python benchmarks/bench_script.py
 
 A script that logs three rows with W&B's SDK and ends, ten runs in each of several sweeps by turns.
 The script alone, offline as `gcodefp agent` starts it, is the floor of both.
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from own_programs import OwnProgram
+from user_scripts import ScriptSweep
 from wandb_server import WandbServer
 
 from gcodefp.sweeps.wandb_log import OFFLINE
@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, WandbServer() as server:
         values = list(range(RUNS * REPEATS))
         space = {"x": {"values": values}}
-        own = OwnProgram(Path(folder), SCRIPT, project="bench", parameters=space)
+        own = ScriptSweep(Path(folder), SCRIPT, project="bench", parameters=space)
         own.create()
         online = server.environment() | {"PATH": own.environment()["PATH"]}
         wandb = [sys.executable, "-m", "wandb"]

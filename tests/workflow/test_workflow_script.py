@@ -92,7 +92,7 @@ def test_what_cannot_run_is_an_error_before_anything_runs(tmp_path: Path) -> Non
         assert text in output
     assert "Traceback" not in output
     change(folder, "sweep", file="sweep.yaml", evaluate="python score.py")
-    assert "sweep.evaluate: 'python score.py': is for a sweep of another" in snakemake(
+    assert "sweep.evaluate: 'python score.py': is for a sweep of a user" in snakemake(
         folder, code=1
     )
     assert not (folder / "results").exists()

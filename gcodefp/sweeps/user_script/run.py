@@ -1,4 +1,4 @@
-"""Runs a sweep's own program for one run of the local engine, as `wandb agent` does, offline."""
+"""Runs a sweep's own script for one run of the local engine, as `wandb agent` does, offline."""
 
 import logging
 import time
@@ -13,11 +13,11 @@ from gcodefp.model.run_files import append_work, read_work
 from gcodefp.sweeps.lease import OUTPUT
 from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
 from gcodefp.sweeps.parameters import dotted, flatten
-from gcodefp.sweeps.program.metrics import OWN_EPOCH, MetricsTable, Rows, Sources
-from gcodefp.sweeps.program.process import Attempt, Script, command_line, environment
-from gcodefp.sweeps.program.transaction_log import STEP
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_metrics
+from gcodefp.sweeps.user_script.metrics import OWN_EPOCH, MetricsTable, Rows, Sources
+from gcodefp.sweeps.user_script.process import Attempt, ScriptProcess, command_line, environment
+from gcodefp.sweeps.user_script.transaction_log import STEP
 
 logger = logging.getLogger("gcodefp.agent")
 
@@ -28,15 +28,15 @@ PATIENCE_SECONDS = 30.0
 PROGRESS_SECONDS = 10.0
 
 
-class Follower:
-    """What an agent does while a program works: reads its metrics, and decides whether it goes on.
+class AttemptMonitor:
+    """What an agent does while a script works: reads its metrics, and decides whether it goes on.
 
     Attributes:
-        is_stopped: whether early termination has ended it.
+        is_pruned: whether early termination has ended it.
     """
 
     def __init__(self, run: LeasedRun, sweep: SweepFile, deadline: Deadline) -> None:
-        self.is_stopped = False
+        self.is_pruned = False
         self._run, self._deadline = run, deadline
         self._objective = sweep.specification.objective
         rule, metric = sweep.specification.early_terminate, self._objective.metric
@@ -51,20 +51,20 @@ class Follower:
         self._asked_to_end: float | None = None
 
     def follow(self, attempt: Attempt) -> None:
-        """Returns when the program has ended, or was stopped.
+        """Returns when the script has ended, or was stopped.
 
         Raises:
-            LeaseLost, OutOfTime, Interrupted, OSError: the run stays unfinished; the program is
+            LeaseLost, OutOfTime, Interrupted, OSError: the run stays unfinished; the script is
                 asked to end.
         """
         try:
             while not attempt.wait(POLL_SECONDS):
-                if not self.is_stopped and self._read():
+                if not self.is_pruned and self._read():
                     self._end(attempt)
                 self._run.lease.check()
                 self._deadline.check_margin()
                 self._check_request()
-            if not self.is_stopped:
+            if not self.is_pruned:
                 self._read(is_last=True)
             append_work(self._work, len(self.table.rows))  # Its time has what follows the last row.
         except (OutOfTime, KeyboardInterrupt):
@@ -73,7 +73,7 @@ class Follower:
             raise
 
     def _check_request(self) -> None:
-        """A program that logs nothing, or only at its end, has no epoch at which to end."""
+        """A script that logs nothing, or only at its end, has no epoch at which to end."""
         if not self._has_rows and INTERRUPT.requested_at_epoch():
             self._asked_to_end = self._asked_to_end or time.monotonic()
             if time.monotonic() - self._asked_to_end > PATIENCE_SECONDS:
@@ -103,18 +103,18 @@ class Follower:
             (number, value), metric = self.table.finite[-1], self._objective.metric
             name = self._run.folder.path.name
             logger.info("run %s, row %d: %s %.4f", name, number, metric, value)
-        if not (self.is_stopped or is_last):
+        if not (self.is_pruned or is_last):
             self._deadline.end_epoch()
-            self.is_stopped = self._run.should_prune()
-            if not self.is_stopped:
+            self.is_pruned = self._run.should_prune()
+            if not self.is_pruned:
                 INTERRUPT.check_between_epochs()
-        return self.is_stopped
+        return self.is_pruned
 
     def _add(self, rows: Rows, is_last: bool) -> None:
         """Adds rows up to one at which early termination ends the run.
 
         It decides at each band after exactly the band's rows, however many were read at once. Rows
-        after that do not count, as the program would not have come to them.
+        after that do not count, as the script would not have come to them.
         """
         for ordinal, (attempt, row) in enumerate(rows, start=1):
             self.table.add(row, attempt)
@@ -122,12 +122,12 @@ class Follower:
             is_end = is_last and ordinal == len(rows)
             if is_value and len(self.table.finite) in self._bands and not is_end:
                 self.table.write()
-                self.is_stopped = self._run.should_prune()
-                if self.is_stopped:
+                self.is_pruned = self._run.should_prune()
+                if self.is_pruned:
                     return
 
     def outcome(self, reason: str) -> dict[str, Any]:
-        """The content of run.json of a program that ended well, or that was stopped."""
+        """The content of run.json of a script that ended well, or that was stopped."""
         offline_runs, metric = self._sources.offline_runs, self._objective.metric
         offline_runs.warn_unread()
         if not self.table.finite and metric in offline_runs.summary:
@@ -143,13 +143,13 @@ class Follower:
                 if offline_runs.exist()
                 else "nothing: no W&B run is in WANDB_DIR (wandb.init needs neither dir= nor mode=)"
             )
-            text = f"the program ended without logging {metric}; it logged {numbers}"
+            text = f"the script ended without logging {metric}; it logged {numbers}"
             return failure("no_metric", text, self._run)
         best, value = min(self.table.finite, key=lambda item: self._objective.loss(item[1]))
         return _content(
             self._run,
-            state="stopped" if self.is_stopped else "finished",
-            reason="early termination" if self.is_stopped else reason,
+            state="stopped" if self.is_pruned else "finished",
+            reason="early termination" if self.is_pruned else reason,
             best_value=value,
             best_epoch=best,
             epochs=len(self.table.rows),
@@ -158,7 +158,7 @@ class Follower:
 
 
 def failure(name: str, reason: str, run: LeasedRun) -> dict[str, Any]:
-    """The content of run.json of a failed run; the class `name` is one of docs/own_program.md."""
+    """The content of run.json of a failed run; the class `name` is one of docs/user_script.md."""
     return _content(run, state="failed", failure=name, reason=reason)
 
 
@@ -178,24 +178,24 @@ def _seconds(work: Path) -> float:
     return total
 
 
-def run_program(
+def run_script(
     run: LeasedRun, sweep: SweepFile, deadline: Deadline, data: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """Runs the sweep's program, and follows its metrics; the content of run.json.
+    """Runs the sweep's script, and follows its metrics; the content of run.json.
 
     Args:
         data: GCODEFP_TRAIN and others -> paths of a dataset.
 
-    Raises LeaseLost, OutOfTime, OSError: not the program's fault; the run stays unfinished.
+    Raises LeaseLost, OutOfTime, OSError: not the script's fault; the run stays unfinished.
     """
-    program, files = sweep.program, run.lease.files
-    assert program is not None, "a sweep of another program"
+    script, files = sweep.script, run.lease.files
+    assert script is not None, "a sweep of a user script"
 
-    def start(variables: Mapping[str, str]) -> AbstractContextManager[Script]:
-        command = command_line(program, run.hyperparameters, files / "config.json")
-        return closing(Script(command, variables, files / OUTPUT))
+    def start(variables: Mapping[str, str]) -> AbstractContextManager[ScriptProcess]:
+        command = command_line(script, run.hyperparameters, files / "config.json")
+        return closing(ScriptProcess(command, variables, files / OUTPUT))
 
-    return run_attempt(run, sweep, deadline, data, start, "the program ended")
+    return run_attempt(run, sweep, deadline, data, start, "the script ended")
 
 
 def run_attempt(
@@ -206,7 +206,7 @@ def run_attempt(
     start: Callable[[Mapping[str, str]], AbstractContextManager[Attempt]],
     reason: str,
 ) -> dict[str, Any]:
-    """Follows one attempt at a run; as `run_program`.
+    """Follows one attempt at a run; as `run_script`.
 
     Args:
         start: begins the attempt with the run's environment, and ends what is left of it.
@@ -216,11 +216,11 @@ def run_attempt(
         text = f"its agent was killed {kills} times since the last row of its metrics"
         return failure("killed", text, run)
     variables = environment(run, sweep, data)
-    follower = Follower(run, sweep, deadline)
+    monitor = AttemptMonitor(run, sweep, deadline)
     with start(variables) as attempt, system_metrics(run.lease.files, attempt.pid):
-        follower.follow(attempt)
-    problem = None if follower.is_stopped else attempt.problem()
+        monitor.follow(attempt)
+    problem = None if monitor.is_pruned else attempt.problem()
     if problem is None:
-        return follower.outcome(reason)
-    follower.table.write()
+        return monitor.outcome(reason)
+    monitor.table.write()
     return failure(*problem, run)

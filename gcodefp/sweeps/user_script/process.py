@@ -1,4 +1,4 @@
-"""A program at work on a run: W&B's command line and environment for it, and its process."""
+"""A script at work on a run: W&B's command line and environment for it, and its process."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from typing import Protocol
 
 import yaml
 
-from gcodefp.sweeps.lease import PROGRAM_FOLDER
+from gcodefp.sweeps.lease import SCRIPT_FOLDER
 from gcodefp.sweeps.local_engine import LeasedRun
-from gcodefp.sweeps.program.command import ENVVAR_MACRO, WHOLE_MACRO, Program
-from gcodefp.sweeps.program.metrics import json_lines_files
-from gcodefp.sweeps.program.watchdog import NOT_STARTED
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.user_script.command import ENVVAR_MACRO, WHOLE_MACRO, UserScript
+from gcodefp.sweeps.user_script.metrics import json_lines_files
+from gcodefp.sweeps.user_script.watchdog import NOT_STARTED
 from gcodefp.sweeps.wandb_log import INHERITED, OFFLINE
 
 
 def command_line(
-    program: Program, hyperparameters: Mapping[str, object], json_file: Path
+    script: UserScript, hyperparameters: Mapping[str, object], json_file: Path
 ) -> list[str]:
     """The command of a run, with W&B's macros replaced as its agent does.
 
@@ -42,7 +42,7 @@ def command_line(
     replaced = {
         "env": ["/usr/bin/env"],
         "interpreter": ["python"],
-        "program": [str(program.path)],
+        "program": [str(script.path)],
         "args": [f"--{pair}" for pair in pairs],
         "args_no_equals": [t for n, v in hyperparameters.items() for t in (f"--{n}", str(v))],
         "args_no_hyphens": pairs,
@@ -53,10 +53,10 @@ def command_line(
         "args_append_hydra": [f"+{pair}" for pair in pairs],
         "args_override_hydra": [f"++{pair}" for pair in pairs],
     }
-    if "${args_json_file}" in program.command:
+    if "${args_json_file}" in script.command:
         json_file.write_text(replaced["args_json"][0], encoding="utf-8")
     command = []
-    for part in program.command:
+    for part in script.command:
         filled = ENVVAR_MACRO.sub(lambda match: os.environ.get(match[1], match[1]), part)
         macro = WHOLE_MACRO.fullmatch(filled)
         command += replaced.get(macro[1], []) if macro else [filled]
@@ -64,12 +64,12 @@ def command_line(
 
 
 def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> dict[str, str]:
-    """The environment of a run's program, with the folders and files that it names."""
+    """The environment of a run's script, with the folders and files that it names."""
     files, document = run.lease.files.absolute(), sweep.specification.document
     config = {name: {"value": value} for name, value in run.hyperparameters.items()}
     text = yaml.safe_dump({"wandb_version": 1, **config}, sort_keys=False)
     (files / "config.yaml").write_text(text, encoding="utf-8")
-    (files / PROGRAM_FOLDER).mkdir(exist_ok=True)
+    (files / SCRIPT_FOLDER).mkdir(exist_ok=True)
     inherited = (*INHERITED, "WANDB_RESUME", "WANDB_DISABLED")
     variables = {name: value for name, value in os.environ.items() if name not in inherited}
     if shutil.which("python") is None:  # W&B's interpreter, where only python3 is on the path.
@@ -81,13 +81,13 @@ def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> d
     return {
         **variables,
         **OFFLINE,
-        # The SDK's service drops what it has not flushed when its program is killed.
+        # The SDK's service drops what it has not flushed when its script is killed.
         "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "0.05",
         "WANDB_SWEEP_ID": sweep.sweep_id,
         "WANDB_RUN_ID": run.folder.run_id,
         "WANDB_DIR": str(files),
         "WANDB_SWEEP_PARAM_PATH": str(files / "config.yaml"),
-        "GCODEFP_RUN_DIR": str(files / PROGRAM_FOLDER),
+        "GCODEFP_RUN_DIR": str(files / SCRIPT_FOLDER),
         "GCODEFP_METRICS": str(json_lines_files(files)[-1]),
         **{name: str(path.absolute()) for name, path in data.items()},
     }
@@ -102,7 +102,7 @@ OUT_OF_MEMORY = re.compile(
 
 
 class Attempt(Protocol):
-    """A program at work.
+    """A script at work.
 
     Attributes:
         pid: of the process that works on it; 0 if it was not started.
@@ -123,7 +123,7 @@ class Attempt(Protocol):
         """The class and the reason of its failure, once it has ended; None if it ended well."""
 
 
-class Script:
+class ScriptProcess:
     """A command at work, in a process group of its own that ends with this process."""
 
     def __init__(self, command: Sequence[str], variables: Mapping[str, str], output: Path) -> None:
@@ -189,7 +189,7 @@ def _describe_exit(code: int, tail: str, is_memory_full: bool) -> tuple[str, str
 
 
 def _tail(path: Path) -> str:
-    """The last lines of a program's output."""
+    """The last lines of a script's output."""
     with path.open("rb") as handle:
         handle.seek(max(0, path.stat().st_size - TAIL_BYTES))
         lines = handle.read().decode("utf-8", errors="replace").splitlines()

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gcodefp.model.run_files import Row
+
 logger = logging.getLogger(__name__)
 
 HEADER = struct.Struct("<4sHB")
@@ -20,11 +22,9 @@ CHUNK = struct.Struct("<IHB")
 BLOCK = 32768
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 STEP = "_step"
-"""W&B's own column: the number of the row, or what the program says."""
+"""W&B's own column: the number of the row, or what the script says."""
 HIDDEN = ("_runtime", "_timestamp", "_wandb")
 """What W&B adds to the rows and the summary besides."""
-
-Row = dict[str, float]
 
 
 class TransactionLog:
@@ -86,7 +86,7 @@ class OfflineRuns:
         self._logs: dict[Path, TransactionLog] = {}
 
     def exist(self) -> bool:
-        """Whether the program has called wandb.init in this attempt."""
+        """Whether the script has called wandb.init in this attempt."""
         return len(self._paths()) > len(self._earlier)
 
     def new_rows(self) -> list[tuple[int, Row]]:

@@ -1,9 +1,9 @@
-"""The rows of a program's attempts, and the table that they make."""
+"""The rows of a script's attempts, and the table that they make."""
 
 import json
 from pathlib import Path
 
-from gcodefp.sweeps.program.metrics import MetricsTable, Sources, json_lines_files
+from gcodefp.sweeps.user_script.metrics import MetricsTable, Sources, json_lines_files
 
 
 def write(path: Path, values: dict[int, float]) -> None:

@@ -1,4 +1,4 @@
-"""All steps after the agents, on runs of another program: metrics of any name, no checkpoint."""
+"""All steps after the agents, on runs of a user script: metrics of any name, no checkpoint."""
 
 import csv
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from program_sweep import PARAMETERS, RUNS, ProgramSweep
+from finished_scripts import PARAMETERS, RUNS, FinishedScripts
 
 from gcodefp import compare, evaluate_program, narrow, repeat_best, status, verify
 from gcodefp.reporting.optuna_studies import Dashboard
@@ -22,8 +22,8 @@ WAYS = [
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> ProgramSweep:
-    sweep = ProgramSweep(tmp_path_factory.mktemp("finished") / "results")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedScripts:
+    sweep = FinishedScripts(tmp_path_factory.mktemp("finished") / "results")
     assert sweep.create("score") == 0
     sweep.work("all")
     assert sweep.select() == 0
@@ -38,7 +38,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(("metric", "way"), WAYS)
 def test_any_metric_is_ranked_drawn_and_reported(tmp_path: Path, metric: str, way: str) -> None:
-    sweep = ProgramSweep(tmp_path / "results")
+    sweep = FinishedScripts(tmp_path / "results")
     early = {"type": "hyperband", "min_iter": 2}
     assert sweep.create(metric, early_terminate=early) == 0
     sweep.work(way)
@@ -74,7 +74,7 @@ def test_any_metric_is_ranked_drawn_and_reported(tmp_path: Path, metric: str, wa
 
 
 def test_its_runs_are_watched_compared_and_verified(
-    finished: ProgramSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: FinishedScripts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status.main(finished.flags("--no-watch")) == 0
     shown = capsys.readouterr().out
@@ -98,7 +98,7 @@ def test_its_runs_are_watched_compared_and_verified(
     assert content["at_best_epoch"]["ratio"] == [None, None]
     assert not content["scores"]
     assert not content["conclusions"]
-    assert "another program trained these runs" in capsys.readouterr().out
+    assert "a user script trained these runs" in capsys.readouterr().out
 
     assert verify.main([str(finished.folder)]) == 0
     assert "every check is ok" in capsys.readouterr().out
@@ -111,21 +111,21 @@ def test_its_runs_are_watched_compared_and_verified(
 
 
 def test_ranges_are_narrowed_and_the_best_repeated_with_other_seeds(
-    finished: ProgramSweep, tmp_path: Path
+    finished: FinishedScripts, tmp_path: Path
 ) -> None:
-    sweep = ProgramSweep(tmp_path / "results")
+    sweep = FinishedScripts(tmp_path / "results")
     shutil.copytree(finished.folder, sweep.folder)
     narrowed, yaml_file = sweep.folder / "narrowed.yaml", finished.folder / "sweep.yaml"
     assert narrow.main(sweep.flags("--next", yaml_file, "--output", narrowed)) == 0
     before, after = (yaml.safe_load(p.read_text()) for p in (yaml_file, narrowed))
     rates = [d["parameters"]["optimizer"]["parameters"]["lr"] for d in (before, after)]
     assert rates[0]["min"] < rates[1]["min"] < rates[1]["max"] < rates[0]["max"]
-    assert load_specification(narrowed).program == load_specification(yaml_file).program
+    assert load_specification(narrowed).script == load_specification(yaml_file).script
 
     repeats = sweep.folder / "sweep/repeats.json"
     flags = ["--finalists", 2, "--seeds", 3, "--output", repeats]
     assert repeat_best.main(sweep.flags(*flags)) == 0
-    assert read_sweep(repeats).program == read_sweep(sweep.folder / "sweep/sweep.json").program
+    assert read_sweep(repeats).script == read_sweep(sweep.folder / "sweep/sweep.json").script
     sweep.work("all", "repeats.json")
     assert sweep.select("repeats.json") == 0
     best = json.loads((sweep.folder / "best/run.json").read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def test_ranges_are_narrowed_and_the_best_repeated_with_other_seeds(
 def test_objectives_of_a_program_are_what_it_logs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ProgramSweep(tmp_path / "results")
+    sweep = FinishedScripts(tmp_path / "results")
     for flags, message in (
         (["--pareto", "score", "parameters"], "sweep.pareto: 'parameters' is not known"),
         (["--pareto", "score", "ratio"], "'ratio' does not tell whether more or less is better"),
@@ -157,7 +157,7 @@ def test_objectives_of_a_program_are_what_it_logs(
 def test_constraints_of_a_program_know_its_own_parameters_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ProgramSweep(tmp_path / "results")
+    sweep = FinishedScripts(tmp_path / "results")
     for constraint, message in (
         ("d_model > 3", "'d_model > 3': no hyperparameter 'd_model'; known are: epochs"),
         ("optimizer.rl > 3", "no hyperparameter 'optimizer.rl'; did you mean 'optimizer.lr'?"),
@@ -184,7 +184,7 @@ def test_constraints_of_a_program_know_its_own_parameters_alone(
 def test_without_a_seed_there_are_no_repeats(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ProgramSweep(tmp_path / "results")
+    sweep = FinishedScripts(tmp_path / "results")
     parameters = {name: entry for name, entry in PARAMETERS.items() if name != "seed"}
     assert sweep.create("score", parameters=parameters) == 0
     sweep.work("all")
@@ -205,7 +205,7 @@ print(json.load(open(run))["run"], "is done")
 
 
 def test_users_own_command_evaluates_the_best_run(
-    finished: ProgramSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: FinishedScripts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script, output = tmp_path / "evaluate it.py", tmp_path / "evaluation.json"
     script.write_text(EVALUATE, encoding="utf-8")

@@ -1,1 +1,0 @@
-"""Runs of any training program: its command, its process, and the metrics that it logs."""

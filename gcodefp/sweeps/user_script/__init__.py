@@ -1,0 +1,1 @@
+"""Runs of a user's training script or function: its command, process, and the metrics it logs."""
