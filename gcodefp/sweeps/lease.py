@@ -256,7 +256,8 @@ def acquire(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
 
 def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     """Claims a free run, with a copy of its state; None if it is not free or another is faster."""
-    before = newest_claim(folder)
+    names = names_in(folder)
+    before = newest_claim(folder, names)
     if watch.state_of(before) is not LeaseState.FREE or (before and before.is_end):
         return None
     before = before or Claim(folder / "lease.0", None)
@@ -264,18 +265,18 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     files = folder / generation
     files.mkdir()
     try:
-        epochs = copy_unfinished(folder / (before.generation or "."), files)
+        epochs = copy_unfinished(folder / (before.generation or "."), files) if names else 0
         kills = before.kills if epochs <= before.epochs else 0
         if before.holder is not None and before.generation not in _released:
             kills += 1
-        path, holder = folder / f"lease.{before.number + 1}", _process_identity(os.getpid())
+        path, holder = folder / f"lease.{before.number + 1}", _own_identity()
         # An epoch that was logged and not saved counts once, however often it is.
         claim = Claim(path, holder, generation, max(epochs, before.epochs), kills)
         lease = Lease(claim) if _make(claim) else None
     except BaseException:
         shutil.rmtree(files, ignore_errors=True)
         raise
-    if lease:
+    if lease and before.generation:
         _take_over_program(folder, files)
     if superseded := before.generation if lease else generation:
         shutil.rmtree(folder / superseded, ignore_errors=True)
@@ -318,8 +319,8 @@ def _make(claim: Claim) -> bool:
     return True
 
 
-def _process_identity(pid: int) -> dict[str, str | int | None]:
-    return {"host": socket.gethostname(), "pid": pid, "process": _process(pid)}
+def _own_identity() -> dict[str, str | int | None]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "process": _own_process()}
 
 
 @cache
@@ -342,13 +343,18 @@ def _process(pid: int) -> str | None:
     the first two, and its start times move with the time of day on Linux; it is for systems without
     /proc, such as macOS.
     """
-    if not Path("/proc/self/stat").exists():
+    if not _has_proc():
         return _process_without_proc(pid)
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return None if stat[0] == "Z" else f"{_boot()} {stat[19]}"
+        stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return None if stat[0] == b"Z" else f"{_boot()} {int(stat[19])}"
     except OSError:
         return None
+
+
+@cache
+def _has_proc() -> bool:
+    return Path("/proc/self/stat").exists()
 
 
 @cache

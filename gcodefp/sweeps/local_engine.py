@@ -5,6 +5,7 @@ agent left unfinished resumes from its last epoch; a new one is assigned hyperpa
 """
 
 import logging
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +115,9 @@ class LocalEngine:
         self.folder = folder
         self.scheduler = Scheduler(specification, seed, folder)
         self._watch = LeaseWatch()
-        self._before, self._made = {run.number for run in run_folders(folder)}, dict[int, float]()
+        self._before = {run.number for run in run_folders(folder)}
+        self._first_seen: dict[tuple[int, bool], float] = {}
+        self._looked_at_all = -math.inf
         self._excluded: dict[int, Exception] = {}
         self._waited_seconds = 0.0
         self._has_sweep_ended = False
@@ -149,7 +152,6 @@ class LocalEngine:
                 if count is not None and ended >= count:
                     return ended
                 if (folder := self._next(before_each, wait_for_all)) is None:
-                    self._tidy_ended_runs()
                     return ended
                 if len(failed) == FAILURES_IN_A_ROW:
                     with suppress(OSError):
@@ -173,9 +175,13 @@ class LocalEngine:
         """
         while True:
             before_each()
-            free, leases, waits_for = self._scan()
+            is_full = time.monotonic() - self._looked_at_all >= POLL_SECONDS
+            free, leases, waits_for = self._scan(is_full)
             if free is not None:
                 return free
+            if not is_full:
+                self._looked_at_all = -math.inf
+                continue
             is_waiting = any(leases.get(other) is LeaseState.HELD for other in waits_for)
             if is_waiting or LeaseState.UNKNOWN in leases.values():
                 time.sleep(POLL_SECONDS)
@@ -188,14 +194,21 @@ class LocalEngine:
                         f"{run_folder(self.folder, waits_for[0]).path}: cannot be read, and with a "
                         f"width the runs after it wait for it; {REBUILD}"
                     )
+                if LeaseState.HELD not in leases.values():  # The last of all agents.
+                    self._tidy_ended_runs()
                 return None
 
-    def _scan(self) -> tuple[RunFolder | None, dict[int, LeaseState], list[int]]:
+    def _scan(
+        self, is_full: bool = True
+    ) -> tuple[RunFolder | None, dict[int, LeaseState], list[int]]:
         """The lowest free run, the unfinished ones before it, and those that a new run waits for.
 
-        A new run waits for results with a width alone.
+        A new run waits for results with a width alone. Unless the scan is full, assigned runs count
+        as held: an agent of short runs looks only twice a second whether one was left.
         """
         leases: dict[int, LeaseState] = {}
+        if is_full:
+            self._looked_at_all = time.monotonic()
         for number in range(self.scheduler.results.first_unfinished(), self.total):
             folder = run_folder(self.folder, number)
             try:
@@ -209,7 +222,8 @@ class LocalEngine:
                         continue
                     if others := self.scheduler.waits_for(number):
                         return None, leases, others
-                leases[number] = self._state(folder, names)
+                is_held = ASSIGNED in names and not is_full
+                leases[number] = LeaseState.HELD if is_held else self._state(folder, names)
             except (OSError, UserError) as error:
                 self._exclude(folder, error)
                 continue
@@ -218,15 +232,16 @@ class LocalEngine:
         return None, leases, []
 
     def _state(self, folder: RunFolder, names: Sequence[str]) -> LeaseState:
-        """Its lease; unknown for a moment where another agent has just made its folder.
+        """Its lease; unknown for a moment where another agent begins or ends the run just now.
 
         Of all agents that see a new run, the one that makes its folder goes on with it: otherwise
         all make files for a claim, all but one in vain.
         """
         claim, now = newest_claim(folder.path, names), time.monotonic()
-        if claim is None and folder.number not in self._before:
-            if folder.number not in self._made:
-                self._made[folder.number] = now
+        is_new = claim is None and folder.number not in self._before
+        if is_new or (claim and claim.is_end):
+            if is_new and (folder.number, True) not in self._first_seen:
+                self._first_seen[folder.number, True] = now
                 try:
                     folder.path.mkdir(parents=True)
                     return LeaseState.FREE
@@ -234,13 +249,13 @@ class LocalEngine:
                     pass
                 except OSError:
                     return LeaseState.FREE  # Acquiring it will fail with the same error.
-            if now - self._made[folder.number] < POLL_SECONDS:
+            if now - self._first_seen.setdefault((folder.number, is_new), now) < POLL_SECONDS:
                 return LeaseState.UNKNOWN
         return self._watch.state_of(claim)
 
     def _tidy_ended_runs(self) -> None:
         """Tidies runs whose agent was killed right after it had ended them."""
-        for folder in run_folders(self.folder):
+        for folder in (run_folder(self.folder, n) for n in self.scheduler.results.numbers()):
             with suppress(OSError):
                 if folder.has_ended():
                     folder.tidy()
