@@ -116,6 +116,29 @@ def test_templates_and_styles_beside_a_module_count(package: Path, file: str) ->
     assert code_digest(*steps) != before
 
 
+def test_kept_digest_counts_for_the_same_content_only(package: Path) -> None:
+    digest = code_digest(TRAINER)
+    (kept,) = package.glob("__pycache__/*.json")
+    replace(kept, digest, "0" * 12)
+    assert code_digest(TRAINER) == "0" * 12, "it is read"
+    append(package / "report.py", "\n# A comment, in a module that the trainer does not import.\n")
+    assert code_digest(TRAINER) == digest
+
+
+@pytest.mark.parametrize("damaged", ["", "[1, 2]", "{}", "\0" * 80])
+def test_damaged_file_of_kept_digests_is_made_again(package: Path, damaged: str) -> None:
+    digest = code_digest(TRAINER)
+    (kept,) = package.glob("__pycache__/*.json")
+    kept.write_text(damaged, encoding="utf-8")
+    assert code_digest(TRAINER) == digest
+    assert digest in kept.read_text(encoding="utf-8")
+
+
+def test_digests_need_no_folder_to_write_to(package: Path) -> None:
+    (package / "__pycache__").write_text("no folder", encoding="utf-8")
+    assert code_digest(TRAINER) == code_digest(TRAINER)
+
+
 def test_several_modules_in_any_order() -> None:
     assert code_digest(TRAINER, AGENT) == code_digest(AGENT, TRAINER) != code_digest(TRAINER)
 
