@@ -40,18 +40,8 @@ run computes leaves this as it is: the new digest is in no entry, and starts a n
 def runs_digest(method: str = "bayes") -> str:
     """The digest of the code that decides the runs of a sweep with this method."""
     others = () if method == "bayes" else (DECIDES_BAYES,)
-    digest = code_digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
+    digest = SourceCode().digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
     return SAME_RUNS.get(digest, digest)
-
-
-def code_digest(*modules: str, without: Sequence[str] = ()) -> str:
-    """Twelve hexadecimal digits for modules such as `gcodefp.evaluate` and all they import.
-
-    Args:
-        modules: where to begin.
-        without: modules and packages that do not count.
-    """
-    return SourceCode().digest(*modules, without=without)
 
 
 class SourceCode:
@@ -71,7 +61,7 @@ class SourceCode:
             self._kept = kept if kept.get("content") == content else self._kept
 
     def digest(self, *modules: str, without: Sequence[str] = ()) -> str:
-        """As `code_digest`."""
+        """Twelve hexadecimal digits for modules and all they import, but those `without`."""
         question = json.dumps([sorted(modules), sorted(without)])
         if question not in self._kept:
             self._kept[question] = self._digest(modules, tuple(without))
@@ -89,12 +79,10 @@ class SourceCode:
             path = self._path(module)
             imported, sources[module] = _parsed(path, self._texts[path])
             # Importing a.b.c runs the __init__ of a and a.b too.
+            imported = {*imported, module.rpartition(".")[0] or module}
             waiting += [name for name in imported if self._path(name) in self._texts]
-            waiting += filter(None, [module.rpartition(".")[0]])
-            folder = path.rpartition("/")[0]
-            for name, text in self._texts.items():
-                if name.endswith(DATA_SUFFIXES) and name.rpartition("/")[0] == folder:
-                    sources[name] = text
+            beside = (n for n in self._texts if Path(n).parent == Path(path).parent)
+            sources |= {n: self._texts[n] for n in beside if n.endswith(DATA_SUFFIXES)}
         text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

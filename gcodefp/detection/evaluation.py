@@ -250,17 +250,13 @@ def auroc(good: Sequence[Scored], copies: Sequence[Scored], name: str) -> dict[s
     return {"value": value, "low": low, "high": high}
 
 
-def weighted_auroc(
-    is_altered: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.int64]
-) -> float:
+def weighted_auroc(is_altered: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> float:
     """roc_auc_score of falling scores, bit by bit, without its checks, which take 99 % of it."""
-    is_drawn = weights > 0
-    is_altered, scores, weights = is_altered[is_drawn], scores[is_drawn], weights[is_drawn]
+    is_altered, scores, weights = (x[weights > 0] for x in (is_altered, scores, weights))
     is_last = np.append(np.diff(scores) != 0, True)
     counts = np.cumsum(np.stack([weights * ~is_altered, weights * is_altered]), axis=1)[:, is_last]
-    is_corner = np.diff(counts, 2).any(axis=0)
     if counts.shape[1] > 2:
-        counts = counts[:, np.concatenate([[True], is_corner, [True]])]
+        counts = counts[:, np.pad(np.diff(counts, 2).any(axis=0), 1, constant_values=True)]
     x, y = np.pad(counts / counts[:, -1:], ((0, 0), (1, 0)))
     return float(np.trapezoid(y, x))
 

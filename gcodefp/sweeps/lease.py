@@ -276,7 +276,7 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     except BaseException:
         shutil.rmtree(files, ignore_errors=True)
         raise
-    if lease and before.generation:
+    if lease and names:
         _take_over_program(folder, files)
     if superseded := before.generation if lease else generation:
         shutil.rmtree(folder / superseded, ignore_errors=True)
@@ -343,18 +343,13 @@ def _process(pid: int) -> str | None:
     the first two, and its start times move with the time of day on Linux; it is for systems without
     /proc, such as macOS.
     """
-    if not _has_proc():
+    if not Path("/proc/self/stat").exists():
         return _process_without_proc(pid)
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return None if stat[0] == b"Z" else f"{_boot()} {int(stat[19])}"
     except OSError:
         return None
-
-
-@cache
-def _has_proc() -> bool:
-    return Path("/proc/self/stat").exists()
 
 
 @cache

@@ -5,7 +5,6 @@ agent left unfinished resumes from its last epoch; a new one is assigned hyperpa
 """
 
 import logging
-import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -117,7 +116,6 @@ class LocalEngine:
         self._watch = LeaseWatch()
         self._before = {run.number for run in run_folders(folder)}
         self._first_seen: dict[tuple[int, bool], float] = {}
-        self._looked_at_all = -math.inf
         self._excluded: dict[int, Exception] = {}
         self._waited_seconds = 0.0
         self._has_sweep_ended = False
@@ -175,13 +173,9 @@ class LocalEngine:
         """
         while True:
             before_each()
-            is_full = time.monotonic() - self._looked_at_all >= POLL_SECONDS
-            free, leases, waits_for = self._scan(is_full)
+            free, leases, waits_for = self._scan()
             if free is not None:
                 return free
-            if not is_full:
-                self._looked_at_all = -math.inf
-                continue
             is_waiting = any(leases.get(other) is LeaseState.HELD for other in waits_for)
             if is_waiting or LeaseState.UNKNOWN in leases.values():
                 time.sleep(POLL_SECONDS)
@@ -198,17 +192,12 @@ class LocalEngine:
                     self._tidy_ended_runs()
                 return None
 
-    def _scan(
-        self, is_full: bool = True
-    ) -> tuple[RunFolder | None, dict[int, LeaseState], list[int]]:
+    def _scan(self) -> tuple[RunFolder | None, dict[int, LeaseState], list[int]]:
         """The lowest free run, the unfinished ones before it, and those that a new run waits for.
 
-        A new run waits for results with a width alone. Unless the scan is full, assigned runs count
-        as held: an agent of short runs looks only twice a second whether one was left.
+        A new run waits for results with a width alone.
         """
         leases: dict[int, LeaseState] = {}
-        if is_full:
-            self._looked_at_all = time.monotonic()
         for number in range(self.scheduler.results.first_unfinished(), self.total):
             folder = run_folder(self.folder, number)
             try:
@@ -222,8 +211,7 @@ class LocalEngine:
                         continue
                     if others := self.scheduler.waits_for(number):
                         return None, leases, others
-                is_held = ASSIGNED in names and not is_full
-                leases[number] = LeaseState.HELD if is_held else self._state(folder, names)
+                leases[number] = self._state(folder, names)
             except (OSError, UserError) as error:
                 self._exclude(folder, error)
                 continue

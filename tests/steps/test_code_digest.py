@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gcodefp import code_digest as module
-from gcodefp.code_digest import code_digest, runs_digest
+from gcodefp.code_digest import SourceCode, runs_digest
 
 TRAINER = "gcodefp.model.trainer"
 AGENT = "gcodefp.agent"
@@ -18,6 +18,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(module.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(module, "ROOT", copy)
     return copy
+
+
+def code_digest(*modules: str) -> str:
+    """Of the files at this moment."""
+    return SourceCode().digest(*modules)
 
 
 def replace(path: Path, old: str, new: str) -> None:

@@ -71,20 +71,6 @@ def test_run_that_another_agent_ends_just_now_is_left_to_it(
     assert (free.number, leases[0]) == (1, LeaseState.UNKNOWN)
 
 
-def test_run_left_between_short_runs_is_resumed_before_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local_engine, "POLL_SECONDS", 60.0)
-
-    def leave_two(leased: LeasedRun) -> dict[str, Any]:
-        if leased.folder.number == 0:
-            with acquire(tmp_path / "0001", LeaseWatch()):
-                run_folder(tmp_path, 1).assign(leased.hyperparameters, {})
-        return good(leased)
-
-    assert work(engine(tmp_path, 3), leave_two) == [0, 2, 1]
-
-
 def test_held_run_is_left_to_its_agent(tmp_path: Path) -> None:
     def nested(leased: LeasedRun) -> dict[str, Any]:
         if leased.folder.number == 0:
