@@ -7,9 +7,15 @@ templates and styles beside them: a changed comment, docstring or layout of code
 
 import ast
 import hashlib
+import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
+
+from gcodefp.files import write_text
 
 PACKAGE = "gcodefp"
 ROOT = Path(__file__).parent
@@ -34,35 +40,60 @@ run computes leaves this as it is: the new digest is in no entry, and starts a n
 def runs_digest(method: str = "bayes") -> str:
     """The digest of the code that decides the runs of a sweep with this method."""
     others = () if method == "bayes" else (DECIDES_BAYES,)
-    digest = code_digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
+    digest = SourceCode().digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
     return SAME_RUNS.get(digest, digest)
 
 
-def code_digest(*modules: str, without: Sequence[str] = ()) -> str:
-    """Twelve hexadecimal digits for modules such as `gcodefp.evaluate` and all they import.
+class SourceCode:
+    """The package's files at this moment, for several digests.
 
-    Args:
-        modules: where to begin.
-        without: modules and packages that do not count.
+    Parsing takes most of a second: digests are kept in Python's own cache, for this content alone.
     """
-    sources: dict[str, str] = {}
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module in sources or module.startswith(tuple(without)):
-            continue
-        imported, sources[module] = _parsed(_path(module), _path(module).read_text("utf-8"))
-        # Importing a.b.c runs the __init__ of a and a.b too.
-        waiting += [*imported, *filter(None, [module.rpartition(".")[0]])]
-        for path in sorted(_path(module).parent.iterdir()):
-            if path.suffix in DATA_SUFFIXES:
-                sources[str(path.relative_to(ROOT))] = path.read_text(encoding="utf-8")
-    text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __init__(self) -> None:
+        paths = sorted(path for path in ROOT.rglob("*") if path.suffix in (".py", *DATA_SUFFIXES))
+        self._texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in paths}
+        content = hashlib.sha256(json.dumps([sys.version, self._texts]).encode()).hexdigest()
+        self._file = Path(cache_from_source(str(ROOT / "code_digest.py"))).with_suffix(".json")
+        self._kept = {"content": content}
+        with suppress(OSError, ValueError, TypeError):
+            kept = dict(json.loads(self._file.read_text("utf-8")))
+            self._kept = kept if kept.get("content") == content else self._kept
+
+    def digest(self, *modules: str, without: Sequence[str] = ()) -> str:
+        """Twelve hexadecimal digits for modules and all they import, but those `without`."""
+        question = json.dumps([sorted(modules), sorted(without)])
+        if question not in self._kept:
+            self._kept[question] = self._digest(modules, tuple(without))
+            with suppress(OSError):  # Not every user may write there.
+                write_text(self._file, json.dumps(self._kept))
+        return self._kept[question]
+
+    def _digest(self, modules: Sequence[str], without: tuple[str, ...]) -> str:
+        sources: dict[str, str] = {}
+        waiting = list(modules)
+        while waiting:
+            module = waiting.pop()
+            if module in sources or module.startswith(without):
+                continue
+            path = self._path(module)
+            imported, sources[module] = _parsed(path, self._texts[path])
+            # Importing a.b.c runs the __init__ of a and a.b too.
+            imported = {*imported, module.rpartition(".")[0] or module}
+            waiting += [name for name in imported if self._path(name) in self._texts]
+            beside = (n for n in self._texts if Path(n).parent == Path(path).parent)
+            sources |= {n: self._texts[n] for n in beside if n.endswith(DATA_SUFFIXES)}
+        text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _path(self, module: str) -> str:
+        base = module.removeprefix(PACKAGE).strip(".").replace(".", "/")
+        package = f"{base}/__init__.py".removeprefix("/")
+        return package if package in self._texts else f"{base}.py"
 
 
 @cache
-def _parsed(path: Path, text: str) -> tuple[set[str], str]:
+def _parsed(path: str, text: str) -> tuple[set[str], str]:
     """What a module imports, and its code; every rule's digest covers much the same modules."""
     tree = ast.parse(text, path)
     tree.body = [node for node in tree.body if not _is_for_types(node)]
@@ -71,21 +102,15 @@ def _parsed(path: Path, text: str) -> tuple[set[str], str]:
     return imported, ast.unparse(tree)
 
 
-def _path(module: str) -> Path:
-    base = ROOT.joinpath(*module.split(".")[1:])
-    package = base / "__init__.py"
-    return package if package.is_file() else base.with_suffix(".py")
-
-
 def _imported(tree: ast.AST) -> set[str]:
-    """Modules of this package that are imported anywhere in the tree, late imports too."""
+    """What of this package is imported anywhere in the tree, late imports too."""
     names: set[str] = set()
     for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {n for n in names if n.split(".")[0] == PACKAGE and _path(n).is_file()}
+    return {name for name in names if name.split(".")[0] == PACKAGE}
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 
 
-def describe_process(pid: int) -> dict[str, str | int | None]:
-    """Its host, number and identity, as a lease names its holder."""
-    return {"host": socket.gethostname(), "pid": pid, "process": process_identity(pid)}
+def describe_process() -> dict[str, str | int | None]:
+    """This process: its host, number and identity, as a lease names its holder."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "process": own_process()}
 
 
 @cache
@@ -38,8 +38,8 @@ def process_identity(pid: int) -> str | None:
     if not Path("/proc/self/stat").exists():
         return _identity_without_proc(pid)
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return None if stat[0] == "Z" else f"{_boot()} {stat[19]}"
+        stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return None if stat[0] == b"Z" else f"{_boot()} {int(stat[19])}"
     except OSError:
         return None
 

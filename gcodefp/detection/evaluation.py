@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gcodefp.detection.attacks import GOOD, AlteredCopy, altered_copies
 from gcodefp.detection.detector import Detector
@@ -235,15 +236,28 @@ def auroc(
 
     both = [*good, *copies]
     recordings, index = np.unique([copy.name for copy in both], return_inverse=True)
-    is_altered = np.arange(len(both)) >= len(good)
     scores = np.array([copy.scores[name] for copy in both])
+    value = float(roc_auc_score(np.arange(len(both)) >= len(good), scores))
+    order = np.argsort(-scores, kind="stable")
+    is_altered, scores, index = order >= len(good), scores[order], index[order]
     drawn = [
-        roc_auc_score(is_altered, scores, sample_weight=weights)
+        weighted_auroc(is_altered, scores, weights)
         for weights in multiplicities(len(recordings))[:AUROC_RESAMPLES, index]
         if weights[is_altered].any() and weights[~is_altered].any()
     ]
     low, high = percentile_interval(np.array(drawn))
-    return {"value": float(roc_auc_score(is_altered, scores)), "low": low, "high": high}
+    return {"value": value, "low": low, "high": high}
+
+
+def weighted_auroc(is_altered: NDArray[Any], scores: NDArray[Any], weights: NDArray[Any]) -> float:
+    """roc_auc_score of falling scores, bit by bit, without its checks, which take 99 % of it."""
+    is_altered, scores, weights = (x[weights > 0] for x in (is_altered, scores, weights))
+    is_last = np.append(np.diff(scores) != 0, True)
+    counts = np.cumsum(np.stack([weights * ~is_altered, weights * is_altered]), axis=1)[:, is_last]
+    if counts.shape[1] > 2:
+        counts = counts[:, np.pad(np.diff(counts, 2).any(axis=0), 1, constant_values=True)]
+    x, y = np.pad(counts / counts[:, -1:], ((0, 0), (1, 0)))
+    return float(np.trapezoid(y, x))
 
 
 def _json(number: Estimate) -> dict[str, float | None]:

@@ -38,6 +38,7 @@ UNIT_INTERVAL, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
 NOISE_SHARE = 0.02  # of the losses' variance, before the fit
 MAX_CHOICES, MAX_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
 RANDOM_CANDIDATES, PERTURBED_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
+BLOCK = 128  # candidates at a time: what they make for 150 runs fits into a processor's cache
 THREADS = ThreadpoolController()  # of the libraries above; looking for them takes longer than a fit
 
 _last_fit: dict[bytes, GaussianProcessRegressor] = {}
@@ -133,7 +134,10 @@ def _maximize_expected_improvement(
         candidates = random.random((RANDOM_CANDIDATES, len(axes)))
         for _ in range(ROUNDS):
             candidates = _snapped(axes, np.vstack([candidates, _perturb(axes, kept, random)]))
-            order = np.argsort(-improvement(_features(axes, candidates)), kind="stable")
+            features = _features(axes, candidates)
+            blocks = np.split(features, [*range(BLOCK, len(features) - BLOCK // 2, BLOCK)])
+            values = np.concatenate([improvement(block) for block in blocks])
+            order = np.argsort(-values, kind="stable")
             kept = candidates = candidates[order[:KEPT]]
     return np.asarray(kept[0])
 
@@ -175,7 +179,7 @@ def _model(features: Array, ended: NDArray[np.bool_], targets: Array) -> Callabl
     weights = cho_solve((factor, True), np.where(ended, targets, expected), check_finite=False)
 
     def improvement(points: Array) -> Array:
-        covariance = kernel(points, features)
+        covariance = kernel.k1.k1.constant_value * kernel.k1.k2(points, features)
         mean = covariance @ weights
         solved = solve_triangular(factor, covariance.T, lower=True, check_finite=False)
         variance = kernel.diag(points) - np.einsum("ij,ji->i", solved.T, solved)

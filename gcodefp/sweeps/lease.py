@@ -254,7 +254,8 @@ def acquire(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
 
 def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     """Claims a free run, with a copy of its state; None if it is not free or another is faster."""
-    before = newest_claim(folder)
+    names = names_in(folder)
+    before = newest_claim(folder, names)
     if watch.state_of(before) is not LeaseState.FREE or (before and before.is_end):
         return None
     before = before or Claim(folder / "lease.0", None)
@@ -262,18 +263,18 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     files = folder / generation
     files.mkdir()
     try:
-        epochs = copy_unfinished(folder / (before.generation or "."), files)
+        epochs = copy_unfinished(folder / (before.generation or "."), files) if names else 0
         kills = before.kills if epochs <= before.epochs else 0
         if before.holder is not None and before.generation not in _released:
             kills += 1
-        path, holder = folder / f"lease.{before.number + 1}", describe_process(os.getpid())
+        path, holder = folder / f"lease.{before.number + 1}", describe_process()
         # An epoch that was logged and not saved counts once, however often it is.
         claim = Claim(path, holder, generation, max(epochs, before.epochs), kills)
         lease = Lease(claim) if _make(claim) else None
     except BaseException:
         shutil.rmtree(files, ignore_errors=True)
         raise
-    if lease:
+    if lease and names:
         _take_over_script_files(folder, files)
     if superseded := before.generation if lease else generation:
         shutil.rmtree(folder / superseded, ignore_errors=True)

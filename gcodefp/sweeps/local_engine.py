@@ -114,7 +114,8 @@ class LocalEngine:
         self.folder = folder
         self.scheduler = Scheduler(specification, seed, folder)
         self._watch = LeaseWatch()
-        self._before, self._made = {run.number for run in run_folders(folder)}, dict[int, float]()
+        self._before = {run.number for run in run_folders(folder)}
+        self._first_seen: dict[tuple[int, bool], float] = {}
         self._excluded: dict[int, Exception] = {}
         self._waited_seconds = 0.0
         self._has_sweep_ended = False
@@ -149,7 +150,6 @@ class LocalEngine:
                 if count is not None and ended >= count:
                     return ended
                 if (folder := self._next(before_each, wait_for_all)) is None:
-                    self._tidy_ended_runs()
                     return ended
                 if len(failed) == FAILURES_IN_A_ROW:
                     with suppress(OSError):
@@ -188,6 +188,8 @@ class LocalEngine:
                         f"{run_folder(self.folder, waits_for[0]).path}: cannot be read, and with a "
                         f"width the runs after it wait for it; {REBUILD}"
                     )
+                if LeaseState.HELD not in leases.values():  # The last of all agents.
+                    self._tidy_ended_runs()
                 return None
 
     def _scan(self) -> tuple[RunFolder | None, dict[int, LeaseState], list[int]]:
@@ -218,15 +220,16 @@ class LocalEngine:
         return None, leases, []
 
     def _state(self, folder: RunFolder, names: Sequence[str]) -> LeaseState:
-        """Its lease; unknown for a moment where another agent has just made its folder.
+        """Its lease; unknown for a moment where another agent begins or ends the run just now.
 
         Of all agents that see a new run, the one that makes its folder goes on with it: otherwise
         all make files for a claim, all but one in vain.
         """
         claim, now = newest_claim(folder.path, names), time.monotonic()
-        if claim is None and folder.number not in self._before:
-            if folder.number not in self._made:
-                self._made[folder.number] = now
+        is_new = claim is None and folder.number not in self._before
+        if is_new or (claim and claim.is_end):
+            if is_new and (folder.number, True) not in self._first_seen:
+                self._first_seen[folder.number, True] = now
                 try:
                     folder.path.mkdir(parents=True)
                     return LeaseState.FREE
@@ -234,13 +237,13 @@ class LocalEngine:
                     pass
                 except OSError:
                     return LeaseState.FREE  # Acquiring it will fail with the same error.
-            if now - self._made[folder.number] < POLL_SECONDS:
+            if now - self._first_seen.setdefault((folder.number, is_new), now) < POLL_SECONDS:
                 return LeaseState.UNKNOWN
         return self._watch.state_of(claim)
 
     def _tidy_ended_runs(self) -> None:
         """Tidies runs whose agent was killed right after it had ended them."""
-        for folder in run_folders(self.folder):
+        for folder in (run_folder(self.folder, n) for n in self.scheduler.results.numbers()):
             with suppress(OSError):
                 if folder.has_ended():
                     folder.tidy()

@@ -4,8 +4,7 @@ A grid and random search are sequences, so any agent can compute any of their ru
 Bayesian search is a function of (sweep, seed, k) and of the other runs' results so far.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice, starmap
 from math import prod
@@ -68,17 +67,13 @@ def is_possible(specification: Specification, proposal: Proposal) -> bool:
     return specification.options.allow(values) and (has_script or accepts(values))
 
 
-def key(hyperparameters: Mapping[str, Any]) -> str:
+def key(value: Any) -> Hashable:
     """Equal for runs with the same hyperparameters; 16 is 16.0, but True is not 1."""
-    return json.dumps(_canonical(hyperparameters), sort_keys=True)
-
-
-def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _canonical(inner) for name, inner in value.items()}
+        return frozenset((name, key(inner)) for name, inner in value.items())
     if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        return tuple(map(key, value))
+    return frozenset([value]) if isinstance(value, bool) else value
 
 
 # All configurations of a space.
@@ -228,7 +223,7 @@ class ConfigurationSequence:
 
     def _sequence(self) -> Iterator[Proposal]:
         """Each configuration once; the exception at the end gives the reason."""
-        assigned = set()
+        assigned = set[Hashable]()
         for proposal in self._listed():
             assigned.add(key(proposal.hyperparameters))
             yield proposal
@@ -280,7 +275,7 @@ class ConfigurationSequence:
                 return proposal
         return self._drawn(np.random.default_rng([self._seed, number]), assigned)
 
-    def _drawn(self, random: np.random.Generator, assigned: set[str]) -> Proposal:
+    def _drawn(self, random: np.random.Generator, assigned: set[Hashable]) -> Proposal:
         """A random configuration that is possible and that no run has; added to `assigned`."""
         for _ in range(ATTEMPTS):
             proposal = proposal_at(self._specification, draw(self._specification, random))
@@ -301,7 +296,7 @@ class ConfigurationSequence:
     def _all(self) -> list[Proposal] | None:
         return configurations(self._specification)
 
-    def _add_if_new(self, proposal: Proposal, assigned: set[str]) -> bool:
+    def _add_if_new(self, proposal: Proposal, assigned: set[Hashable]) -> bool:
         """Whether it is possible, and no run has it; then it is added to `assigned`."""
         identity = key(proposal.hyperparameters)
         if identity in assigned or not is_possible(self._specification, proposal):

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder, run_folders
+from gcodefp.sweeps.lease import names_in
+from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation, Proposal
 from gcodefp.sweeps.specification import Specification
 
@@ -38,7 +39,7 @@ class SweepHistory:
 
     def numbers(self) -> list[int]:
         """All runs that have a folder."""
-        return [folder.number for folder in run_folders(self._folder)]
+        return sorted(int(name) for name in names_in(self._folder) if name.isdecimal())
 
     def has_ended(self, number: int) -> bool:
         """Whether the run has ended, successfully or not."""
@@ -151,7 +152,7 @@ class SweepHistory:
 TARGET_REACHED = "has reached the metric's target"
 ASSIGNMENT_TIMEOUT_SECONDS = 60.0
 """The longest time between an agent's acquiring a run and its writing the run's hyperparameters."""
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.03
 
 
 class Scheduler:

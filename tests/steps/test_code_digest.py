@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gcodefp import code_digest as module
-from gcodefp.code_digest import code_digest, runs_digest
+from gcodefp.code_digest import SourceCode, runs_digest
 
 TRAINER = "gcodefp.model.trainer"
 AGENT = "gcodefp.agent"
@@ -18,6 +18,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(module.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(module, "ROOT", copy)
     return copy
+
+
+def code_digest(*modules: str) -> str:
+    """Of the files at this moment."""
+    return SourceCode().digest(*modules)
 
 
 def replace(path: Path, old: str, new: str) -> None:
@@ -114,6 +119,29 @@ def test_templates_and_styles_beside_a_module_count(package: Path, file: str) ->
     before = code_digest(*steps)
     append(package / file, "\n# changed")
     assert code_digest(*steps) != before
+
+
+def test_kept_digest_counts_for_the_same_content_only(package: Path) -> None:
+    digest = code_digest(TRAINER)
+    (kept,) = package.glob("__pycache__/*.json")
+    replace(kept, digest, "0" * 12)
+    assert code_digest(TRAINER) == "0" * 12, "it is read"
+    append(package / "report.py", "\n# A comment, in a module that the trainer does not import.\n")
+    assert code_digest(TRAINER) == digest
+
+
+@pytest.mark.parametrize("damaged", ["", "[1, 2]", "{}", "\0" * 80])
+def test_damaged_file_of_kept_digests_is_made_again(package: Path, damaged: str) -> None:
+    digest = code_digest(TRAINER)
+    (kept,) = package.glob("__pycache__/*.json")
+    kept.write_text(damaged, encoding="utf-8")
+    assert code_digest(TRAINER) == digest
+    assert digest in kept.read_text(encoding="utf-8")
+
+
+def test_digests_need_no_folder_to_write_to(package: Path) -> None:
+    (package / "__pycache__").write_text("no folder", encoding="utf-8")
+    assert code_digest(TRAINER) == code_digest(TRAINER)
 
 
 def test_several_modules_in_any_order() -> None:

@@ -11,7 +11,7 @@ from snakemake.rules import Rule
 
 # code_digest is a param of each rule. Snakemake does not see the modules behind `python -m`; the digest
 # changes with the meaning of a step's code, and Snakemake runs the step again when a param changes.
-from gcodefp.code_digest import code_digest, runs_digest
+from gcodefp.code_digest import SourceCode, runs_digest
 from gcodefp.config import check_config
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
@@ -40,6 +40,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+code_digest = SourceCode().digest  # One reading of the sources for all rules.
 BIN = Path(sys.executable).parent
 if not shutil.which("python") or not BIN.samefile(Path(shutil.which("python")).parent):
     raise WorkflowError(

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fitted_decoder import VAL, fit_in
+from sklearn.metrics import roc_auc_score
 
-from gcodefp.detection.evaluation import ScoredCopy, auroc, decoder_uncertainty
+from gcodefp.detection.evaluation import ScoredCopy, auroc, decoder_uncertainty, weighted_auroc
 from gcodefp.detection.profile import SensedRecording
 
 
@@ -35,3 +36,15 @@ def test_auroc_has_an_interval_over_recordings() -> None:
     altered = [scored(name, score) for name, score in (("a", 1.0), ("b", 2.0))]
     found = auroc(good, altered, "detector")
     assert found == {"value": pytest.approx(0.875), "low": pytest.approx(0.875), "high": 1.0}
+
+
+def test_weighted_auroc_is_that_of_scikit_learn_bit_by_bit() -> None:
+    random = np.random.default_rng(0)
+    for levels in (2, 5, 10**9):
+        for size in (2, 7, 60):
+            scores = -np.sort(-random.integers(levels, size=size) / 7)
+            is_altered = random.permutation(size) < size // 2
+            weights = random.integers(4, size=size)
+            weights[[is_altered.argmax(), (~is_altered).argmax()]] = 1
+            expected = roc_auc_score(is_altered, scores, sample_weight=weights)
+            assert weighted_auroc(is_altered, scores, weights) == expected

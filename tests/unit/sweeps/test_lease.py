@@ -211,7 +211,7 @@ def test_dead_holder_is_free_at_once(tmp_path: Path, holder: subprocess.Popen[st
 
 
 def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) -> None:
-    own = describe_process(os.getpid())
+    own = describe_process()
     boot, namespace, ticks = str(own["process"]).split()
     write_remote_lease(tmp_path / "a", **own)
     assert LeaseWatch().state(tmp_path / "a") is HELD
@@ -225,7 +225,7 @@ def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) 
 )
 def test_process_that_this_host_cannot_see_is_watched(tmp_path: Path, process: str | None) -> None:
     """Of another host of the same name, of a container on this host, of a host without /proc."""
-    boot, namespace, _ = str(describe_process(os.getpid())["process"]).split()
+    boot, namespace, _ = str(describe_process()["process"]).split()
     identity = process and process.format(boot=boot, namespace=namespace)
     write_remote_lease(tmp_path / "run", host=socket.gethostname(), process=identity)
     assert LeaseWatch().state(tmp_path / "run") is UNKNOWN

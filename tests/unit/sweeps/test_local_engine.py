@@ -1,7 +1,6 @@
 """Which runs an agent takes, and when it lets them go."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from trivial_runs import write_epochs
 from gcodefp.cluster.job import OutOfTime
 from gcodefp.cluster.process import describe_process
 from gcodefp.sweeps import local_engine
-from gcodefp.sweeps.lease import LeaseLost, LeaseWatch, acquire
+from gcodefp.sweeps.lease import LeaseLost, LeaseState, LeaseWatch, acquire
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import run_folder, run_folders
 from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, Proposal
@@ -61,6 +60,18 @@ def test_of_agents_that_see_a_new_run_one_makes_its_folder(tmp_path: Path) -> No
     assert [run and run.number for run in free] == [0, 1, 2]
 
 
+def test_run_that_another_agent_ends_just_now_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_engine, "POLL_SECONDS", 60.0)
+    with acquire(tmp_path / "0000", LeaseWatch()) as held:
+        assert held is not None
+        held.end()
+        free, leases, _ = engine(tmp_path, 2)._scan()
+    assert free is not None
+    assert (free.number, leases[0]) == (1, LeaseState.UNKNOWN)
+
+
 def test_held_run_is_left_to_its_agent(tmp_path: Path) -> None:
     def nested(leased: LeasedRun) -> dict[str, Any]:
         if leased.folder.number == 0:
@@ -86,7 +97,7 @@ def test_agent_that_lost_its_lease_does_not_end_the_run(tmp_path: Path) -> None:
     taken: list[str] = []
 
     def lose(leased: LeasedRun) -> dict[str, Any]:
-        write_remote_lease(leased.folder.path, 2, **describe_process(os.getpid()))
+        write_remote_lease(leased.folder.path, 2, **describe_process())
         taken.append(leased.folder.path.name)
         with pytest.raises(LeaseLost):
             leased.should_prune()
