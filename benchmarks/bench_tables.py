@@ -20,8 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps import bayes
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Observation
-from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.specification import Observation, Specification
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "results/bench/searches.jsonl"

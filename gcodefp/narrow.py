@@ -19,8 +19,7 @@ from gcodefp.files import write_text
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import SEPARATOR, dotted, leaf
 from gcodefp.sweeps.ranking import common_objective, select_of_sweeps
-from gcodefp.sweeps.sampling import varying
-from gcodefp.sweeps.specification import Specification, load_specification
+from gcodefp.sweeps.specification import Specification, load_specification, varying
 from gcodefp.sweeps.sweep_file import read_sweep
 
 BEST_SHARE = 0.25

@@ -9,7 +9,7 @@ EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 SENSORS, ORACLE, BASELINE, PRIVILEGED = "sensors", "state oracle", "baseline", "privileged"
 
 
-class Predictor(NamedTuple):
+class ScoredPredictor(NamedTuple):
     """One predictor of metrics.json and predictions.npz."""
 
     array: str  # prefix of its arrays in predictions.npz
@@ -37,21 +37,21 @@ MAJORITY_PRIVILEGED = "majority, operation provided"
 ELAPSED = "elapsed time, operation and start provided"
 
 PREDICTORS = {
-    MODEL: Predictor("model", SENSORS),
-    WHOLE: Predictor("whole", SENSORS),
-    GREEDY: Predictor("written", SENSORS),
-    FILTER: Predictor("filter", BASELINE),
-    FILTER_WHOLE: Predictor("filter_whole", BASELINE),
-    NEIGHBOUR: Predictor("neighbour", BASELINE),
-    TREES: Predictor("trees", BASELINE),
-    TREES_WHOLE: Predictor("trees_whole", BASELINE),
-    WARPING: Predictor("warping", BASELINE),
-    WARPING_WHOLE: Predictor("warping_whole", BASELINE),
-    ENVIRONMENT: Predictor("environment", BASELINE),
-    MAJORITY: Predictor("majority", BASELINE),
-    MAJORITY_PRIVILEGED: Predictor("majority_given", PRIVILEGED),
-    ELAPSED: Predictor("elapsed", PRIVILEGED),
-    STATE_ORACLE: Predictor("ceiling", ORACLE),
+    MODEL: ScoredPredictor("model", SENSORS),
+    WHOLE: ScoredPredictor("whole", SENSORS),
+    GREEDY: ScoredPredictor("written", SENSORS),
+    FILTER: ScoredPredictor("filter", BASELINE),
+    FILTER_WHOLE: ScoredPredictor("filter_whole", BASELINE),
+    NEIGHBOUR: ScoredPredictor("neighbour", BASELINE),
+    TREES: ScoredPredictor("trees", BASELINE),
+    TREES_WHOLE: ScoredPredictor("trees_whole", BASELINE),
+    WARPING: ScoredPredictor("warping", BASELINE),
+    WARPING_WHOLE: ScoredPredictor("warping_whole", BASELINE),
+    ENVIRONMENT: ScoredPredictor("environment", BASELINE),
+    MAJORITY: ScoredPredictor("majority", BASELINE),
+    MAJORITY_PRIVILEGED: ScoredPredictor("majority_given", PRIVILEGED),
+    ELAPSED: ScoredPredictor("elapsed", PRIVILEGED),
+    STATE_ORACLE: ScoredPredictor("ceiling", ORACLE),
 }
 """All predictors, in the order of the report."""
 NETWORK_ALONE, TEMPLATES_ALONE = "network alone", "templates alone"

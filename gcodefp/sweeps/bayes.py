@@ -25,8 +25,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import ThreadpoolController
 
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Observation, UnitPoint, varying
-from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.specification import Observation, Specification, UnitPoint, varying
 
 Array = NDArray[np.float64]
 

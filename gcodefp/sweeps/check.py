@@ -13,8 +13,8 @@ from gcodefp.schema import validated
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.expressions import read_combined
 from gcodefp.sweeps.parameters import SEPARATOR, dotted, leaf, read_parameter
-from gcodefp.sweeps.sampling import combinations, configurations, never_true, total_runs, varying
-from gcodefp.sweeps.specification import MetricConfig, Specification, read_specification
+from gcodefp.sweeps.sampling import combinations, configurations, never_true, total_runs
+from gcodefp.sweeps.specification import MetricConfig, Specification, read_specification, varying
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems
 from gcodefp.sweeps.user_script.command import SCRIPT_KEYS, has_script
 

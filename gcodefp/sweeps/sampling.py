@@ -17,7 +17,7 @@ from gcodefp.sweeps.distributions import Scalar
 from gcodefp.sweeps.expressions import Expression
 from gcodefp.sweeps.parameters import dotted, flatten, leaf, nest
 from gcodefp.sweeps.search_options import names_of
-from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.specification import Observation, Specification, UnitPoint, varying
 from gcodefp.sweeps.trainable import accepts, check_trainable
 
 COUNTABLE = 100_000
@@ -29,7 +29,6 @@ SUGGESTIONS = 5
 INACTIVE_UNIT = 0.5
 """The unit coordinate of a parameter that a run does not have."""
 
-UnitPoint = Mapping[str, float]
 Supports = Sequence[Sequence[Scalar]]
 
 
@@ -40,24 +39,8 @@ class Proposal(NamedTuple):
     unit_point: UnitPoint
 
 
-class Observation(NamedTuple):
-    """Another run: its hyperparameters, and its loss (lower is better); None while it is open.
-
-    A failed run without a value has an infinite one.
-    """
-
-    hyperparameters: Mapping[str, Any]
-    unit_point: UnitPoint
-    loss: float | None
-
-
 class Exhausted(Exception):
     """No configuration is left that no run has; the message gives the reason."""
-
-
-def varying(specification: Specification) -> list[str]:
-    """The paths of the parameters that have more than one value."""
-    return [path for path, p in specification.parameters.items() if len(p.choices) != 1]
 
 
 def is_possible(specification: Specification, proposal: Proposal) -> bool:

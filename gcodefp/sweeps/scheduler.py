@@ -14,8 +14,8 @@ from typing import Any
 from gcodefp.errors import UserError
 from gcodefp.sweeps.lease import names_in
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder
-from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation, Proposal
-from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Proposal
+from gcodefp.sweeps.specification import Observation, Specification
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -34,6 +34,20 @@ CAP_NAMES = ("max_runs", "count")
 MAX_BAND = 10_000_000
 MAX_STEPS = 100_000
 """Of the bands' computation; only an eta that is next to 1 has more."""
+
+UnitPoint = Mapping[str, float]
+"""A point in the unit cube of the parameters that vary."""
+
+
+class Observation(NamedTuple):
+    """Another run: its hyperparameters, and its loss (lower is better); None while it is open.
+
+    A failed run without a value has an infinite one.
+    """
+
+    hyperparameters: Mapping[str, Any]
+    unit_point: UnitPoint
+    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -235,6 +249,11 @@ class Specification:
         if self.script:
             content["program"] = self.script.describe()
         return content | self.options.describe()
+
+
+def varying(specification: Specification) -> list[str]:
+    """The paths of the parameters that have more than one value."""
+    return [path for path, p in specification.parameters.items() if len(p.choices) != 1]
 
 
 def load_specification(path: Path) -> Specification:

@@ -14,7 +14,7 @@ from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
 from gcodefp.sweeps.lease import Holder, LeaseWatch, lease_holder
 from gcodefp.sweeps.parameters import flatten, leaf
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folders
-from gcodefp.sweeps.sampling import varying
+from gcodefp.sweeps.specification import varying
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_summary
 

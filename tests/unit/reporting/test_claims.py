@@ -17,7 +17,7 @@ from gcodefp.evaluation.names import (
     TREES,
     WHOLE,
     WHOLE_SUFFIX,
-    Predictor,
+    ScoredPredictor,
     compared_baselines,
 )
 from gcodefp.evaluation.significance import MIN_RECORDINGS
@@ -81,7 +81,7 @@ def test_a_baseline_without_states_is_not_the_best(results: Results) -> None:
 
 def test_windows_have_no_rival_that_sees_whole_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"{TREES}{WHOLE_SUFFIX}"
-    monkeypatch.setitem(PREDICTORS, name, Predictor("trees_whole", BASELINE))
+    monkeypatch.setitem(PREDICTORS, name, ScoredPredictor("trees_whole", BASELINE))
     predictors = [MODEL, WHOLE, NEIGHBOUR, name, ELAPSED]
     assert compared_baselines(MODEL, predictors) == [NEIGHBOUR]
     assert compared_baselines(WHOLE, predictors) == [NEIGHBOUR, name]

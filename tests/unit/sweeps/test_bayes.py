@@ -13,8 +13,7 @@ from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps import bayes
 from gcodefp.sweeps.bayes import STARTUP_RUNS, suggest
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Observation
-from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.specification import Observation, Specification
 
 UNIT = Parameter("uniform", {"min": 0.0, "max": 1.0})
 LIST = Parameter("categorical", {}, (1, 2, 4, 8))

@@ -17,7 +17,8 @@ from gcodefp.sweeps import local_engine
 from gcodefp.sweeps.lease import LeaseLost, LeaseState, LeaseWatch, acquire
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import run_folder, run_folders
-from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, Proposal
+from gcodefp.sweeps.sampling import ConfigurationSequence, Proposal
+from gcodefp.sweeps.specification import Observation
 
 
 @pytest.fixture(autouse=True)

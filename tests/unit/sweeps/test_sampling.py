@@ -17,12 +17,11 @@ from gcodefp.sweeps.parameters import flatten, key_path, nest
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
     Exhausted,
-    Observation,
     Proposal,
     configurations,
     total_runs,
 )
-from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.specification import Observation, Specification
 from gcodefp.sweeps.trainable import check_trainable
 
 MIXED = {

@@ -11,9 +11,10 @@ from trivial_runs import METRIC, write_run
 
 from gcodefp.sweeps import scheduler as module
 from gcodefp.sweeps.run_folder import run_folder
-from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, Proposal
+from gcodefp.sweeps.sampling import ConfigurationSequence, Proposal
 from gcodefp.sweeps.scheduler import Scheduler, SweepHistory
 from gcodefp.sweeps.search_options import SearchOptions
+from gcodefp.sweeps.specification import Observation
 
 RUNS: Sequence[tuple[str | None, Sequence[float]]] = (
     ("finished", (0.5, 0.6, 0.55)),

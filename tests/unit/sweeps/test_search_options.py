@@ -13,14 +13,13 @@ from gcodefp.sweeps.sampling import (
     INACTIVE_UNIT,
     ConfigurationSequence,
     Exhausted,
-    Observation,
     check_possible,
     configurations,
     never_true,
     total_runs,
 )
 from gcodefp.sweeps.search_options import names_of, read_options
-from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.specification import Observation, Specification
 
 RANGE = {"min": 0.5, "max": 0.9}
 SMALL = {
