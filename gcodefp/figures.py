@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_results_flags(parser)
     add = parser.add_argument
     add("--no-titles", action="store_true", help="for a paper: they are in captions.md")
-    add("--only", nargs="+", metavar="NAME", default=[], help="of figures; default: all")
+    add("--only", nargs="+", metavar="NAME", default=[], help="such as accuracy; default: all")
     add("--output", type=Path, required=True, help="folder for the figures")
     return run_step(parser, _draw, argv)
 

@@ -101,8 +101,9 @@ class RecordingPrediction:
 
     def __repr__(self) -> str:
         name, probability = self.program
+        doubt = "DOUBTFUL, " if any("DOUBTFUL" in text for text in self.warnings) else ""
         return (
-            f"RecordingPrediction({self.name!r}: program {name!r} ({probability:.2f}), "
+            f"RecordingPrediction({self.name!r}: {doubt}program {name!r} ({probability:.2f}), "
             f"{len(self.row)} rows, warnings: {len(self.warnings)})"
         )
 

@@ -97,16 +97,22 @@ class ComparedSweep(NamedTuple):
 def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
     """The folders that the command line names, each as it is or below `runs`.
 
+    A number alone is a run of the sweep there, if there is one sweep only.
+
     Raises:
         UserError: there is no such folder, or there are fewer than two.
     """
     folders: dict[Path, None] = {}
     for text in texts:
-        path = next((p.absolute() for p in (Path(text), runs / text) if p.is_dir()), None)
+        places = [Path(text), runs / text]
+        if text.isdecimal() and len(sweeps := [p for p in runs.glob("*") if p.is_dir()]) == 1:
+            places.append(sweeps[0] / text.zfill(4))
+        path = next((p.absolute() for p in places if p.is_dir()), None)
         if path is None:
             raise UserError(
-                f"{text}: no such folder, and none is {runs / text}; name runs as SWEEP/NUMBER or "
-                "sweeps as SWEEP, and with --runs the folder that keeps them"
+                f"{text}: no such folder, and none is {runs / text}; name runs as SWEEP/NUMBER, "
+                "or NUMBER where there is one sweep, sweeps as SWEEP, and with --runs the folder "
+                "that keeps them"
             )
         folders[path] = None
     if len(folders) < 2:
@@ -291,7 +297,9 @@ def conclusions(names: Sequence[str], scores: Scores) -> list[str]:
     for name, score in zip(others, scores[MODEL][PRIMARY][1:], strict=True):
         difference = score["difference"]
         sign = significant_sign(difference)
-        if difference["recordings"] < MIN_RECORDINGS:
+        if difference["low"] == difference["high"] == 0:
+            conclusion = f"equal to {first} in these recordings, as where templates alone decode"
+        elif difference["recordings"] < MIN_RECORDINGS:
             conclusion = f"not shown to be better or worse than {first} (at least {MIN_RECORDINGS} "
             conclusion += "recordings are needed)"
         elif not sign:

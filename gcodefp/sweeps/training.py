@@ -88,7 +88,10 @@ def train_run(
 
     def outcome(log: WandbLog | None) -> dict[str, Any]:
         assert hyperparameters is not None
-        report = _report(title, hyperparameters, objective, log, log_config, after_epoch)
+        if (epochs := len(complete_lines(files / "metrics.csv")) - 1) > 0:
+            total = hyperparameters.max_epochs
+            logger.info("%s resumes: %d of %d epochs are logged", title, epochs, total)
+        report = _report(title, hyperparameters, epochs, objective, log, log_config, after_epoch)
         try:
             result = train(hyperparameters, data, objective, files, report, combine=combine)
             return describe_result(result, hyperparameters, device)
@@ -126,19 +129,24 @@ def _parse(
 def _report(
     title: str,
     hyperparameters: Hyperparameters,
+    resumed_epochs: int,
     objective: Objective,
     log: WandbLog | None,
     log_config: LogConfig,
     after_epoch: Callable[[bool], bool],
 ) -> EpochCallback:
-    """What logs each epoch to W&B, and now and then to the terminal; returns as `after_epoch`."""
+    """What logs each epoch to W&B, and now and then to the terminal; returns as `after_epoch`.
+
+    The trainer reports the epochs of before again, for W&B's log.
+    """
     reported, epochs, metric = time.monotonic(), hyperparameters.max_epochs, objective.metric
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         nonlocal reported
         if log:
             log.epoch(epoch, metrics)
-        if time.monotonic() - reported > log_config.progress_seconds:
+        is_new = epoch > resumed_epochs
+        if is_new and time.monotonic() - reported > log_config.progress_seconds:
             reported = time.monotonic()
             text = "%s, epoch %d of %d: %s %.4f"
             logger.info(text, title, epoch, epochs, metric, metrics[metric])
@@ -167,9 +175,6 @@ def train_leased_run(
     if (kills := run.lease.kills) >= KILLS_IN_A_ROW:
         error = Killed(f"its process was killed {kills} times since its last completed epoch")
         return describe_failure(error, assigned) | location()
-
-    if (epochs := len(complete_lines(files / "metrics.csv")) - 1) > 0:
-        logger.info("run %s resumes: %d epochs are logged", run.folder.path.name, epochs)
 
     def after_epoch(is_last: bool) -> bool:
         stop = run.should_prune()

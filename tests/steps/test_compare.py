@@ -25,7 +25,7 @@ from gcodefp.evaluation.bootstrap import (
 from gcodefp.evaluation.names import MODEL, PRIMARY
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import read_metrics
-from gcodefp.reporting.comparison import conclusions, read_compared_sweep
+from gcodefp.reporting.comparison import conclusions, find_folders, read_compared_sweep
 from gcodefp.sweeps.sweep_file import read_sweep
 
 EPOCHS = {"max_epochs": {"value": 6}}
@@ -130,6 +130,7 @@ def test_runs_of_one_name_in_two_results_folders_have_a_curve_each(
         (Difference(0.1, 0.02, 0.2, 6), "b is better than a: +10.0 percentage points"),
         (Difference(-0.1, -0.2, -0.02, 6), "b is worse than a: -10.0 percentage points"),
         (Difference(0.1, -0.02, 0.2, 6), "b is neither better nor worse than a beyond chance"),
+        (Difference(0.0, 0.0, 0.0, 2), "b is equal to a in these recordings"),
         (Difference(0.1, 0.02, 0.2, 5), "b is not shown to be better or worse than a"),
     ],
 )
@@ -225,6 +226,16 @@ def test_wrong_names_and_metrics_are_reported(
         assert message in problem(capsys, results, *names)
     with pytest.raises(UserError, match="is ranked by another metric; compare single runs"):
         read_compared_sweep(results / "runs" / second, Objective("val/loss", "minimize"))
+
+
+def test_a_number_is_a_run_of_the_only_sweep(tmp_path: Path) -> None:
+    runs = [tmp_path / "abcd1234" / f"{number:04d}" for number in (0, 17)]
+    for run in runs:
+        run.mkdir(parents=True)
+    assert find_folders(["0", "17"], tmp_path) == runs
+    (tmp_path / "efgh5678").mkdir()
+    with pytest.raises(UserError, match="17: no such folder"):
+        find_folders(["17", "0"], tmp_path)
 
 
 def test_runs_without_weights_are_reported(

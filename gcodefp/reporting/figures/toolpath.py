@@ -84,7 +84,7 @@ def _title(results: Results, ranking: Sequence[Toolpath]) -> str:
     source = "sensors and the controller's position" if inputs else "the sensors"
     best, worst = paper.percent(ranking[0].accuracy), paper.percent(ranking[-1].accuracy)
     shares = best if best == worst else f"{worst} to {best}"
-    return f"From {source}, {shares} of a recording's rows get the exact line"
+    return f"From {source}, {shares} of a recording's rows get the controller's exact line"
 
 
 def _distance(shown: Sequence[Toolpath]) -> str:
