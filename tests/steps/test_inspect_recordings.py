@@ -164,6 +164,66 @@ def test_a_text_log_of_keys_gets_a_layout_that_reads_it(
     columns = {"blk": "line", **{f"pos_{a}": f"{a} [mm]" for a in "xyz"}}
     assert yaml.safe_load(draft)["sources"]["log"]["columns"] == columns
     assert "# CHECK {name}_notes.log: if it is a text log" in draft
+    assert "! {name}_notes.log (1 file): no source of the layout reads it" in report
+    (magnitude,) = re.findall(
+        r"\n +(a.): .*# the mean of toolhead's x, y and z has .* 1 g\n", draft
+    )
+    assert magnitude == "ax"
+
+
+@pytest.mark.parametrize("more", ["", " rapid"])
+@pytest.mark.parametrize("stamp", ["{}.{}", "{},{}", "[{}.{}]"])
+def test_a_log_of_sentences_is_named_and_its_source_is_a_comment(
+    stamp: str, more: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, fast = run.times(5), run.times(400)
+    start, log = pd.Timestamp("2026-03-05 09:00:00"), ["Log of the controller\n"]
+    for i, (s, line, (x, y, z)) in enumerate(zip(t, run.lines(t), run.position_mm(t), strict=True)):
+        written = f"{start + pd.Timedelta(s, 's'):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        time = stamp.format(*written.split("."))
+        log.append(f"{time} INFO exec N{line}{more * (i % 2)} @ ({x:.3f}, {y:.3f}, {z:.3f})\n")
+        log += [f"{time} DEBUG heartbeat\n"] * (i % 10 == 9)
+    sensor = {"t_ms": 1e3 * (start.tz_localize("UTC").timestamp() + fast)}
+    sensor |= {f"a{a}": run.acceleration_g(fast)[:, i] for i, a in enumerate("xyz")}
+    folder, layout = tmp_path / "files", tmp_path / "inspection/layout.yaml"
+    folder.mkdir()
+    (folder / "ctl_square_001.txt").write_text("".join(log))
+    pd.DataFrame(sensor).to_csv(folder / "acc_square_001.csv", index=False)
+    (folder / "photo.jpg").write_bytes(b"\xff\xd8\0\0")
+    report = inspect(folder, capsys)
+    for line in (
+        "  ctl_{name}.txt (1 file): text log without a known layout",
+        "! ctl_{name}.txt (1 file): no source of the layout reads it; if it is a log, check",
+        "! {name}.jpg (1 file): no source of the layout reads it\n",
+    ):
+        assert line in report
+    draft = layout.read_text()
+    assert f"{len(t)} of {len(log)} lines match" in draft
+    layout.write_text(re.sub(r"(?m)^# (?= )", "", draft))
+    report = inspect(folder, capsys, "--layout", str(layout))
+    assert f"text_log1: {len(t)} rows, 5.0 Hz" in report
+    assert re.search(r"one every 0.100 s, 1\d lines from \d to 19, positions, channels: 21", report)
+
+
+def test_a_sensor_of_twice_the_rate_of_the_rows_is_guessed_to_have_features(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, twice = run.times(5), run.times(10)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    table = pd.DataFrame({"time": t, "line": run.lines(t)})
+    table.to_csv(folder / "square_001.csv", index=False)
+    load = {"time": twice, "current [A]": np.random.default_rng(0).normal(size=len(twice))}
+    pd.DataFrame(load).to_csv(folder / "drive_square_001.csv", index=False)
+    report = inspect(folder, capsys)
+    draft = yaml.safe_load((tmp_path / "inspection/layout.yaml").read_text())
+    assert draft["rows"] == "sensors2"
+    assert draft["sources"]["sensors"]["features"] == ["mean", "rms", "peak"]
+    assert "resample" not in draft["sources"]["sensors"]
+    assert "one every 0.200 s" in report
+    assert "channels: 3 electrical" in report
 
 
 def test_json_lines_without_a_number_in_their_names_are_read_beside_a_table(
@@ -282,7 +342,7 @@ def test_missing_samples_are_explained_with_what_fills_them(
     assert missing(text) < 0.02 * before, "behind the last force"
     imu |= {"bands_hz": [0, 5.1, 20, 50]}
     text, fixes = report(imu={**imu, "clock": clock | {"offset_seconds": 0.0}})
-    assert fixes == ["bands_hz: [0.0, 20.0, 50.0]"]
+    assert fixes == ["bands_hz: [0.0, 20.0, 50.0]  # in the layout's source imu"]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,33 @@ with CHECK.
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from math import isnan, nan
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import yaml
 
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
-from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, TABLES, SniffedFile
-from gcodefp.recordings.inspection.text_log import host_time
+from gcodefp.recordings.inspection.guessing import CHECK, CHECK_UNIT, Guess, guess_targets
+from gcodefp.recordings.inspection.sniffing import (
+    COMPRESSED,
+    LOGS,
+    TABLES,
+    SniffedFile,
+    guess_clock,
+)
+from gcodefp.recordings.inspection.text_log import (
+    guess_line_regex,
+    has_log_words,
+    host_time,
+    matching_rows,
+)
 from gcodefp.recordings.laboratory.layout import SHIPPED, Source, read_layout
+from gcodefp.recordings.laboratory.resampling import (
+    MIN_BAND_SAMPLES,
+    MIN_FEATURES_RATIO,
+    MIN_RATE_RATIO,
+)
 from gcodefp.yaml_input import load_yaml
 
 SHIPPED_SOURCES = {
@@ -29,6 +46,8 @@ SHIPPED_SOURCES = {
 """Log -> shipped layout and its source that reads it; only GRBL's rows come with the time."""
 GRBL = "status reports of GRBL"
 DEFAULT_ROW_HZ = 10
+MIN_GUESSED_RATIO = (MIN_FEATURES_RATIO + MIN_RATE_RATIO) / 2
+"""Of sensor and rows: from it on features are guessed; the first rows' rate is not exact."""
 COMMENTS = {
     "rate_hz: 10": "CHECK the rate: no column is a clock",
     "timezone: UTC": "CHECK the time zone",
@@ -174,6 +193,8 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
     """
     sources: dict[str, dict[str, Any]] = {}
     reasons: dict[str, str] = {}
+    rates_hz: dict[str, float] = {}
+    unread: list[Kind] = []
     for kind in kinds:
         source = _log_source(kind)
         name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
@@ -184,10 +205,15 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
                 line = _dump({column: guess.target}, default_flow_style=False).strip()
                 reasons[line] = guess.reason
         if source:
-            sources[name if name not in sources else f"{name}{len(sources) + 1}"] = source
+            name = name if name not in sources else f"{name}{len(sources) + 1}"
+            sources[name], rates_hz[name] = source, _rate_hz(kind, source)
+        elif may_be_text_log(kind):
+            unread.append(kind)
     if not sources:
         raise ValueError("no file has a table or a log that is understood")
-    content = {"sources": sources, "rows": _rows(sources)}
+    rows = _rows(sources, rates_hz)
+    _resample(sources, rates_hz, rows)
+    content = {"sources": sources, "rows": rows}
     if programs := [kind for kind in kinds if kind.format == "program"]:
         content |= _program(programs[0], [kind.format for kind in kinds])
     lines = ["# Written by gcodefp inspect-recordings: a guess. Correct what is marked CHECK."]
@@ -195,11 +221,32 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
         comment = reasons.get(line.strip(), COMMENTS.get(line.strip()))
         in_rows = line.startswith("  rate_hz")
         lines.append(f"{line}  # {comment}" if comment and not in_rows else line)
-    for kind in kinds:
-        if kind.format == "unknown" and first_line(kind):
-            lines.append(f"# CHECK {kind.pattern}: if it is a text log, complete this source:")
-            lines += [f"# {line}" for line in lines_stub(kind).splitlines()]
+    end = next(i for i, line in enumerate(lines) if line.startswith("rows:"))
+    lines[end:end] = [line for number, kind in enumerate(unread, 1) for line in _stub(kind, number)]
     return "\n".join(lines) + "\n"
+
+
+def may_be_text_log(kind: Kind) -> bool:
+    """Whether a kind that no source reads is text; words of a log may look like a table."""
+    sniffed = kind.files[0]
+    is_log = kind.format in ("unknown", "lines") or (
+        kind.format == "table"
+        and (sniffed.keys.get("separator") == "whitespace" or has_log_words(sniffed.lines))
+    )
+    return is_log and bool(first_line(kind))
+
+
+def _stub(kind: Kind, number: int) -> list[str]:
+    """The source of a text log as comments, valid without their `# `."""
+    lines = [line for line in kind.files[0].lines if line.strip()]
+    todo = "if it is a text log, complete this source:"
+    if regex := guess_line_regex(lines)[0]:
+        count = sum(bool(re.search(regex, line)) for line in lines)
+        todo = f"{count} of {len(lines)} lines match; for this source remove '# ' in its lines:"
+    _, *stub = lines_stub(kind, f"text_log{number}").splitlines()
+    comments = COMMENTS | {f"{axis}: {axis} [mm]": CHECK_UNIT for axis in "xyz"}
+    stub = [f"{x}  # {comments[x.strip()]}" if x.strip() in comments else x for x in stub]
+    return [f"# CHECK {kind.pattern}: {todo}", *(f"# {line}" for line in stub)]
 
 
 def flow(content: Mapping[str, Any]) -> str:
@@ -228,22 +275,28 @@ def _log_source(kind: Kind) -> dict[str, Any]:
     return source
 
 
-def lines_stub(kind: Kind) -> str:
+def lines_stub(kind: Kind, name: str = "log") -> str:
     """A layout for a text log that is not understood, whose regex a person completes."""
-    time, clock = host_time(first_line(kind))
+    regex, clock = guess_line_regex(kind.files[0].lines)
+    if not regex:
+        time, clock = host_time(first_line(kind))
+        regex = rf"{time}.*?line=(?P<line>\d+)"
+    positions = {axis: f"{axis} [mm]" for axis in "xyz" if f"(?P<{axis}>" in regex}
     source = {
         "files": kind.pattern,
         "format": "lines",
-        "regex": rf"{time}.*?line=(?P<line>\d+)",
+        "regex": regex,
         "clock": clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ},
-        "columns": {"line": "line"},
+        "columns": {"line": "line"} | positions,
     }
-    return _dump({"sources": {"log": source}}, default_flow_style=False)
+    return _dump({"sources": {name: source}}, default_flow_style=False)
 
 
 def first_line(kind: Kind) -> str:
-    """The first line with text; empty for a file that is none."""
-    return next((line.strip() for line in kind.files[0].lines if line.strip()), "")
+    """The first line that tells a line, else the first one with text; empty for no text."""
+    lines = [line.strip() for line in kind.files[0].lines if line.strip()]
+    regex, _ = guess_line_regex(lines)
+    return next((x for x in lines if re.search(regex, x)), "")
 
 
 def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
@@ -263,9 +316,6 @@ def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
         source["header"] = names
     keys = clock.keys if clock else {"format": "sample"}
     source["clock"] = keys | {"rate_hz": DEFAULT_ROW_HZ} if keys["format"] == "sample" else keys
-    has_sensors = any("." in guess.target for guess in guesses.values())
-    if clock is not None and has_sensors and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
-        source["resample"] = "interpolate"
     source["columns"] = {name: guess.target for name, guess in guesses.items()}
     own = source["clock"].get("column")
     if left := [name for name in names if name not in guesses and name != own]:
@@ -273,7 +323,36 @@ def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
     return source, guesses
 
 
-def _rows(sources: dict[str, dict[str, Any]]) -> str | dict[str, int]:
+def _rate_hz(kind: Kind, source: Mapping[str, Any]) -> float:
+    """Rows a second of a source; NaN if its first file does not tell."""
+    clock = kind.files[0].clock
+    if kind.format in LOGS and "regex" in source:
+        clock = guess_clock(matching_rows(source["regex"], kind.files[0].lines))
+    return 1 / clock.period_seconds if clock else nan
+
+
+def _has_sensors(source: Mapping[str, Any]) -> bool:
+    return any("." in str(target).partition(" ")[0] for target in source["columns"].values())
+
+
+def _resample(
+    sources: dict[str, dict[str, Any]], rates_hz: Mapping[str, float], rows: str | dict[str, int]
+) -> None:
+    """How the sensors of other sources than that of the rows get onto these."""
+    row_hz = rates_hz[rows] if isinstance(rows, str) else rows["rate_hz"]
+    for name, source in sources.items():
+        ratio = rates_hz[name] / (DEFAULT_ROW_HZ if isnan(row_hz) else row_hz)
+        if name == rows or not _has_sensors(source):
+            continue
+        if ratio < MIN_GUESSED_RATIO:
+            source["resample"] = "interpolate"
+        elif ratio < MIN_BAND_SAMPLES:
+            source["features"] = ["mean", "rms", "peak"]
+
+
+def _rows(
+    sources: dict[str, dict[str, Any]], rates_hz: Mapping[str, float]
+) -> str | dict[str, int]:
     """Those of the only source that reports lines, or of the only one, if it is slow.
 
     Else evenly spaced ones: sensors are faster, and most logs have rows with the blocks alone.
@@ -288,8 +367,8 @@ def _rows(sources: dict[str, dict[str, Any]]) -> str | dict[str, int]:
         key, source = reporting[0], sources[reporting[0]]
     elif others:
         return {"rate_hz": DEFAULT_ROW_HZ}
-    has_sensors = any("." in str(target).partition(" ")[0] for target in source["columns"].values())
-    is_slow = "resample" in source or source["clock"]["format"] == "sample"
+    has_sensors, is_counted = _has_sensors(source), source["clock"]["format"] == "sample"
+    is_slow = is_counted or (has_sensors and rates_hz[key] < MIN_GUESSED_RATIO * DEFAULT_ROW_HZ)
     is_log = source.get("format") == "lines" and "state" not in source["columns"]
     if is_log or (has_sensors and not is_slow) or (not reporting and not is_slow):
         return {"rate_hz": DEFAULT_ROW_HZ}

@@ -275,6 +275,7 @@ def find_empty_bands(
             # Each is joined with a neighbour.
             inner = {edges[min(number, len(edges) - 2)] for number in numbers}
             text, fix = "too few for so narrow a band", line_of(key, sorted({*edges} - inner))
+        fix = f"{fix}  # in the layout's source {name}"
         shown = ", ".join(f"band{number}" for number in sorted(numbers))
         shown = f"{shown} of {', '.join(channels)}"
         yield Finding(name, f"{shown}: missing, since a row has {count:.3g} samples: {text}", fix)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gcodefp.recordings.inspection.draft import (
     fitting_layout,
     is_default_format,
     lines_stub,
+    may_be_text_log,
 )
 from gcodefp.recordings.inspection.findings import (
     Finding,
@@ -29,6 +30,7 @@ from gcodefp.recordings.inspection.findings import (
     inspect_source,
 )
 from gcodefp.recordings.inspection.sniffing import TABLES, SniffedFile, sniff_file
+from gcodefp.recordings.inspection.text_log import has_log_words, is_text_log
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
@@ -143,7 +145,20 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     files = [r.files for r in recordings if isinstance(r, LabRecording)]
     sources = {path: name for each in files for name, path in each.items()}
     described = [_describe_kind(kind, sources.get(kind.files[0].path)) for kind in kinds]
+    notes += _unread(kinds, sources, draft)
     return InspectedFolder(folder, len(sniffed_files), described, choice, draft, inspected, notes)
+
+
+def _unread(kinds: Sequence[Kind], read: Collection[Path], draft: str) -> Iterator[str]:
+    """A note on each kind of files that no source reads; the first programs are not samples."""
+    programs = [kind for kind in kinds if kind.format == "program"][:1]
+    for kind in kinds:
+        if kind.format == "layout" or any(s.path in read for s in kind.files) or kind in programs:
+            continue
+        text = f"{_counted(kind)}: no source of the layout reads it"
+        if f"# CHECK {kind.pattern}:" in draft:
+            text += "; if it is a log, check its source, which is a comment in the layout"
+        yield text
 
 
 def _default_layout(folder: Path) -> Layout:
@@ -184,9 +199,7 @@ def _way_out(kinds: Sequence[Kind]) -> str:
     """What to do about a folder without a file that is understood."""
     for kind in kinds:
         sniffed, line = kind.files[0], first_line(kind)
-        # Words of a log, as many in each line, look like a table.
-        is_log = kind.format == "unknown" or sniffed.keys.get("separator") == "whitespace"
-        if is_log and line:
+        if may_be_text_log(kind):
             return (
                 f"write a layout (docs/files.md#layouts). {sniffed.path.name} begins with\n"
                 f"{shown(line, str)}\nComplete the regex and the columns:\n{lines_stub(kind)}"
@@ -282,8 +295,14 @@ def _describe_kind(kind: Kind, source: str | None) -> str:
     elif text == "unknown" and source is not None:
         text = f"read by the layout, as its source {source}"
     elif text == "unknown" and (line := first_line(kind)):
-        text = f"unknown, its first line is {shown(line)}: docs/recordings.md#another-logger"
-    return f"{kind.pattern} ({len(kind.files)} file{'s' * (len(kind.files) > 1)}): {text}"
+        is_log = is_text_log(sniffed.lines) or has_log_words(sniffed.lines)
+        text = "text log without a known layout" if is_log else "unknown"
+        text += f", a line of it is {shown(line)}: docs/recordings.md#another-logger"
+    return f"{_counted(kind)}: {text}"
+
+
+def _counted(kind: Kind) -> str:
+    return f"{kind.pattern} ({len(kind.files)} file{'s' * (len(kind.files) > 1)})"
 
 
 def _describe_table(sniffed: SniffedFile) -> str:

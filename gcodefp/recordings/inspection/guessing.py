@@ -51,6 +51,7 @@ ROLES = (
     ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
 )
 BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
+ACCELEROMETER = "CHECK that it is an accelerometer"
 MAX_TEXTS, MIN_BLOCKS_SHARE = 200, 0.5
 _UNIT = re.compile(r"[\[({]\s*([^\])}]+)\s*[\])}]")
 _POSITION = re.compile(r"pos|^\?$|act$", re.IGNORECASE)
@@ -137,20 +138,22 @@ def _guess_triple(
     unit = written[1] if written and _is_unit(written[1]) else None
     by_gravity = _unit_by_gravity(samples)
     quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
-    reason, target = BY_NAME if unit else CHECK_UNIT, ""
+    reason, of_node, target = BY_NAME if unit else CHECK_UNIT, "", ""
     if quantity and quantity != "A":
         target = f"{_node_of(key, node)}.{quantity}@ [{unit or DEFAULT_UNITS[quantity]}]"
     elif not REPORTED.search(key) and (by_gravity or (quantity and key != "?")):
-        reason = "the unit in its name" if unit and quantity else f"{CHECK}: mean of 1 g"
-        if quantity and not unit:
-            reason = "its mean is 1 g" if by_gravity else f"{CHECK_UNIT}: its mean is not 1 g"
+        reason = "the unit in its name"
+        if not (unit and quantity):
+            reason = ACCELEROMETER if not quantity else "" if by_gravity else CHECK_UNIT
+            of_node = _magnitude(_node_of(key, node), bool(by_gravity))
         unit = (unit if quantity else None) or by_gravity or DEFAULT_UNITS["A"]
         target = f"{_node_of(key, node)}.A@ [{unit}]"
     elif _POSITION.search(key) and not COMMANDED.search(key):
         reason, target = BY_NAME, f"@ [{unit or 'mm'}]"
     if target:
         for axis, name in zip(AXES, names, strict=True):
-            yield name, Guess(target.replace("@", axis), reason)
+            yield name, Guess(target.replace("@", axis), ": ".join(filter(None, (reason, of_node))))
+            of_node = ""  # It is said once.
 
 
 def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str, Guess]:
@@ -172,12 +175,18 @@ def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str,
         if unit:
             nodes += 1
             for axis, column in zip(AXES, three, strict=True):
-                guesses[column] = Guess(f"{node}{nodes}.A{axis} [{unit}]", f"{CHECK}: means of 1 g")
+                of_node = f": {_magnitude(f'{node}{nodes}', True)}" * (axis == "x")
+                guesses[column] = Guess(f"{node}{nodes}.A{axis} [{unit}]", ACCELEROMETER + of_node)
             left = left[3:]
         else:
             guesses[left[0]] = Guess(f"column{left[0]}.raw", CHECK)
             left = left[1:]
     return guesses
+
+
+def _magnitude(node: str, is_gravity: bool) -> str:
+    """What all axes of a node together say of its unit."""
+    return f"the mean of {node}'s x, y and z has a magnitude of {'' if is_gravity else 'not '}1 g"
 
 
 def _unit_by_gravity(samples: NDArray[np.float64]) -> str | None:

@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.inspection.text_log import guess_regex, is_text_log, matching_rows
+from gcodefp.recordings.inspection.text_log import (
+    guess_regex,
+    has_log_words,
+    is_text_log,
+    matching_rows,
+)
 from gcodefp.recordings.laboratory.layout import Source
 from gcodefp.recordings.laboratory.sources import UNREADABLE, opened, read_chunks
 
@@ -113,7 +118,12 @@ def sniff_file(path: Path) -> SniffedFile:
         return _sniff_columns(path, "json_lines", lines)
     if is_text_log(lines):
         return _sniff_text_log(path, lines, encoding)
-    return _sniff_table(path, lines, encoding)
+    table = _sniff_table(path, lines, encoding)
+    # Words of a log, as many in each line, look like a table, and so do the commas in a position.
+    separator = table.keys.get("separator", ",").replace("whitespace", "")
+    if table.format == "table" and not table.has_header and has_log_words(lines, separator):
+        return SniffedFile(path, "unknown", lines)
+    return table
 
 
 def _sniff_text_log(path: Path, lines: list[str], encoding: str) -> SniffedFile:

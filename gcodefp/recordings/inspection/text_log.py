@@ -26,6 +26,14 @@ _WORD = r"[^\s,;|]+"
 _PAIR = re.compile(rf"\b([A-Za-z_]\w*)=(\([^()]*\)|{_WORD})")
 _NUMBER = r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?"
 _TUPLE = re.compile(rf"\({_NUMBER}(?:[;,]\s*{_NUMBER})+\)")
+_LOG_WORDS = ("TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL", r"N\d+")
+"""Levels, N words."""
+_LINES = (r"\bN(?P<line>\d+)\b", r"\b[Ll]ine\W{1,2}(?P<line>\d+)\b")
+"""How a log may write the line that runs."""
+_POSITIONS = (
+    r"[(\[]\s*" + r"[;,\s]\s*".join(f"(?P<{axis}>{_NUMBER})" for axis in "xyz"),
+    ".*?".join(rf"\b{axis.upper()}[=:]?\s*(?P<{axis}>{_NUMBER})" for axis in "xyz"),
+)
 
 
 def is_text_log(lines: Sequence[str]) -> bool:
@@ -34,6 +42,38 @@ def is_text_log(lines: Sequence[str]) -> bool:
     return sum(bool(_IN_BRACKETS.match(t) or _BEFORE_PAIRS.match(t)) for t in texts) > (
         0.5 * len(texts)
     )
+
+
+def has_log_words(lines: Sequence[str], separator: str = "") -> bool:
+    """Whether a level, such as INFO, or an N word follows the time in most lines.
+
+    Args:
+        separator: of a table that the lines may be; what is behind it is another field.
+    """
+    texts = [line for line in lines if line.strip()]
+    before = rf"\W*(?:{_TIME})[^\n{re.escape(separator)}]*?"
+    return any(
+        sum(bool(re.match(rf"{before}\b(?:{word})\b", text)) for text in texts) > 0.5 * len(texts)
+        for word in _LOG_WORDS
+    )
+
+
+def guess_line_regex(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """A regex with the groups `time`, `line` and, where they are, x, y and z, and its clock.
+
+    Both are empty without a line. Such as `09:00:01.5 INFO exec N10 @ (1.0, 2.0, 3.0)` matches it.
+    """
+    for line_word in _LINES:
+        reports = [(m.group(), text) for text in lines if (m := re.match(f".*?{line_word}", text))]
+        time, clock = host_time(reports[0][0]) if reports else ("", {})
+        if not time:
+            continue
+        regex = rf"^\W*{time}.*?{line_word}"
+        longer = [f"{regex}.*?{positions}" for positions in _POSITIONS]
+        for each in [*longer, regex]:
+            if sum(bool(re.search(each, text)) for _, text in reports) > 0.5 * len(reports):
+                return each, clock
+    return "", {}
 
 
 def guess_regex(lines: Sequence[str]) -> str:

@@ -366,8 +366,10 @@ def read_layout(name: str) -> Layout:
     if not os.path.isfile(path):  # noqa: PTH113, Path.is_file raises for a long name
         shipped = [file.stem for file in SHIPPED.glob("*.yaml")]
         if name not in shipped:
+            where = "" if path.is_absolute() else f" in {Path.cwd()}"
             raise UserError(
-                f"{name!r} is neither a file nor a shipped layout; {did_you_mean(name, shipped)}"
+                f"{name!r} is neither a file{where} nor a shipped layout; "
+                f"{did_you_mean(name, shipped)}"
             )
         path = SHIPPED / f"{name}.yaml"
     return parse_layout(load_yaml(read_text(path), str(path)), str(path))

@@ -26,8 +26,10 @@ RATE_SAMPLES = 10_000
 """The sample rate is measured on the first ones."""
 MIN_BAND_SAMPLES = 8
 """In fewer, a band has no power that means anything."""
-MIN_RATE_RATIO = 2.0
-"""Of sensor and rows: above it the sensor is faster, and interpolating it would alias."""
+MIN_RATE_RATIO = 1.999
+"""Of sensor and rows: from twice on, but for rounding, interpolating the sensor would alias."""
+MIN_FEATURES_RATIO = 1.9
+"""Below it there are no features: at twice the rate of the rows, the measured one may be less."""
 MAX_GAP_PERIODS = 5.0
 """No sample is interpolated over a longer gap."""
 MAX_HELD_PERIODS = 2.0
@@ -54,7 +56,7 @@ def resampler(source: Source, rows: Samples) -> "RowFeatures | SlowSensor":
     """What a source's `resample` names, for rows at some seconds, (N,), ascending."""
     if source.resample == "features":
         return RowFeatures(source, rows)
-    return SlowSensor(rows, is_held=source.resample == "hold")
+    return SlowSensor(source, rows)
 
 
 class SlowSensor:
@@ -63,8 +65,8 @@ class SlowSensor:
     Rows outside of the samples and in gaps are NaN; a sample is held for MAX_HELD_PERIODS.
     """
 
-    def __init__(self, rows: Samples, is_held: bool) -> None:
-        self._rows, self._is_held = rows, is_held
+    def __init__(self, source: Source, rows: Samples) -> None:
+        self._source, self._rows, self._is_held = source, rows, source.resample == "hold"
         self._chunks: list[tuple[Samples, Samples]] = []
         self._count, self.period_seconds = 0, 0.0
 
@@ -95,7 +97,7 @@ class SlowSensor:
             raise ValueError(
                 f"{rate:.4g} samples a second for {row_rate:.4g} rows a second cannot be "
                 f"{'held' if self._is_held else 'interpolated'}: they would alias; set resample: "
-                "features"
+                f"features in {self._source.where}"
             )
         if self._is_held:
             return {"": self._hold(seconds, values)}
@@ -181,10 +183,10 @@ class RowFeatures:
         assert self._values is not None
         if self._rate_hz is None:
             self._rate_hz = _sample_rate(self._seconds)
-        if self._rate_hz < MIN_RATE_RATIO * self._row_rate:
+        if self._rate_hz < MIN_FEATURES_RATIO * self._row_rate:
             raise ValueError(
                 f"{self._rate_hz:.4g} samples a second for {self._row_rate:.4g} rows a second have "
-                "no features; set resample: interpolate, or hold"
+                f"no features; set resample: interpolate, or hold, in {self._source.where}"
             )
         edges = np.array(self._source.bands) * self._rate_hz / 2
         if self._source.bands_hz is not None:

@@ -1,6 +1,8 @@
 """Layouts: what is wrong with one is said in a line, with its key."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,8 +103,10 @@ def test_a_wrong_key_is_named_in_one_line(name: str) -> None:
 
 def test_a_layout_that_does_not_exist() -> None:
     for name in ("no_such_machine", "no/such.yaml", "x" * 300):
-        with pytest.raises(UserError, match="neither a file nor a shipped layout"):
+        with pytest.raises(UserError, match=re.escape(f"a file in {Path.cwd()} nor")):
             read_layout(name)
+    with pytest.raises(UserError, match="yaml' is neither a file nor a shipped"):
+        read_layout("/no/such.yaml")
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,8 @@ def test_a_sample_is_held_for_two_periods_and_not_for_ever() -> None:
 @pytest.mark.parametrize(
     ("rate", "changes", "message"),
     [
-        (400, {"resample": "interpolate"}, "they would alias; set resample: features"),
+        (400, {"resample": "interpolate"}, "set resample: features in layout: source"),
+        (10, {"resample": "interpolate"}, "10 samples a second for 5 rows a second cannot be"),
         (400, {"resample": "hold"}, "cannot be held: they would alias; set resample: features"),
         (6, {}, "have no features; set resample: interpolate, or hold"),
         (400, {"bands_hz": [0, 300]}, "300 Hz is above half the sample rate, 200 Hz"),
@@ -146,6 +147,12 @@ def test_a_rate_that_does_not_fit_its_method(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         resample(*sine(rate, 1), **changes)
+
+
+@pytest.mark.parametrize("rate", [9.9, 10, 10.1])
+def test_a_sensor_of_twice_the_rate_of_the_rows_has_features(rate: float) -> None:
+    features = resample(*sine(rate, 1), features=["mean", "peak"])
+    assert np.isfinite(features["_mean"]).mean() > 0.9
 
 
 def test_samples_that_share_the_time_of_their_packet() -> None:
