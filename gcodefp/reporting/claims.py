@@ -103,7 +103,7 @@ def _answers(results: Results) -> dict[str, str]:
     return {
         "Which program": f"Correct in {correct}.",
         "Where in it": f"{METRICS[PRIMARY].title.capitalize()} in {interval(windows[PRIMARY])} of "
-        f"the time after {seconds:.3g} s of listening ({rows} rows), and in "
+        f"the time from windows of {seconds:.3g} s ({rows} rows), and in "
         f"{interval(whole[PRIMARY])} with whole recordings. Windows overlap: each row is decoded "
         "once, from the window whose centre is nearest to it. (The scores by window length "
         "below are of the row at each window's centre.)",

@@ -92,7 +92,7 @@ def test_run_killed_between_epochs(
     assert {(moment["host"], moment["pid"]) for moment in work} == {(platform.node(), os.getpid())}
     assert work == sorted(work, key=lambda moment: moment["utc_seconds"])
     assert result.seconds > 0
-    for field in ("stopped", "epochs", "best_epoch", "best_value", "parameters"):
+    for field in ("stopped", "epochs", "best_epoch", "best_value", "weight_count"):
         assert getattr(result, field) == getattr(whole, field)
 
 
