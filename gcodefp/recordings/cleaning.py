@@ -302,11 +302,7 @@ def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np
 
 
 def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32], least: int) -> None:
-    """Raises RecordingRejected if nearly all rows of the moving machine have one line number.
-
-    Args:
-        least: rows of a moving machine that are judged.
-    """
+    """Raises RecordingRejected if nearly all moving rows, if `least` or more, have one line."""
     moving = np.r_[False, (np.diff(position_mm, axis=0) != 0).any(axis=1)]
     moving &= np.isfinite(position_mm).any(axis=1)
     if moving.sum() < least:

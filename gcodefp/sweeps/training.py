@@ -88,10 +88,7 @@ def train_run(
 
     def outcome(log: WandbLog | None) -> dict[str, Any]:
         assert hyperparameters is not None
-        if (epochs := len(complete_lines(files / "metrics.csv")) - 1) > 0:
-            total = hyperparameters.max_epochs
-            logger.info("%s resumes: %d of %d epochs are logged", title, epochs, total)
-        report = _report(title, hyperparameters, epochs, objective, log, log_config, after_epoch)
+        report = _report(title, hyperparameters, files, objective, log, log_config, after_epoch)
         try:
             result = train(hyperparameters, data, objective, files, report, combine=combine)
             return describe_result(result, hyperparameters, device)
@@ -129,7 +126,7 @@ def _parse(
 def _report(
     title: str,
     hyperparameters: Hyperparameters,
-    resumed_epochs: int,
+    files: Path,
     objective: Objective,
     log: WandbLog | None,
     log_config: LogConfig,
@@ -140,6 +137,8 @@ def _report(
     The trainer reports the epochs of before again, for W&B's log.
     """
     reported, epochs, metric = time.monotonic(), hyperparameters.max_epochs, objective.metric
+    if (resumed_epochs := len(complete_lines(files / "metrics.csv")) - 1) > 0:
+        logger.info("%s resumes: %d of %d epochs are logged", title, resumed_epochs, epochs)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         nonlocal reported
