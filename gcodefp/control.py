@@ -16,8 +16,8 @@ import numpy as np
 
 from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput
 from gcodefp.evaluation.baselines.lookups import majority, majority_of_operation
-from gcodefp.evaluation.baselines.task import Task
 from gcodefp.evaluation.controls import (
     CONTROL_FORMAT,
     assess_control,
@@ -59,7 +59,7 @@ def _score(arguments: argparse.Namespace) -> None:
     )
     train, test = splits["train"], splits["test"]
     decoding = predict_split(decoder, apply_control(test, "test", name, description.window), device)
-    task = Task(train, test, decoding.rows, description.programs, description.window)
+    task = BaselineInput(train, test, decoding.rows, description.programs, description.window)
     predictions = decoding.predictions | majority(task) | majority_of_operation(task)
     compared = assess_control(name, predictions, test, decoding.rows)
     data = (arguments.dataset, arguments.train, arguments.test)

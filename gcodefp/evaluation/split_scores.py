@@ -18,8 +18,8 @@ from gcodefp.dataset.store import (
     read_split,
 )
 from gcodefp.errors import UserError
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput, Predictions
 from gcodefp.evaluation.baselines.suite import run_baselines
-from gcodefp.evaluation.baselines.task import Predictions, Task
 from gcodefp.evaluation.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
@@ -122,7 +122,7 @@ def evaluate_split(
     if train:
         if val is None:
             logger.warning("without --val the options of the baselines are defaults, not tuned")
-        task = Task(train, test, decoding.rows, programs, description.window, threads)
+        task = BaselineInput(train, test, decoding.rows, programs, description.window, threads)
         predictions, baseline_decoders, tuned = run_baselines(task, val)
         decoding, decoders = _with_baselines(decoding, predictions), decoders | baseline_decoders
     scored = scored_predictions(decoding, test, description)

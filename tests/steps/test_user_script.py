@@ -228,9 +228,7 @@ with wandb.init() as run:
 
 def impatient(own: ScriptSweep) -> None:
     """The agents of this sweep wait a second in place of thirty."""
-    patch = (
-        "import gcodefp.sweeps.user_script.run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS=1;"
-    )
+    patch = "import gcodefp.sweeps.user_script.run as r, gcodefp.cli as c, sys; r.GRACE_SECONDS=1;"
     command = own.command("agent", own.sweep_id)
     own.command = lambda *_: [  # type: ignore[method-assign]
         command[0], "-c", f"{patch} sys.exit(c.main(['agent', '{own.sweep_id}']))"

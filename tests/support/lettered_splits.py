@@ -7,7 +7,7 @@ import numpy as np
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
-from gcodefp.evaluation.baselines.task import Task
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput
 
 WINDOW = 16
 Letters = list[tuple[int, str]]
@@ -34,7 +34,9 @@ def split_of(recordings: Letters, step_seconds: float = 0.25) -> Split:
     )
 
 
-def task_of(train: Letters, test: Letters, steps: tuple[float, float] = (0.25, 0.25)) -> Task:
+def task_of(
+    train: Letters, test: Letters, steps: tuple[float, float] = (0.25, 0.25)
+) -> BaselineInput:
     """Predict all rows of such a test split."""
     splits = split_of(train, steps[0]), split_of(test, steps[1])
-    return Task(*splits, np.arange(len(splits[1].block)), cast(Any, None), WINDOW)
+    return BaselineInput(*splits, np.arange(len(splits[1].block)), cast(Any, None), WINDOW)

@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines.task import Predictions, Task, most_common
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput, Predictions, most_common
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import ELAPSED, MAJORITY, MAJORITY_PRIVILEGED
 
 
-def majority(task: Task) -> Predictions:
+def majority(task: BaselineInput) -> Predictions:
     """The most common block and operation of the train split, for every row."""
     train, count = task.train, len(task.rows)
     operation = np.full(count, most_common(train.operation), np.int64)
@@ -17,7 +17,7 @@ def majority(task: Task) -> Predictions:
     return {MAJORITY: RowPredictions(np.full(count, block), operation)}
 
 
-def majority_of_operation(task: Task) -> Predictions:
+def majority_of_operation(task: BaselineInput) -> Predictions:
     """The most common train block of each row's provided (true) operation.
 
     Where the operation is not in the train split, it is the most common block of all.
@@ -30,7 +30,7 @@ def majority_of_operation(task: Task) -> Predictions:
     return {MAJORITY_PRIVILEGED: predictions}
 
 
-def elapsed_time(task: Task) -> Predictions:
+def elapsed_time(task: BaselineInput) -> Predictions:
     """What most train recordings of the true operation execute at the same time since their start.
 
     Operation and start are provided. Recordings of one operation repeat the same few programs at

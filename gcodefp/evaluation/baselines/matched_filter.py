@@ -22,7 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
-from gcodefp.evaluation.baselines.task import Predictions, Task, at_states, states_by_window
+from gcodefp.evaluation.baselines.baseline_input import (
+    BaselineInput,
+    Predictions,
+    at_states,
+    states_by_window,
+)
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
 from gcodefp.evaluation.window_lengths import decode_centre_rows, score_centres
 from gcodefp.model.hmm import rows_at_once
@@ -146,7 +151,7 @@ class MatchedFilter:
         return 1 / np.sqrt(np.maximum(energy, least)), np.where(is_end, 0.0, np.inf)
 
 
-def filter_predictions(task: Task, matched: MatchedFilter) -> Predictions:
+def filter_predictions(task: BaselineInput, matched: MatchedFilter) -> Predictions:
     """What a fitted filter predicts from windows, and from whole recordings."""
     by_window = states_by_window(
         task, lambda signals, starts: matched.window_states(signals, task.window)[starts]

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcodefp.dataset.store import Split, join_splits
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput, Predictions
 from gcodefp.evaluation.baselines.lookups import elapsed_time, majority, majority_of_operation
 from gcodefp.evaluation.baselines.matched_filter import filter_predictions, tune_matched_filter
-from gcodefp.evaluation.baselines.task import Predictions, Task
 from gcodefp.evaluation.baselines.time_warping import time_warping
 from gcodefp.evaluation.baselines.windows import environment_only, extra_trees, nearest_neighbour
 from gcodefp.evaluation.names import FILTER
@@ -28,7 +28,7 @@ class Baselines(NamedTuple):
     tuned: dict[str, dict[str, Any]]
 
 
-def run_baselines(task: Task, val: Split | None) -> Baselines:
+def run_baselines(task: BaselineInput, val: Split | None) -> Baselines:
     """Fits all baselines and predicts the rows of a task.
 
     Args:

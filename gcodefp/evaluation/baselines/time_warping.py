@@ -15,7 +15,12 @@ import torch
 from dtaidistance import dtw, dtw_ndim
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.baselines.task import Predictions, Task, at_states, states_by_window
+from gcodefp.evaluation.baselines.baseline_input import (
+    BaselineInput,
+    Predictions,
+    at_states,
+    states_by_window,
+)
 from gcodefp.evaluation.names import WARPING, WARPING_WHOLE
 from gcodefp.model.hmm import MAX_CELLS
 from gcodefp.model.templates import Templates, fit_templates
@@ -27,7 +32,7 @@ PENALTY = 15.0
 deviation of a component between recordings."""
 
 
-def time_warping(task: Task) -> Predictions:
+def time_warping(task: BaselineInput) -> Predictions:
     """Warps windows, and the rows of whole recordings."""
     programs, templates = task.programs, fit_templates(task.train, task.programs)
     by_window = states_by_window(

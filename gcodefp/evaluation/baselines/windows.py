@@ -12,7 +12,7 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.neighbors import NearestNeighbors
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines.task import Predictions, Task
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput, Predictions
 from gcodefp.evaluation.decode import predict_at_states
 from gcodefp.evaluation.metrics import NEAR_SECONDS, RowPredictions
 from gcodefp.evaluation.names import ENVIRONMENT, NEIGHBOUR, TREES, TREES_WHOLE
@@ -34,7 +34,7 @@ REGRESSOR = {"n_estimators": 64, "max_features": 0.05, "min_samples_leaf": 1}
 train rows in a leaf (docs/experiments.md)."""
 
 
-def nearest_neighbour(task: Task) -> Predictions:
+def nearest_neighbour(task: BaselineInput) -> Predictions:
     """Labels of the train row whose window is the most similar.
 
     Windows are compared by the means of NEIGHBOUR_BINS equal parts of the window around the row.
@@ -98,7 +98,7 @@ def window_means(
     return np.concatenate(means, axis=1)
 
 
-def extra_trees(task: Task) -> Predictions:
+def extra_trees(task: BaselineInput) -> Predictions:
     """Extremely randomised trees (Geurts et al. 2006) on the statistics of each row's window.
 
     The statistics are each channel's mean and standard deviation over the window and its mean in
@@ -111,7 +111,7 @@ def extra_trees(task: Task) -> Predictions:
     return {TREES: forests.predict_rows(features), TREES_WHOLE: whole}
 
 
-def environment_only(task: Task) -> Predictions:
+def environment_only(task: BaselineInput) -> Predictions:
     """The same forests on the window's mean pressure and temperature alone.
 
     Neither measures the motion. Their accuracy comes from the time of the recording, and shows how
@@ -210,7 +210,7 @@ def densest_votes(votes: NDArray[np.int64], near_states: int) -> NDArray[np.int6
     return np.take_along_axis(votes, support.argmax(axis=0)[None], axis=0)[0]
 
 
-def _fit(task: Task, rows: NDArray[np.integer], features: NDArray[np.float32]) -> Forests:
+def _fit(task: BaselineInput, rows: NDArray[np.integer], features: NDArray[np.float32]) -> Forests:
     """Forests of M rows of the train split with features (M, F), whatever the number of jobs."""
     train, options = task.train, {"random_state": SEED, "n_jobs": task.jobs}
     program, operation = (

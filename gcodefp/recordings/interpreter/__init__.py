@@ -13,7 +13,7 @@ from gcodefp.recordings.gcode import Word, format_block
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect, read_lines
 from gcodefp.recordings.interpreter.macro_expressions import Key, Parameters
 from gcodefp.recordings.interpreter.modal_machine import ModalMachine
-from gcodefp.recordings.interpreter.program_flow import ProgramFlow, Step
+from gcodefp.recordings.interpreter.program_flow import ExecutedLine, ProgramFlow
 from gcodefp.recordings.interpreter.tool_moves import PathMove, Point
 
 _KIND_ORDER = ("dwell", "rapid", "feed", "arc")
@@ -115,7 +115,7 @@ def interpret_program(
 
 
 def _execute(
-    steps: Iterator[Step], machine: ModalMachine, dialect: Dialect
+    steps: Iterator[ExecutedLine], machine: ModalMachine, dialect: Dialect
 ) -> Iterator[ExecutedBlock]:
     for step in steps:
         start, moves, error_text = machine.position, tuple[PathMove, ...](), step.error_text

@@ -30,7 +30,7 @@ _FILE_OR_TEXT = re.compile(r"(M(?:16|23|28|30|32|36|117|118|486|928|5[58]\d))(?:
 _TEXT_COMMAND = re.compile(r"([GM]\d+(?:\.\d)?)\b", re.I | re.A)
 
 
-class Step(NamedTuple):
+class ExecutedLine(NamedTuple):
     """One executed line.
 
     Attributes:
@@ -51,7 +51,7 @@ class _Statement(NamedTuple):
     """A line as it is read once: its words, or the keyword, label and arguments of flow."""
 
     line: Line
-    step: Step | None = None
+    step: ExecutedLine | None = None
     keyword: str = ""
     label: str = ""
     rest: str = ""
@@ -87,7 +87,7 @@ class ProgramFlow:
             elif statement.label:
                 self._marks.setdefault(statement.label, []).append(index)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ExecutedLine]:
         """The executed lines; the next one is decided after the caller has used the last one.
 
         Raises:
@@ -109,16 +109,16 @@ class ProgramFlow:
             if step.words or step.text:
                 yield step
 
-    def _execute(self, index: int, statement: _Statement) -> Step:
+    def _execute(self, index: int, statement: _Statement) -> ExecutedLine:
         line, text = statement.line, statement.line.code.upper()
         try:
             if not statement.keyword:
                 words = read_macro_words(line.code, self._parameters)
-                return Step(line.number, words, "" if words else text, is_flow=not words)
+                return ExecutedLine(line.number, words, "" if words else text, is_flow=not words)
             getattr(self, f"_{statement.keyword}")(index, statement)
         except (ValueError, ArithmeticError) as error:
-            return Step(line.number, text=text, is_flow=True, error_text=str(error))
-        return Step(line.number, text=text, is_flow=True)
+            return ExecutedLine(line.number, text=text, is_flow=True, error_text=str(error))
+        return ExecutedLine(line.number, text=text, is_flow=True)
 
     def _is_true(self, code: str) -> bool:
         return evaluate(code, self._parameters)[0] != 0
@@ -222,7 +222,7 @@ class ProgramFlow:
         if not self._calls and index > min(self._programs.values()):
             self._next = len(self._statements)
 
-    def _after_words(self, step: Step) -> Step:
+    def _after_words(self, step: ExecutedLine) -> ExecutedLine:
         numbers = {word.number for word in step.words if word.letter == "M"}
         values = {word.letter: word.number for word in step.words}
         try:
@@ -277,7 +277,7 @@ class ProgramFlow:
 def _read_statement(line: Line, dialect: Dialect) -> _Statement:
     code = line.code
     if line.error_text:
-        return _Statement(line, Step(line.number, text=code, error_text=line.error_text))
+        return _Statement(line, ExecutedLine(line.number, text=code, error_text=line.error_text))
     if dialect.is_printer:
         return _Statement(line, _read_printer_line(line.number, code))
     first = code[0].upper()
@@ -297,24 +297,24 @@ def _read_statement(line: Line, dialect: Dialect) -> _Statement:
     try:
         words = tuple(word for word in split_words(code) if word.letter != "N")
     except ValueError as error:
-        return _Statement(line, Step(line.number, text=code, error_text=str(error)))
-    return _Statement(line, Step(line.number, words, "" if words else code))
+        return _Statement(line, ExecutedLine(line.number, text=code, error_text=str(error)))
+    return _Statement(line, ExecutedLine(line.number, words, "" if words else code))
 
 
-def _read_printer_line(number: int, code: str) -> Step:
+def _read_printer_line(number: int, code: str) -> ExecutedLine:
     """Words, or the text of `M117 Hello` and of `SET_FAN_SPEED FAN=exhaust SPEED=1`."""
     if _EXTENDED.match(code):
-        return Step(number, text=code)
+        return ExecutedLine(number, text=code)
     if text := _FILE_OR_TEXT.fullmatch(code):
-        return Step(number, text=f"{text[1].upper()} {text[2]}".strip())
+        return ExecutedLine(number, text=f"{text[1].upper()} {text[2]}".strip())
     try:
-        return Step(number, tuple(w for w in split_words(code, False) if w.letter != "N"))
+        return ExecutedLine(number, tuple(w for w in split_words(code, False) if w.letter != "N"))
     except ValueError as error:
         head = _TEXT_COMMAND.match(code)
         if head is None or head[1].upper() in ("G0", "G1", "G2", "G3", "G00", "G01", "G02", "G03"):
-            return Step(number, text=code, error_text=str(error))
+            return ExecutedLine(number, text=code, error_text=str(error))
     try:  # `G28 X Y`, `M84 E`
-        return Step(number, tuple(split_words(_BARE_LETTERS.sub(r"\g<1>0", code), False)))
+        return ExecutedLine(number, tuple(split_words(_BARE_LETTERS.sub(r"\g<1>0", code), False)))
     except ValueError as error:
         is_text = head[1].upper().startswith("M") and head[1].upper() != "M98"
-        return Step(number, text=code, error_text="" if is_text else str(error))
+        return ExecutedLine(number, text=code, error_text="" if is_text else str(error))

@@ -15,7 +15,7 @@ CATEGORIES = ("Test", "Sweep", "Data")
 Draw = TypeVar("Draw", bound=Callable[..., object])
 
 
-class Record(NamedTuple):
+class RegisteredFigure(NamedTuple):
     """A registered figure.
 
     Attributes:
@@ -36,13 +36,13 @@ def figure(stem: str, *, title: str, category: str, caption: str) -> Callable[[D
 
     Args:
         stem: name of the files, without suffix.
-        title, category, caption: as in `Record`.
+        title, category, caption: as in `RegisteredFigure`.
     """
     return lambda draw: draw
 
 
-def _records() -> dict[str, Record]:
-    records: dict[str, Record] = {}
+def _records() -> dict[str, RegisteredFigure]:
+    records: dict[str, RegisteredFigure] = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         for node in (node for node in body if isinstance(node, ast.FunctionDef)):
@@ -51,7 +51,7 @@ def _records() -> dict[str, Record]:
                     stem = ast.literal_eval(call.args[0])
                     texts = {str(key.arg): ast.literal_eval(key.value) for key in call.keywords}
                     module = f"{__name__}.{path.stem}"
-                    records[stem] = Record(**texts, module=module, function=node.name)
+                    records[stem] = RegisteredFigure(**texts, module=module, function=node.name)
     return dict(sorted(records.items(), key=lambda item: CATEGORIES.index(item[1].category)))
 
 
@@ -59,7 +59,9 @@ FIGURES = _records()
 """File stem -> its record, by category and then by file."""
 
 
-def figures_of(*, has_script: bool, has_pareto: bool, has_system: bool) -> dict[str, Record]:
+def figures_of(
+    *, has_script: bool, has_pareto: bool, has_system: bool
+) -> dict[str, RegisteredFigure]:
     """The figures that have something to show, as FIGURES has them.
 
     Args:

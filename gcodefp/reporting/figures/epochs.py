@@ -167,7 +167,7 @@ def draw_compared(
     fig.legend(handles=lines, loc="outside lower left", ncols=1)
     split = "" if has_script else "val split; "
     title = f"Learning curves of {len(curves)} runs"
-    paper.add_head(fig, title, f"{split}circles are the best {step}s", warnings)
+    paper.add_title_block(fig, title, f"{split}circles are the best {step}s", warnings)
     return fig
 
 

@@ -81,7 +81,7 @@ def draw_gcode_diff(results: Results) -> paper.Drawn:
     index = results.predictions.recordings.tolist().index(name)
     aligned = diff(results.predictions, index)
     most = COLUMNS * LINES_PER_COLUMN
-    shown = aligned if len(aligned) <= most else fold(aligned)
+    shown = aligned if len(aligned) <= most else collapse_equal(aligned)
     lines, after = shown[:most], count_edits(shown[most:]).total()
     per_column = -(-len(lines) // COLUMNS)
     fig = paper.new_figure(paper.PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
@@ -135,7 +135,7 @@ def count_edits(lines: Sequence[DiffLine]) -> Counter[Edit]:
     return counts
 
 
-def fold(lines: Sequence[DiffLine]) -> list[DiffLine]:
+def collapse_equal(lines: Sequence[DiffLine]) -> list[DiffLine]:
     """The same lines; the middle of each long run of equal lines is one FOLDED line."""
     folded: list[DiffLine] = []
     for is_equal, group in groupby(lines, lambda line: line.edit is Edit.EQUAL):

@@ -61,7 +61,7 @@ def draw_inspected(name: str, facts: Mapping[str, SourceFacts], problems: Sequen
     notes = ["gaps in red"] * any(source.gaps() for source, *_ in shown)
     if len(panels) > len(shown):
         notes.append(f"{len(panels) - len(shown)} more panels are not shown")
-    paper.add_head(fig, name, "; ".join(notes), problems)
+    paper.add_title_block(fig, name, "; ".join(notes), problems)
     return fig
 
 

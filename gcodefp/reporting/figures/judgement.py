@@ -62,7 +62,7 @@ def draw_judgement(
         f"{paper.percent(test.rate)} of good recordings; "
         f"{plural(len(judgement.deviations), 'deviation')} (red)"
     )
-    paper.add_head(fig, f"{recording.name}: {judgement.verdict}", subtitle, [])
+    paper.add_title_block(fig, f"{recording.name}: {judgement.verdict}", subtitle, [])
     return fig
 
 

@@ -103,7 +103,7 @@ def _draw(stem: str, results: SweepResults) -> Drawn:
         return placeholder(record.title, str(nothing), results.warnings), record.title, str(nothing)
     if isinstance(results, Results) and results.is_simulated:
         subtitle = f"simulated recordings; {subtitle}".removesuffix("; ")
-    add_head(figure, title, subtitle, results.warnings)
+    add_title_block(figure, title, subtitle, results.warnings)
     return figure, title, subtitle
 
 
@@ -146,7 +146,7 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
     return Figure(figsize=(width_inches, height_inches), layout=layout)
 
 
-def add_head(figure: Figure, title: str, subtitle: str, warnings: Sequence[str]) -> None:
+def add_title_block(figure: Figure, title: str, subtitle: str, warnings: Sequence[str]) -> None:
     """Puts title, subtitle and warnings above the axes; the figure grows by their height."""
     styles: list[tuple[str, float, str, str, str | None]]
     styles = [(text, 7.5, "bold", "white", WRONG) for text in warnings]
@@ -184,7 +184,7 @@ def placeholder(title: str, sentence: str, warnings: Sequence[str]) -> Figure:
     figure = new_figure(COLUMN_INCHES, 0.6)
     text = _wrap(sentence, COLUMN_INCHES, 7.5)
     figure.text(0.5, 0.25, text, ha="center", va="center", color="#444444", style="italic")
-    add_head(figure, title, "", warnings)
+    add_title_block(figure, title, "", warnings)
     return figure
 
 

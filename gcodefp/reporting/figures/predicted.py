@@ -46,7 +46,7 @@ def draw_predicted(predicted: RecordingPrediction, warnings: Sequence[str]) -> F
         f"{part.name} ({paper.percent(part.probability)})"
         for part in (predicted.program, predicted.operation)
     )
-    paper.add_head(
+    paper.add_title_block(
         fig,
         f"Toolpath of {predicted.name}, reconstructed from its sensors",
         f"program {program}, operation {operation}; exact block expected right on "

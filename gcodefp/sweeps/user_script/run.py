@@ -23,7 +23,7 @@ logger = logging.getLogger("gcodefp.agent")
 
 POLL_SECONDS = 0.5
 """How often new metrics are read."""
-PATIENCE_SECONDS = 30.0
+GRACE_SECONDS = 30.0
 """From SIGTERM to SIGKILL, as W&B's agent waits."""
 PROGRESS_SECONDS = 10.0
 
@@ -76,14 +76,14 @@ class AttemptMonitor:
         """A script that logs nothing, or only at its end, has no epoch at which to end."""
         if not self._has_rows and INTERRUPT.requested_at_epoch():
             self._asked_to_end = self._asked_to_end or time.monotonic()
-            if time.monotonic() - self._asked_to_end > PATIENCE_SECONDS:
+            if time.monotonic() - self._asked_to_end > GRACE_SECONDS:
                 INTERRUPT.check_between_epochs()
 
     def _end(self, attempt: Attempt) -> None:
         """SIGTERM, patience, SIGKILL."""
         attempt.terminate()
-        left = self._deadline.seconds_left() - PATIENCE_SECONDS
-        until = time.monotonic() + min(PATIENCE_SECONDS, left)
+        left = self._deadline.seconds_left() - GRACE_SECONDS
+        until = time.monotonic() + min(GRACE_SECONDS, left)
         while not attempt.wait(POLL_SECONDS):
             self._run.lease.check()
             if time.monotonic() > until:

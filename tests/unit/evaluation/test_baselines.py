@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluation.baselines import time_warping as warping
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput
 from gcodefp.evaluation.baselines.lookups import elapsed_time, majority_of_operation
 from gcodefp.evaluation.baselines.suite import run_baselines
-from gcodefp.evaluation.baselines.task import Task
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import (
     BASELINE,
@@ -80,9 +80,9 @@ PROGRAMS = tiny_programs(TRAIN)
 EVERY_ROW = np.arange(len(TEST.block))
 
 
-def task_over(test: Split, rows: NDArray[np.int64] | None = None) -> Task:
+def task_over(test: Split, rows: NDArray[np.int64] | None = None) -> BaselineInput:
     rows = np.arange(len(test.recording)) if rows is None else rows
-    return Task(TRAIN, test, rows, PROGRAMS, WINDOW)
+    return BaselineInput(TRAIN, test, rows, PROGRAMS, WINDOW)
 
 
 def test_every_baseline_predicts_every_row_and_sensors_tell_the_program() -> None:

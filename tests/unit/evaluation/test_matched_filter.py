@@ -16,6 +16,7 @@ from learning_data import tiny_split as split_of
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput
 from gcodefp.evaluation.baselines.matched_filter import (
     CORRELATION,
     DISTANCE,
@@ -27,7 +28,6 @@ from gcodefp.evaluation.baselines.matched_filter import (
     state_signals,
     tune_matched_filter,
 )
-from gcodefp.evaluation.baselines.task import Task
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
 from gcodefp.evaluation.window_lengths import decode_centre_rows
 from gcodefp.model import hmm
@@ -153,7 +153,7 @@ def test_each_row_has_the_state_of_its_assigned_window() -> None:
     programs = tiny_programs(train)
     matched = tune_matched_filter(train, val, programs, WINDOW)
     rows = np.arange(len(test.block))
-    predictions = filter_predictions(Task(train, test, rows, programs, WINDOW), matched)
+    predictions = filter_predictions(BaselineInput(train, test, rows, programs, WINDOW), matched)
     state, whole = (predictions[name].state for name in (FILTER, FILTER_WHOLE))
     assert state is not None
     assert whole is not None

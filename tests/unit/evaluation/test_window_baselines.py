@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.evaluation.baselines import windows
-from gcodefp.evaluation.baselines.task import Task
+from gcodefp.evaluation.baselines.baseline_input import BaselineInput
 from gcodefp.evaluation.baselines.windows import (
     densest_votes,
     environment_only,
@@ -27,7 +27,7 @@ from gcodefp.evaluation.names import ENVIRONMENT, NEIGHBOUR, TREES, TREES_WHOLE
 
 TRAIN, TEST = tiny_split(RECORDINGS["train"]), tiny_split(RECORDINGS["test"])
 EVERY_ROW = np.arange(len(TEST.block))
-TASK = Task(TRAIN, TEST, EVERY_ROW, tiny_programs(TRAIN), WINDOW)
+TASK = BaselineInput(TRAIN, TEST, EVERY_ROW, tiny_programs(TRAIN), WINDOW)
 
 
 def state_of(predictions: RowPredictions) -> NDArray[np.int64]:

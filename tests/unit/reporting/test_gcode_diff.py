@@ -15,9 +15,9 @@ from gcodefp.reporting.figures import gcode_diff
 from gcodefp.reporting.figures.gcode_diff import (
     DiffLine,
     Edit,
+    collapse_equal,
     count_edits,
     diff,
-    fold,
 )
 from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.results import Results
@@ -80,7 +80,7 @@ def lines_with(text: str) -> list[DiffLine]:
 
 def test_only_the_middle_of_long_equal_segments_is_folded() -> None:
     lines = lines_with("=====+======+")
-    folded = fold(lines)
+    folded = collapse_equal(lines)
     # Of five equal lines one could be folded, which saves nothing; of six, two.
     assert [line.edit for line in folded] == list("=====+==\N{HORIZONTAL ELLIPSIS}==+")
     assert [line.lines for line in folded if line.edit is Edit.FOLDED] == [2]

@@ -1,7 +1,7 @@
 """What a baseline is given, and how states become its predictions.
 
-A baseline is a function of a Task: it fits itself to the train split and returns the predictions of
-rows of the test split, which have the same form as the model's, by name.
+A baseline is a function of a BaselineInput: it fits itself to the train split and returns the
+predictions of rows of the test split, which have the same form as the model's, by name.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.programs.table import Programs
 
 
-class Task(NamedTuple):
+class BaselineInput(NamedTuple):
     """Predict N rows of the test split."""
 
     train: Split
@@ -37,7 +37,7 @@ def most_common(classes: NDArray[np.integer]) -> int:
     return int(np.bincount(classes).argmax())
 
 
-def at_states(task: Task, state: NDArray[np.int64]) -> RowPredictions:
+def at_states(task: BaselineInput, state: NDArray[np.int64]) -> RowPredictions:
     """What is executed in states (N,); the operation is that of most train rows of the program."""
     train, programs = task.train, task.programs
     operation = np.zeros(len(programs.names), np.int64)
@@ -47,7 +47,8 @@ def at_states(task: Task, state: NDArray[np.int64]) -> RowPredictions:
 
 
 def states_by_window(
-    task: Task, decode: Callable[[NDArray[np.float32], NDArray[np.integer]], NDArray[np.int64]]
+    task: BaselineInput,
+    decode: Callable[[NDArray[np.float32], NDArray[np.integer]], NDArray[np.int64]],
 ) -> NDArray[np.int64]:
     """The state of each row of a task by its assigned window, (N,); 0 outside of windows.
 
