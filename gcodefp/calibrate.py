@@ -48,7 +48,8 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         val = apply_control(val, "val", control, description.window)
     decoder = fit_decoder(checkpoint, train, val, device)
     write_decoder(arguments.output, decoder, arguments.checkpoint)
-    logger.info("chosen: %s, temperature %.2f", decoder.summary, decoder.temperature)
+    text = "%s: chosen: %s, temperature %.2f"
+    logger.info(text, arguments.checkpoint, decoder.summary, decoder.temperature)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ from gcodefp.programs.table import (
 )
 from gcodefp.provenance import provenance
 from gcodefp.recordings.cleaning import Recording
-from gcodefp.recordings.columns import GROUPS, describe_channels
+from gcodefp.recordings.columns import GROUPS, channel_group, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.laboratory.lab_files import (
     SIMULATION_MARK,
@@ -107,7 +107,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     excluded += _label(recordings, names, layout, arguments.window)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center, arguments.zscore)
-    _log_channels(recordings, train, scaler.channels)
+    _log_channels(recordings, train, scaler.channels, arguments.groups)
     blocks = np.unique(np.concatenate([r.blocks for r in train]))
     vocabulary = build_vocabulary(blocks, (r.operation for r in train))
     signals = {name: scaler.apply(recording) for name, recording in recordings.items()}
@@ -239,10 +239,15 @@ def _unify_operations(recordings: Mapping[str, Recording], copies: Mapping[str, 
 
 
 def _log_channels(
-    recordings: Mapping[str, Recording], train: Sequence[Recording], channels: Sequence[str]
+    recordings: Mapping[str, Recording],
+    train: Sequence[Recording],
+    channels: Sequence[str],
+    groups: Sequence[str],
 ) -> None:
     """Lists the channels that are not inputs, and those that single recordings lack."""
     counts = Counter(channel for recording in train for channel in recording.signals.columns)
+    if empty := sorted({*groups} - {channel_group(channel) for channel in counts}):
+        logger.warning("no train recording has a channel of the group %s", ", ".join(empty))
     if unused := sorted(channel for channel in counts if channel not in channels):
         is_band = any("_band" in channel for channel in unused)
         logger.warning(

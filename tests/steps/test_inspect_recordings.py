@@ -256,6 +256,7 @@ def test_json_lines_without_a_number_in_their_names_are_read_beside_a_table(
         ("plc_mill", "{as: line, repair: isolated}", "line", "differ from equal neighbours"),
         ("plc_mill", "numbering: n_word", "numbering: file_line", "of its lines are in square.nc"),
         ("duet", "rate_hz: 1344", "rate_hz: 1000.0", "its last line says"),
+        ("linuxcnc", "z_current:", "z_curent:", "has no column 'z_curent'; did you mean"),
         ("linuxcnc", "      z_current: z_motor [A]\n", "", "columns that are not read: z_current"),
         (
             "octoprint",
@@ -281,7 +282,7 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
         if "repair" in old
         else "program: {files: '{operation}.nc', numbering: n_word}",
         "duet": "clock: {format: sample, rate_hz: 1344.0}",
-        "linuxcnc": "ignore: [z_current]",
+        "linuxcnc": "columns: z_current: 'z_motor [A]'" if new else "ignore: [z_current]",
         "octoprint": "column: time, timezone: Area/City}, such as Europe/Berlin",
         "klipper": "clock: {format: seconds, column: '#time', offset_seconds: 2.1}",
     }[logger] in found[1]

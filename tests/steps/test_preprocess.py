@@ -164,10 +164,11 @@ def test_only_train_recordings_decide_what_is_fitted(
 
 
 def test_controller_columns_are_no_input_unless_configured(
-    recordings: Path, tmp_path: Path
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     preprocess(recordings, tmp_path / "before")
-    assert preprocess(recordings, tmp_path / "with", groups=["imu", "controller"]) == 0
+    assert preprocess(recordings, tmp_path / "with", groups=["imu", "controller", "optical"]) == 0
+    assert "no train recording has a channel of the group optical" in capsys.readouterr().err
     for path in recordings.iterdir():
         table = pd.read_csv(path)
         drift = np.arange(len(table)) ** 2

@@ -6,6 +6,7 @@ Files are read as pre-processing reads them, but nothing is resampled, repaired 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import numpy as np
@@ -160,14 +161,19 @@ def _columns(
     if clock.format == "sample" and tail and float(tail[1]) != clock.rate_hz:
         fix = _clock_fix(recording, name, rate_hz=float(tail[1]))
         yield Finding(name, f"its last line says {tail[0]!r}", fix)
+    unmapped, source = facts.unmapped, recording.layout.sources[name]
+    mapped = source.model_dump(mode="json", by_alias=True)["columns"]
     for key in facts.absent:
         hint = did_you_mean(key, facts.unmapped) if facts.unmapped else "remove it"
-        yield Finding(name, f"the file has no column {key!r}; {hint}")
-    if facts.unmapped:
-        first = facts.unmapped[:MAX_SHOWN]
-        more = f" and {len(facts.unmapped) - MAX_SHOWN} more" * (len(facts.unmapped) > MAX_SHOWN)
+        meant = get_close_matches(key, facts.unmapped, 1)
+        unmapped = [column for column in unmapped if column not in meant]
+        fix = "".join(f"columns: {line_of(m, mapped[key])}" for m in meant if key in mapped)
+        yield Finding(name, f"the file has no column {key!r}; {hint}", fix)
+    if unmapped:
+        first = unmapped[:MAX_SHOWN]
+        more = f" and {len(unmapped) - MAX_SHOWN} more" * (len(unmapped) > MAX_SHOWN)
         guesses = guess_targets(sniffed.table, sniffed.has_header, clock.column, name)
-        new = {c: guesses[c].target for c in sorted(facts.unmapped) if c in guesses}
+        new = {c: guesses[c].target for c in sorted(unmapped) if c in guesses}
         new = {c: t for c, t in new.items() if parse_target(t).column not in facts.keys}
         fix = "".join(f"columns: {line_of(*item)}, or " for item in [*new.items()][:1])
         fix += line_of("ignore", first)
