@@ -134,7 +134,7 @@ def test_an_unknown_log_is_shown_with_a_layout_to_complete(
     flags = ["--layout", str(tmp_path / "stub.yaml"), "--output", str(output)]
     assert main([str(folder), *flags]) == 0
     report = capsys.readouterr().out
-    assert ("{name}.log (1 file): read by the layout, as its source log" in report) == bool(word)
+    assert "{name}.log (1 file): read by the layout, as its source log" in report
     assert "60 rows, 1.0 Hz, 59.0 s; lines 0 to 59" in report
 
 
@@ -172,9 +172,10 @@ def test_a_text_log_of_keys_gets_a_layout_that_reads_it(
 
 
 @pytest.mark.parametrize("more", ["", " rapid"])
+@pytest.mark.parametrize("words", ["INFO exec N", "[EXEC] line "])
 @pytest.mark.parametrize("stamp", ["{}.{}", "{},{}", "[{}.{}]"])
 def test_a_log_of_sentences_is_named_and_its_source_is_a_comment(
-    stamp: str, more: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stamp: str, words: str, more: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
     t, fast = run.times(5), run.times(400)
@@ -182,7 +183,7 @@ def test_a_log_of_sentences_is_named_and_its_source_is_a_comment(
     for i, (s, line, (x, y, z)) in enumerate(zip(t, run.lines(t), run.position_mm(t), strict=True)):
         written = f"{start + pd.Timedelta(s, 's'):%Y-%m-%d %H:%M:%S.%f}"[:-3]
         time = stamp.format(*written.split("."))
-        log.append(f"{time} INFO exec N{line}{more * (i % 2)} @ ({x:.3f}, {y:.3f}, {z:.3f})\n")
+        log.append(f"{time} {words}{line}{more * (i % 2)} @ ({x:.3f}, {y:.3f}, {z:.3f})\n")
         log += [f"{time} DEBUG heartbeat\n"] * (i % 10 == 9)
     sensor = {"t_ms": 1e3 * (start.tz_localize("UTC").timestamp() + fast)}
     sensor |= {f"a{a}": run.acceleration_g(fast)[:, i] for i, a in enumerate("xyz")}
@@ -204,6 +205,30 @@ def test_a_log_of_sentences_is_named_and_its_source_is_a_comment(
     report = inspect(folder, capsys, "--layout", str(layout))
     assert f"text_log1: {len(t)} rows, 5.0 Hz" in report
     assert re.search(r"one every 0.100 s, 1\d lines from \d to 19, positions, channels: 21", report)
+
+
+def test_a_log_of_positions_and_of_lines_has_a_source_for_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, log, before = run.times(5), list[str](), -1
+    for s, line, (x, y, z) in zip(t, run.lines(t), run.position_mm(t), strict=True):
+        time = f"{pd.Timestamp('2026-03-05 09:00') + pd.Timedelta(s, 's'):%Y-%m-%d %H:%M:%S,%f}"
+        if line != before:
+            log.append(f"{time[:-3]} [EXEC] line {line} : G1\n")
+        log.append(f"{time[:-3]} [POS] X={x:.3f} Y={y:.3f} Z={z:.3f}\n")
+        before = line
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/square_001.log").write_text("".join(log))
+    report, layout = inspect(tmp_path / "files", capsys), tmp_path / "inspection/layout.yaml"
+    assert "! {name}.log (1 file): reports lines that the layout does not read yet" in report
+    layout.write_text(re.sub(r"(?m)^# (?= )", "", layout.read_text()))
+    sources = yaml.safe_load(layout.read_text())["sources"]
+    assert [{*source["columns"].values()} for source in sources.values()] == [
+        {"x [mm]", "y [mm]", "z [mm]"},
+        {"line"},
+    ]
+    assert "lines found by" not in inspect(tmp_path / "files", capsys, "--layout", str(layout))
 
 
 def test_a_sensor_of_twice_the_rate_of_the_rows_is_guessed_to_have_features(

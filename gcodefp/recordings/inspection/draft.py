@@ -207,7 +207,7 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
         if source:
             name = name if name not in sources else f"{name}{len(sources) + 1}"
             sources[name], rates_hz[name] = source, _rate_hz(kind, source)
-        elif may_be_text_log(kind):
+        if may_be_text_log(kind) and not (source and _is_whole(source, kind)):
             unread.append(kind)
     if not sources:
         raise ValueError("no file has a table or a log that is understood")
@@ -224,6 +224,12 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
     end = next(i for i, line in enumerate(lines) if line.startswith("rows:"))
     lines[end:end] = [line for number, kind in enumerate(unread, 1) for line in _stub(kind, number)]
     return "\n".join(lines) + "\n"
+
+
+def _is_whole(source: Mapping[str, Any], kind: Kind) -> bool:
+    """Whether a drafted source reads the executed lines, if its file reports them."""
+    reports = kind.format == "lines" and guess_line_regex(kind.files[0].lines)[0]
+    return not reports or bool({"line", "block"} & {*source["columns"].values()})
 
 
 def may_be_text_log(kind: Kind) -> bool:

@@ -26,8 +26,12 @@ _WORD = r"[^\s,;|]+"
 _PAIR = re.compile(rf"\b([A-Za-z_]\w*)=(\([^()]*\)|{_WORD})")
 _NUMBER = r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?"
 _TUPLE = re.compile(rf"\({_NUMBER}(?:[;,]\s*{_NUMBER})+\)")
-_LOG_WORDS = ("TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL", r"N\d+")
-"""Levels, N words."""
+_LOG_WORDS = (
+    "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL",
+    r"N\d+",
+    r"[Ll]ine\W{1,2}\d+",
+)
+"""Levels, N words, line numbers."""
 _LINES = (r"\bN(?P<line>\d+)\b", r"\b[Ll]ine\W{1,2}(?P<line>\d+)\b")
 """How a log may write the line that runs."""
 _POSITIONS = (
@@ -45,7 +49,7 @@ def is_text_log(lines: Sequence[str]) -> bool:
 
 
 def has_log_words(lines: Sequence[str], separator: str = "") -> bool:
-    """Whether a level, such as INFO, or an N word follows the time in most lines.
+    """Whether a level, such as INFO, or a line number follows the time in most lines.
 
     Args:
         separator: of a table that the lines may be; what is behind it is another field.
