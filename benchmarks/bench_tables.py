@@ -88,75 +88,75 @@ def search(asked: Search) -> tuple[list[Configuration], float]:
     """The configurations of one search, and the mean seconds of an ask."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    told = table(asked.table)
+    hpo = table(asked.table)
     runs = RUNS[asked.sampler]
     # Tables of the same space would begin at the same points and be no independent cases.
     parts = np.random.SeedSequence([asked.seed, *asked.table.encode()])
     seed = int(parts.generate_state(1)[0])
     draws = np.random.default_rng([seed, 77]).integers(0, 2**31, size=runs)
     if asked.sampler == RANDOM:
-        return random_search(told, seed, runs), 0.0
+        return random_search(hpo, seed, runs), 0.0
     if asked.sampler == WANDB:
-        ask = wandbs(told, seed)
+        ask = wandbs(hpo, seed)
     else:
-        ask = ours(told, seed) if asked.sampler == OURS else optunas(told, asked, seed)
-    found: list[Configuration] = []
+        ask = ours(hpo, seed) if asked.sampler == OURS else optunas(hpo, asked, seed)
+    tried: list[Configuration] = []
     losses: list[float | None] = []
     seconds = 0.0
     for number in range(runs):
         # All runs last equally long: those up to number - workers are over.
         if number >= asked.workers:
             over = number - asked.workers
-            losses[over] = told.loss(found[over], int(draws[over]))
+            losses[over] = hpo.loss(tried[over], int(draws[over]))
         begin = time.perf_counter()
-        found.append(ask(found, losses))
+        tried.append(ask(tried, losses))
         seconds += time.perf_counter() - begin
         losses.append(None)
-    return found, seconds / runs
+    return tried, seconds / runs
 
 
-def random_search(told: Table, seed: int, runs: int) -> list[Configuration]:
+def random_search(hpo: Table, seed: int, runs: int) -> list[Configuration]:
     """Distinct configurations; the same for any number of workers."""
     random = np.random.default_rng([seed, 5])
-    found: list[Configuration] = []
-    while len(found) < runs:
-        drawn = tuple(int(random.integers(size)) for size in told.sizes)
-        if drawn not in found:
-            found.append(drawn)
-    return found
+    tried: list[Configuration] = []
+    while len(tried) < runs:
+        drawn = tuple(int(random.integers(size)) for size in hpo.sizes)
+        if drawn not in tried:
+            tried.append(drawn)
+    return tried
 
 
 Ask = Callable[[Sequence[Configuration], Sequence[float | None]], Configuration]
 
 
-def ours(told: Table, seed: int) -> Ask:
+def ours(hpo: Table, seed: int) -> Ask:
     """The sampler of `method: bayes`; what it proposes twice is asked for again."""
-    parameters = {name: Parameter("categorical", {}, tuple(v)) for name, v in told.space.items()}
+    parameters = {name: Parameter("categorical", {}, tuple(v)) for name, v in hpo.space.items()}
     objective = Objective("val/loss", "minimize")
     sweep = Specification("bayes", objective, dict(sorted(parameters.items())), None, None, {})
 
-    def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
+    def ask(tried: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
         earlier = [
-            Observation({}, dict(zip(told.space, points(told, configuration), strict=True)), loss)
-            for configuration, loss in zip(found, losses, strict=True)
+            Observation({}, dict(zip(hpo.space, points(hpo, configuration), strict=True)), loss)
+            for configuration, loss in zip(tried, losses, strict=True)
         ]
         for attempt in range(1000):
-            parts = np.random.SeedSequence([seed, len(found), attempt])
+            parts = np.random.SeedSequence([seed, len(tried), attempt])
             point = bayes.suggest(sweep, int(parts.generate_state(1)[0]), earlier)
-            chosen = tuple(sweep.parameters[name].choice(point[name]) for name in told.space)
-            if chosen not in found:
+            chosen = tuple(sweep.parameters[name].choice(point[name]) for name in hpo.space)
+            if chosen not in tried:
                 break
         return chosen
 
     return ask
 
 
-def points(told: Table, configuration: Configuration) -> list[float]:
+def points(hpo: Table, configuration: Configuration) -> list[float]:
     """The middle of each choice's part of (0, 1)."""
-    return [(c + 0.5) / size for c, size in zip(configuration, told.sizes, strict=True)]
+    return [(c + 0.5) / size for c, size in zip(configuration, hpo.sizes, strict=True)]
 
 
-def optunas(told: Table, asked: Search, seed: int) -> Ask:
+def optunas(hpo: Table, asked: Search, seed: int) -> Ask:
     """A sampler of Optuna with its defaults, on the same space, in a study that goes on."""
     made = optuna.samplers.TPESampler if asked.sampler == TPE else optuna.samplers.GPSampler
     study = optuna.create_study(sampler=made(seed=seed))
@@ -164,21 +164,21 @@ def optunas(told: Table, asked: Search, seed: int) -> Ask:
         name: CategoricalDistribution(range(len(values)))
         if isinstance(values[0], str)
         else IntDistribution(0, len(values) - 1)
-        for name, values in told.space.items()
+        for name, values in hpo.space.items()
     }
     trials: list[optuna.Trial] = []
 
-    def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
-        over = len(found) - asked.workers
+    def ask(tried: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
+        over = len(tried) - asked.workers
         if over >= 0:
             study.tell(trials[over], losses[over])
         trials.append(study.ask(space))
-        return tuple(int(trials[-1].params[name]) for name in told.space)
+        return tuple(int(trials[-1].params[name]) for name in hpo.space)
 
     return ask
 
 
-def wandbs(told: Table, seed: int) -> Ask:
+def wandbs(hpo: Table, seed: int) -> Ask:
     """W&B's own Bayesian search, in the package `sweeps`; Optuna's space, and no other random."""
     from sweeps import RunState, SweepRun, next_run
 
@@ -187,19 +187,19 @@ def wandbs(told: Table, seed: int) -> Ask:
         name: {"values": list(range(len(values)))}
         if len(values) == 1 or isinstance(values[0], str)
         else {"min": 0, "max": len(values) - 1}
-        for name, values in told.space.items()
+        for name, values in hpo.space.items()
     }
     metric = {"name": "loss", "goal": "minimize"}
     sweep = {"method": "bayes", "metric": metric, "parameters": spaces}
 
-    def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
+    def ask(tried: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
         runs = [
             SweepRun(
                 config={n: {"value": v} for n, v in zip(spaces, configuration, strict=True)},
                 state=RunState.running if loss is None else RunState.finished,
                 summaryMetrics={} if loss is None else {"loss": loss},
             )
-            for configuration, loss in zip(found, losses, strict=True)
+            for configuration, loss in zip(tried, losses, strict=True)
         ]
         config = next_run(sweep, runs).config
         return tuple(int(config[name]["value"]) for name in spaces)
@@ -240,8 +240,8 @@ def run_searches(asked: Sequence[Search], processes: int) -> None:
         CACHE.open("a", encoding="utf-8") as lines,
     ):
         done = zip(open_searches, pool.map(search, open_searches), strict=True)
-        for count, (one, (found, seconds)) in enumerate(done, start=1):
-            row = one._asdict() | {"version": version(one.sampler), "configurations": found}
+        for count, (one, (tried, seconds)) in enumerate(done, start=1):
+            row = one._asdict() | {"version": version(one.sampler), "configurations": tried}
             lines.write(json.dumps(row | {"seconds": round(seconds, 5)}) + "\n")
             lines.flush()
             if count % 100 == 0:

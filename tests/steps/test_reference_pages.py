@@ -98,31 +98,33 @@ def test_arrays_of_npz_files_are_those_of_the_page(results: Path) -> None:
     seen = described(results, ".npz")
     assert sum(map(len, seen.values())) == 8
     for heading, paths in seen.items():
-        told = {quoted(row["array"])[0]: row for row in rows(FILES[heading], "array")}
+        documented = {quoted(row["array"])[0]: row for row in rows(FILES[heading], "array")}
         for who in rows(FILES[heading], "PREFIX"):
             (prefix,) = quoted(who["PREFIX"])
             answers = [what for what, yes in who.items() if yes == "yes"]
-            told |= {f"{prefix}_{what}": told[f"PREFIX_{what}"] for what in answers}
-        told = {name: row for name, row in told.items() if not name.startswith("PREFIX")}
+            documented |= {f"{prefix}_{what}": documented[f"PREFIX_{what}"] for what in answers}
+        documented = {
+            name: row for name, row in documented.items() if not name.startswith("PREFIX")
+        }
         for path in paths:
             with np.load(path, allow_pickle=False) as arrays:
-                assert set(arrays) == set(told), path.name
-                check_shapes({name: arrays[name] for name in arrays}, told)
+                assert set(arrays) == set(documented), path.name
+                check_shapes({name: arrays[name] for name in arrays}, documented)
 
 
-def check_shapes(arrays: dict[str, np.ndarray], told: dict[str, dict[str, str]]) -> None:
+def check_shapes(arrays: dict[str, np.ndarray], documented: dict[str, dict[str, str]]) -> None:
     """Types, and shapes in which a letter means the same number throughout the file."""
     sizes: dict[str, int] = {}
     for name, array in arrays.items():
         kind = "text" if array.dtype.kind == "U" else str(array.dtype)
-        assert kind == told[name]["dtype"], name
-        shape = [part.strip() for part in told[name]["shape"].strip("()").split(",")]
+        assert kind == documented[name]["dtype"], name
+        shape = [part.strip() for part in documented[name]["shape"].strip("()").split(",")]
         shape = [part for part in shape if part]
         assert len(shape) == array.ndim, name
         for letter, size in zip(shape, array.shape, strict=True):
             plus = int(letter.partition("+")[2] or 0)
-            known = letter.partition("+")[0].strip()
-            wanted = int(known) if known.isdigit() else sizes.setdefault(known, size - plus)
+            number = letter.partition("+")[0].strip()
+            wanted = int(number) if number.isdigit() else sizes.setdefault(number, size - plus)
             assert wanted + plus == size, name
 
 
@@ -147,17 +149,17 @@ def test_a_checkpoint_has_the_keys_of_the_page(results: Path) -> None:
     )
 
 
-def test_every_column_of_a_recording_is_told_with_its_group_and_unit() -> None:
+def test_every_column_of_a_recording_is_documented_with_its_group_and_unit() -> None:
     table = rows(FILES["Recordings"], "column")
-    told = {name: row for row in table for name in quoted(row["column"])}
+    documented = {name: row for row in table for name in quoted(row["column"])}
     channels = {
         **{f"NODE.{q}": (g, u) for g, of in NODE_QUANTITIES.items() for q, u in of.items()},
         **{column: (g, u) for g, of in MACHINE_COLUMNS.items() for column, u in of.items()},
     }
-    assert set(told) == {CLOCK, LINE, BLOCK, UNIT, *channels}
+    assert set(documented) == {CLOCK, LINE, BLOCK, UNIT, *channels}
     for column, (group, unit) in channels.items():
-        assert quoted(told[column]["group"]) == [group]
-        assert told[column]["unit"] == ("as `unit`" if unit == "program units" else unit)
+        assert quoted(documented[column]["group"]) == [group]
+        assert documented[column]["unit"] == ("as `unit`" if unit == "program units" else unit)
     counted = [name for row in rows(FILES["Recordings"], "count") for name in quoted(row["count"])]
     assert counted == list(NAMES["COUNT"])
 
