@@ -34,8 +34,6 @@ MAX_GAP_PERIODS = 5.0
 """No sample is interpolated over a longer gap."""
 MAX_HELD_PERIODS = 2.0
 """No sample is held for longer: the sensor has stopped."""
-MAX_SPARSE_SHARE = 0.6
-"""Of a file's rows with a sample: below it the sensor is slower than the file's clock."""
 MIN_POWER = 1e-12
 """Added to a band's power before its logarithm, in the square of the channel's unit."""
 
@@ -72,22 +70,21 @@ class SlowSensor:
 
     def add(self, seconds: Samples, values: Samples) -> None:
         self._chunks.append((seconds, values))
-        self._count += len(seconds)
+        self._count += int(np.isfinite(values).any(axis=1).sum())
         # Before memory is full; `finish` says it exactly.
         if self._count > 10 * len(self._rows) + RATE_SAMPLES:
             self.finish()
 
     def finish(self) -> dict[str, Samples]:
-        if not self._count:
+        if not sum(len(times) for times, _ in self._chunks):
             raise ValueError("it has no sample")
         seconds = np.concatenate([times for times, _ in self._chunks])
         values = np.concatenate([samples for _, samples in self._chunks])
         self._chunks = [(seconds, values)]
-        has_sample = np.isfinite(values).any(axis=1)
-        if has_sample.mean() < MAX_SPARSE_SHARE:
-            seconds, values = seconds[has_sample], values[has_sample]
-        if not len(seconds):
-            raise ValueError("it has no sample")
+        with_sample = np.flatnonzero(np.isfinite(values).any(axis=1))
+        if len(with_sample) > 1 and np.median(np.diff(with_sample)) >= 2:
+            # It is slower than the file's clock; one that stops has samples in row after row.
+            seconds, values = seconds[with_sample], values[with_sample]
         row_period = median_period(self._rows)
         self.period_seconds = median_period(seconds)
         if np.isnan(self.period_seconds):  # of a single sample

@@ -122,6 +122,25 @@ def test_slow_sensors_are_interpolated_or_held() -> None:
     np.testing.assert_allclose(held, [nan, 10, 10, 20, 20, nan, nan, 40, 40])
 
 
+@pytest.mark.parametrize("method", ["interpolate", "hold"])
+def test_a_sensor_in_every_tenth_row_of_its_file_is_slow_and_one_that_stops_is_not(
+    method: str,
+) -> None:
+    seconds, rows = np.arange(0, 200, 0.1), np.arange(20.0, 180.0, 1.0)
+    number, dead = np.arange(len(seconds)), np.full(len(seconds), np.nan)
+    sparse = np.where(number % 10 == 0, seconds, np.nan)
+    whole = resample(seconds, sparse, rows, resample=method)[""][:, 0]
+    np.testing.assert_allclose(whole, rows)
+    late = resample(seconds, np.where(seconds > 100, sparse, np.nan), rows, resample=method)[""]
+    assert np.isfinite(late[:, 0]).sum() == (rows > 100).sum()
+    every_row = np.where(rows < 100, rows, np.nan)
+    stopped = resample(rows, every_row, rows, resample=method)[""][:, 0]
+    np.testing.assert_array_equal(np.isfinite(stopped), rows < 100)
+    with pytest.raises(ValueError, match="they would alias"):
+        resample(seconds, dead, rows, resample=method)
+    assert np.isnan(resample(rows, dead[: len(rows)], rows, resample=method)[""]).all()
+
+
 def test_a_sample_is_held_for_two_periods_and_not_for_ever() -> None:
     seconds = np.r_[0:10.0, 20.0]
     rows = np.r_[0:10.0, 11.0, 11.1, 19.9, 20.0, 22.0, 22.1, 99.0]
