@@ -28,6 +28,7 @@ from gcodefp.evaluation.significance import (
     difference_over_folds,
     reversed_folds,
     side_of_zero,
+    significant_sign,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
@@ -119,7 +120,8 @@ def _not_better(results: Results) -> Iterator[str]:
     for name, title in PIPELINE_TITLES.items():
         if baseline := best_baseline(results.evaluation["models"], name):
             gain = results.evaluation["differences"][name][baseline]
-            side = side_of_zero(gain["low"], gain["high"])
+            recordings = results.evaluation["recordings"]
+            side = significant_sign({**gain, "recordings": recordings})
             if side <= 0:
                 points = interval_text(gain, "+.1f", unit=" percentage points")
                 text = "worse than" if side else "not shown to be better than"

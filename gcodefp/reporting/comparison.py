@@ -105,7 +105,7 @@ def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
     folders: dict[Path, None] = {}
     for text in texts:
         places = [Path(text), runs / text]
-        if text.isdecimal() and len(sweeps := [p for p in runs.glob("*") if p.is_dir()]) == 1:
+        if text.isdecimal() and len(sweeps := [p for p in runs.glob("*") if run_folders(p)]) == 1:
             places.append(sweeps[0] / text.zfill(4))
         path = next((p.absolute() for p in places if p.is_dir()), None)
         if path is None:

@@ -233,7 +233,9 @@ def test_a_number_is_a_run_of_the_only_sweep(tmp_path: Path) -> None:
     for run in runs:
         run.mkdir(parents=True)
     assert find_folders(["0", "17"], tmp_path) == runs
-    (tmp_path / "efgh5678").mkdir()
+    (tmp_path / "notes").mkdir()
+    assert find_folders(["0", "17"], tmp_path) == runs
+    (tmp_path / "efgh5678/0000").mkdir(parents=True)
     with pytest.raises(UserError, match="17: no such folder"):
         find_folders(["17", "0"], tmp_path)
 

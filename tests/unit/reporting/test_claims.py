@@ -60,6 +60,10 @@ def test_a_difference_that_may_be_zero_is_a_doubt(results: Results) -> None:
     for name, text in ((MODEL, "windows"), (WHOLE, "whole recordings")):
         differences = {**results.evaluation["differences"], name: {NEIGHBOUR: gain}}
         doubts = one_split(evaluated(results, differences=differences)).answers["Doubts"]
+        worse = {**differences, name: {NEIGHBOUR: {"value": -0.1, "low": -0.2, "high": -0.05}}}
+        for count, word in ((MIN_RECORDINGS, "worse than"), (MIN_RECORDINGS - 1, "not shown to")):
+            few = evaluated(results, differences=worse, recordings=count)
+            assert f"with {text} gcodefp is {word}" in one_split(few).answers["Doubts"]
         shown = f"not shown to be better than {NEIGHBOUR} (+1.0 percentage points [-2.0, +4.0])"
         assert f"with {text} gcodefp is {shown}" in doubts
 
