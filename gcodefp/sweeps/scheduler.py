@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.lease import names_in
-from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder
+from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder, run_folders
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Proposal
 from gcodefp.sweeps.specification import Observation, Specification
 
@@ -39,7 +38,7 @@ class SweepHistory:
 
     def numbers(self) -> list[int]:
         """All runs that have a folder."""
-        return sorted(int(name) for name in names_in(self._folder) if name.isdecimal())
+        return [folder.number for folder in run_folders(self._folder)]
 
     def has_ended(self, number: int) -> bool:
         """Whether the run has ended, successfully or not."""
