@@ -100,7 +100,7 @@ def warn_of_time_slices(device: str, workers: int) -> None:
         workers: processes that train on one GPU.
     """
     pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
-    if workers > 1 and device in ("auto", "cuda") and not pipes.is_dir() and _gpus():
+    if workers > 1 and device in ("auto", "cuda") and not (pipes / "control").exists() and _gpus():
         logger.warning(
             "%d trainings share one GPU without NVIDIA's Multi-Process Service, and take turns, "
             "which can be slower than one alone; start it before the agents "

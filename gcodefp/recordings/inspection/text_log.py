@@ -67,8 +67,13 @@ def guess_line_regex(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
     Both are empty without a line. Such as `09:00:01.5 INFO exec N10 @ (1.0, 2.0, 3.0)` matches it.
     """
-    for line_word in _LINES:
-        reports = [(m.group(), text) for text in lines if (m := re.match(f".*?{line_word}", text))]
+    matches = {
+        word: [(m, text) for text in lines if (m := re.match(f".*?{word}", text))]
+        for word in _LINES
+    }
+    # A constant, such as the name of a part, is no line that runs.
+    for line_word in sorted(_LINES, key=lambda w: -len({m["line"] for m, _ in matches[w]})):
+        reports = [(m.group(), text) for m, text in matches[line_word]]
         time, clock = host_time(reports[0][0]) if reports else ("", {})
         if not time:
             continue

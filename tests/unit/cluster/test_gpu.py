@@ -138,5 +138,6 @@ def test_trainings_that_take_turns_on_a_gpu_are_warned_of(
     assert "8 trainings share one GPU" in caplog.text
     caplog.clear()
     (tmp_path / "mps").mkdir()
+    (tmp_path / "mps/control").touch()
     warn_of_time_slices("cuda", 8)
     assert not caplog.records
