@@ -85,7 +85,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         if not run.is_ranked_by(objective):
             logger.warning("%s: its best epoch was not chosen by %s", run.name, objective.metric)
     if arguments.split == "test":
-        _check_winner_is_chosen(runs)
+        _check_best_run_is_chosen(runs)
     dataset = arguments.dataset or runs[0].folder.path.parents[2] / "dataset" / "dataset.json"
     content = describe_comparison(runs, [*sweeps.values()], objective, arguments.split)
     if _have_script(runs):
@@ -101,7 +101,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         _write(content, runs, arguments.output, dataset)
 
 
-def _check_winner_is_chosen(runs: Sequence[ComparedRun]) -> None:
+def _check_best_run_is_chosen(runs: Sequence[ComparedRun]) -> None:
     """The test split of results stays closed until their best run is chosen."""
     for results in dict.fromkeys(run.folder.path.parents[2] for run in runs):
         if not (results / "best" / "run.json").is_file():

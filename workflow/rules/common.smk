@@ -255,6 +255,6 @@ def control_flag(training):
 
 
 def control_model(control):
-    """Folder of the checkpoint that a control decodes with: its own, or the winner's."""
+    """Folder of the checkpoint that a control decodes with: its own, or the best run's."""
     needs_training = CONTROLS[control].needs_training
     return f"{RESULTS}/controls/{control}" if needs_training else f"{RESULTS}/best"

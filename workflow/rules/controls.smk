@@ -1,8 +1,8 @@
-# Contract: winner's hyperparameters, train and val split
+# Contract: the best run's hyperparameters, train and val split
 #               -> {RESULTS}/controls/NAME/{run.json,checkpoint.pt}: the control changes the splits
 #               -> {RESULTS}/protocols/PROTOCOL/FOLD/run/{run.json,checkpoint.pt}: splits of the fold
 #           any checkpoint.pt, its train and val split -> decoder.npz beside it
-#           checkpoint of a control, or the winner's; test split -> {RESULTS}/controls/NAME/control.json
+#           checkpoint of a control, or the best run's; test split -> {RESULTS}/controls/NAME/control.json
 #           A killed training resumes: last.pt is not an output, so Snakemake does not delete it.
 
 
@@ -13,7 +13,7 @@ wildcard_constraints:
 
 
 rule train:
-    """Train the winner's configuration again: for a negative control or for a fold of a protocol."""
+    """Train the best run's configuration again: for a negative control or for a fold of a protocol."""
     input:
         hyperparameters=f"{RESULTS}/best/run.json",
         train=lambda wildcards: f"{dataset_folder(wildcards.training)}/train.npz",

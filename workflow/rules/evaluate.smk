@@ -7,7 +7,7 @@
 
 
 rule evaluate:
-    """Evaluate the winner's checkpoint and the baselines on the test split, beside the controls."""
+    """Evaluate the best run's checkpoint and the baselines on the test split, beside the controls."""
     input:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
         decoder=f"{RESULTS}/best/decoder.npz",

@@ -74,7 +74,7 @@ rule figures:
 
 
 rule report_page:
-    """Write the self-contained report page: winner, sweep, figures, costs, provenance."""
+    """Write the self-contained report page: best run, sweep, figures, costs, provenance."""
     input:
         sweep=f"{RESULTS}/sweep/sweep.json",
         best=rules.select_best.output,
