@@ -23,7 +23,6 @@ from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.laboratory.assembly import read_recording
 from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
-from gcodefp.recordings.laboratory.layout import LayoutError
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.quantities import RUNNING
 from gcodefp.recordings.laboratory.reader import (
@@ -33,6 +32,7 @@ from gcodefp.recordings.laboratory.reader import (
     write_canonical,
 )
 from gcodefp.recordings.laboratory.row_order import order_doubt
+from gcodefp.recordings.laboratory.sources import LayoutError
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 RELATIVE, SHIFT = Word("G", 91.0), Word("G", 92.0)

@@ -290,6 +290,7 @@ def test_json_lines_without_a_number_in_their_names_are_read_beside_a_table(
             "no time in common",
         ),
         ("klipper", '"#time"}', '"#time", offset_seconds: 900}', "no time in common"),
+        ("octoprint", 'meter.csv"', 'meter.csv"\n    separator: ;', "does not divide"),
     ],
 )
 def test_a_wrong_layout_is_found_and_the_fix_is_named(
@@ -308,7 +309,9 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
         else "program: {files: '{operation}.nc', numbering: n_word}",
         "duet": "clock: {format: sample, rate_hz: 1344.0}",
         "linuxcnc": "columns: z_current: 'z_motor [A]'" if new else "ignore: [z_current]",
-        "octoprint": "column: time, timezone: Area/City}, such as Europe/Berlin",
+        "octoprint": 'separator: ","'
+        if "separator" in new
+        else "column: time, timezone: Area/City}, such as Europe/Berlin",
         "klipper": "clock: {format: seconds, column: '#time', offset_seconds: 2.1}",
     }[logger] in found[1]
 

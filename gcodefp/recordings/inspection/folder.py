@@ -230,7 +230,7 @@ def _inspect(
                     Finding(name, f"no file {source.files}", "optional: true")
                 )
         except (UserError, RecordingRejected) as error:
-            inspected.findings.append(Finding(name, str(error)))
+            inspected.findings.append(Finding(name, str(error), getattr(error, "fix", "")))
     files = {name: sniffed_files[recording.files[name]] for name in inspected.facts}
     if is_default:  # There is no layout to be corrected.
         for facts in inspected.facts.values():

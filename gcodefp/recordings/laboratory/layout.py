@@ -25,10 +25,6 @@ NAME_FIELDS = ("name", "operation", "session", "machine")
 """Placeholders in patterns of file names."""
 
 
-class LayoutError(UserError):
-    """A key of a layout does not fit a file: the layout is to be mended."""
-
-
 def placeholders(text: str) -> list[str]:
     """The names in braces in a pattern.
 

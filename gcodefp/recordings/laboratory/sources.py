@@ -18,8 +18,8 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from gcodefp.errors import UserError
-from gcodefp.recordings.laboratory.layout import LayoutError, Source
+from gcodefp.errors import UserError, shown
+from gcodefp.recordings.laboratory.layout import Source, with_groups
 
 OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -32,6 +32,8 @@ ROW_BYTES = 64
 """Of a CSV file, about."""
 MAX_LINE_CHARACTERS = 1_000_000
 WHITESPACE = "whitespace"
+SEPARATORS = (",", ";", "\t", "|", WHITESPACE)
+"""Likely ones."""
 MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND",
            "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")  # fmt: skip
 """Texts of a cell without a sample."""
@@ -39,6 +41,18 @@ MISSING = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan",
 UNREADABLE = (OSError, ValueError, EOFError, LookupError, csv.Error, zlib.error, lzma.LZMAError)
 
 IsRead = Callable[[str], bool]
+
+
+class LayoutError(UserError):
+    """A key of a layout does not fit a file: the layout is to be corrected.
+
+    Attributes:
+        fix: the correct line of YAML; empty if it is not known.
+    """
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(f"{message}: write {fix}" if fix else message)
+        self.fix = fix
 
 
 def read_chunks(
@@ -103,11 +117,11 @@ def _read_csv(
     from pyarrow import csv as arrow_csv
 
     with _opened_csv(path, source, chunk_rows) as (header, separator, blocks):
-        names = source.header or [
-            name.strip() for name in next(csv.reader([header], delimiter=separator), [])
-        ]
+        names = source.header or _fields(header, separator)
         if not names:
             raise ValueError("it is empty")
+        if source.header is None:
+            _check_separator(path, source, header, names)
         used = [name for name in dict.fromkeys(names) if is_read(name)]
         if not used:
             raise ValueError("it has none of the columns that the layout maps")
@@ -132,17 +146,60 @@ def _read_csv(
                     pyarrow.BufferReader(block), options, parsing, conversion
                 )
             except pyarrow.ArrowInvalid as error:
-                raise _csv_error(str(error), count, path, source) from None
+                raise _csv_error(str(error), count, path, source, block) from None
             count += len(table)
             yield table.to_pandas()
 
 
-def _csv_error(message: str, count: int, path: Path, source: Source) -> Exception:
+def _fields(line: str, separator: str) -> list[str]:
+    if separator == WHITESPACE:
+        return line.split()
+    return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
+
+
+def _check_separator(path: Path, source: Source, header: str, names: list[str]) -> None:
+    """Raises LayoutError if another separator makes more of the layout's columns of a header."""
+    clock = source.clock.column
+    patterns = [re.compile(with_groups(key, r"\w+")) for key in source.columns]
+
+    def rank(fields: list[str]) -> int:
+        return sum(f == clock or any(p.fullmatch(f) for p in patterns) for f in fields)
+
+    if clock in names or (clock is None and rank(names)):
+        return
+    likely = max(SEPARATORS, key=lambda separator: rank(_fields(header, separator)))
+    if rank(_fields(header, likely)) > rank(names):
+        raise _wrong_separator(path, source, header, likely)
+
+
+def _wrong_separator(path: Path, source: Source, line: str, likely: str) -> LayoutError:
+    return LayoutError(
+        f"{source.where}.separator: {source.separator!r} does not divide {path} into the columns "
+        f"of the layout, with {shown(line)} in its first line",
+        f"separator: {json.dumps(likely)}",
+    )
+
+
+def _csv_error(message: str, count: int, path: Path, source: Source, block: bytes) -> Exception:
     """The error of Arrow in a block of a file that `count` rows precede."""
     width = re.search(r"Row #1: Expected \d+ columns, got (\d+)", message)
     if width and not count and source.header is not None:
+        line = block.decode(errors="replace").strip().partition("\n")[0]
+        for likely in SEPARATORS:
+            # White space may be part of a field.
+            is_likely = likely != WHITESPACE or width[1] == "1"
+            if is_likely and len(_fields(line, likely)) == len(source.header) > 1:
+                return _wrong_separator(path, source, line, likely)
         return _wrong_header(path, source, int(width[1]))
-    return ValueError(re.sub(r"Row #(\d+)", lambda row: f"Row #{int(row[1]) + count}", message))
+    message = re.sub(r"Row #(\d+)", lambda row: f"Row #{int(row[1]) + count}", message)
+    mark = "." if source.decimal == "," else ","
+    if re.search(rf"invalid value '[-+]?\d*{re.escape(mark)}\d+(e[-+]?\d+)?'", message, re.I):
+        return LayoutError(
+            f"{source.where}.decimal: {source.decimal!r} does not fit {path}: {message}; if "
+            f"{mark!r} is the decimal mark",
+            f"decimal: {json.dumps(mark)}",
+        )
+    return ValueError(message)
 
 
 def _wrong_header(path: Path, source: Source, count: int) -> UserError:

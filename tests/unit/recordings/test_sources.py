@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.laboratory.layout import Clock, LayoutError, Source, parse_layout
+from gcodefp.recordings.laboratory.layout import Clock, Source, parse_layout
 from gcodefp.recordings.laboratory.reader import RecordingRejected
 from gcodefp.recordings.laboratory.source_file import SourceClock, SourceFile
+from gcodefp.recordings.laboratory.sources import LayoutError
 
 SECONDS = np.arange(50) / 10
 CURRENT = np.round(np.sin(SECONDS), 6)
@@ -210,6 +211,26 @@ def test_a_header_of_another_length_is_the_layouts_error(
     )
     with pytest.raises(LayoutError, match=message):
         list(SourceFile(path, "plc", layout.sources["plc"]).chunks())
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("written", [";", "|"])
+@pytest.mark.parametrize(
+    ("key", "wrong"), [("separator", "\t"), ("separator", "whitespace"), ("decimal", ".")]
+)
+def test_a_wrong_separator_or_decimal_mark_is_named_with_the_likely_one(
+    tmp_path: Path, key: str, wrong: str, written: str, has_header: bool
+) -> None:
+    path = write_csv(tmp_path / "run", csv_text(written, has_header, decimal=","))
+    right = {"separator": written, "decimal": ","}
+    names = {} if has_header else {"header": list(FRAME.columns)}
+    section = source(**names, **right | {key: wrong}).model_dump(exclude_defaults=True)
+    layout = parse_layout({"sources": {"log": section, "plc": section}, "rows": "log"}, "lab.yaml")
+    with pytest.raises(LayoutError) as error:
+        list(SourceFile(path, "plc", layout.sources["plc"]).chunks())
+    assert str(error.value).startswith(f"lab.yaml: sources.plc.{key}: {wrong!r} does not ")
+    assert str(path) in str(error.value)
+    assert error.value.fix == f"{key}: {json.dumps(right[key])}"
 
 
 def test_a_clock_that_runs_backwards(tmp_path: Path) -> None:
