@@ -4,6 +4,7 @@ import argparse
 import logging
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -164,7 +165,7 @@ def run_step(
         _fill_in(parser, arguments)
         body(arguments)
     except (UserError, OSError) as error:
-        logger.error("error: %s", error)
+        logger.error("error: %s", _with_configuration(str(error), arguments))
         return 1
     except KeyboardInterrupt:
         logger.error("interrupted")
@@ -177,6 +178,13 @@ def run_step(
             logger.removeHandler(handler)
             handler.close()
     return 0
+
+
+def _with_configuration(message: str, arguments: argparse.Namespace) -> str:
+    """A message whose commands have the configuration that the user named."""
+    file = getattr(arguments, "configfile", None)
+    named = f"snakemake --configfile {shlex.quote(str(file))} --cores all"
+    return message.replace("snakemake --cores all", named) if file else message
 
 
 def for_each(

@@ -93,7 +93,9 @@ def _compare(arguments: argparse.Namespace) -> None:
     else:
         device = select_device(arguments.device, arguments.threads)
         content["scores"], content["notes"] = score_runs(runs, arguments.split, dataset, device)
-        content["conclusions"] = conclusions([run.name for run in runs], content["scores"])
+        content["conclusions"] = conclusions(
+            [run.name for run in runs], content["scores"], arguments.split, objective.metric
+        )
     for note in content["notes"]:
         logger.warning(note)
     _print(content)

@@ -290,8 +290,13 @@ def _sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
     }
 
 
-def conclusions(names: Sequence[str], scores: Scores) -> list[str]:
-    """Whether each run is better than the first one, by the primary metric in windows."""
+def conclusions(names: Sequence[str], scores: Scores, split: str, metric: str) -> list[str]:
+    """Whether each run is better than the first one, by the primary metric in windows.
+
+    Args:
+        split: on which the runs are scored.
+        metric: by which their epochs were chosen.
+    """
     sentences = []
     first, *others = names
     for name, score in zip(others, scores[MODEL][PRIMARY][1:], strict=True):
@@ -309,6 +314,7 @@ def conclusions(names: Sequence[str], scores: Scores) -> list[str]:
         points = interval_text(difference, "+.1f", unit=" percentage points")
         sentences.append(
             f"{name} is {conclusion}: {points} of {PRIMARY_ROWS}, "
-            f"paired over {difference['recordings']} recordings."
+            f"paired over {difference['recordings']} recordings of the {split} split; epochs, and "
+            f"a sweep's best run, were chosen by {metric}."
         )
     return sentences

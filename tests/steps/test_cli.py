@@ -140,7 +140,9 @@ def test_sweep_is_named_by_its_id_and_results_by_their_folder(
     assert main(["select-best", own.sweep_id, "--results", "mine", "--output", "best"]) == 0
     assert (tmp_path / "best/run.json").is_file()
     assert status.main(["--configfile", "mine.yaml"]) == 1
-    assert "mine/sweep/sweep.json" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "mine/sweep/sweep.json: no such file; it is made by" in error
+    assert error.endswith(": snakemake --configfile mine.yaml --cores all create_sweep\n")
     assert main(["status", own.sweep_id]) == 1
     assert "there is none yet" in capsys.readouterr().err
     both = [own.sweep_id, "--sweep", "x.json", "--results", "mine"]

@@ -103,6 +103,7 @@ def test_runs_are_compared_on_the_same_recordings(
     assert "nearest neighbour" not in content["scores"]
     (sentence,) = content["conclusions"]
     assert sentence.startswith(f"{names[1]} is not shown to be better or worse than {names[0]}")
+    assert "2 recordings of the val split; epochs, and a sweep's best run, were cho" in sentence
     assert out.endswith(f"{sentence}\n")
     with (tmp_path / "compare.csv").open(encoding="utf-8") as handle:
         lines = {(row["answer"], row["metric"], row["run"]): row for row in csv.DictReader(handle)}
@@ -136,7 +137,7 @@ def test_runs_of_one_name_in_two_results_folders_have_a_curve_each(
 )
 def test_conclusion_follows_the_paired_interval(difference: Difference, answer: str) -> None:
     scores = [{"difference": None}, {"difference": difference._asdict()}]
-    (sentence,) = conclusions(["a", "b"], {MODEL: {PRIMARY: scores}})
+    (sentence,) = conclusions(["a", "b"], {MODEL: {PRIMARY: scores}}, "val", "val/loss")
     assert sentence.startswith(answer)
 
 
@@ -151,6 +152,10 @@ def test_scores_are_those_of_the_evaluation(
     assert all(compare.TEST_NOTE in text for text in capsys.readouterr())
     content = written(tmp_path)
     assert content["notes"] == [compare.TEST_NOTE]
+    (sentence,) = content["conclusions"]
+    assert sentence.endswith(
+        f"of the test split; epochs, and a sweep's best run, were chosen by {content['metric']}."
+    )
     for index, name in enumerate(names):
         checkpoint = made / "runs" / name / "checkpoint.pt"
         assert evaluate(checkpoint, made / "dataset", tmp_path / "e") == 0
