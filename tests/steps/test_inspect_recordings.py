@@ -12,6 +12,7 @@ import yaml
 from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run, write_laboratory
 
 from gcodefp.inspect_recordings import main
+from gcodefp.recordings.inspection.text_log import guess_fields_regex
 from gcodefp.recordings.laboratory.layout import SHIPPED
 
 SPEED = 3.0
@@ -205,6 +206,31 @@ def test_a_log_of_sentences_is_named_and_its_source_is_a_comment(
     report = inspect(folder, capsys, "--layout", str(layout))
     assert f"text_log1: {len(t)} rows, 5.0 Hz" in report
     assert re.search(r"one every 0.100 s, 1\d lines from \d to 19, positions, channels: 21", report)
+    (folder / "acc_square_001.csv").unlink()
+    assert main([str(folder), "--output", str(tmp_path / "none")]) == 1
+    error = capsys.readouterr().err
+    assert "timezone: UTC  # CHECK the time zone\n" in error
+    assert all(f"{axis}: {axis} [mm]  # CHECK the unit\n" in error for axis in "xyz")
+
+
+@pytest.mark.parametrize(
+    "row", ["{} INFO,exec,N{},{:.3f}", '"{} RUN", "N{}", "{:.3f}"', "[{}] [DEBUG];N{};{:.3f}"]
+)
+def test_a_table_whose_time_and_level_are_one_field_is_read(
+    row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, start = run.times(5), pd.Timestamp("2026-03-05 09:00:00")
+    samples = zip(t, run.lines(t), run.position_mm(t)[:, 0], strict=True)
+    log = [row.format(start + pd.Timedelta(s, "s"), line, x) for s, line, x in samples]
+    log.insert(9, "the door is open")
+    assert not guess_fields_regex(["09:00:00 AM,1,2", "09:00:01 PM,1,3"]), "they are one time"
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/square_001.csv").write_text("\n".join(log))
+    report = inspect(tmp_path / "files", capsys)
+    assert f"{len(t)} of {len(t) + 1} lines match the guessed regex; clock 'time' (iso8" in report
+    assert f"log: {len(t)} rows, 5.0 Hz" in report
+    assert "would be read as square: 235 rows, one every 0.100 s, 18 lines from 0 to 19" in report
 
 
 def test_a_log_of_positions_and_of_lines_has_a_source_for_each(

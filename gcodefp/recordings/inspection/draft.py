@@ -250,8 +250,6 @@ def _stub(kind: Kind, number: int) -> list[str]:
         count = sum(bool(re.search(regex, line)) for line in lines)
         todo = f"{count} of {len(lines)} lines match; for this source remove '# ' in its lines:"
     _, *stub = lines_stub(kind, f"text_log{number}").splitlines()
-    comments = COMMENTS | {f"{axis}: {axis} [mm]": CHECK_UNIT for axis in "xyz"}
-    stub = [f"{x}  # {comments[x.strip()]}" if x.strip() in comments else x for x in stub]
     return [f"# CHECK {kind.pattern}: {todo}", *(f"# {line}" for line in stub)]
 
 
@@ -282,7 +280,7 @@ def _log_source(kind: Kind) -> dict[str, Any]:
 
 
 def lines_stub(kind: Kind, name: str = "log") -> str:
-    """A layout for a text log that is not understood, whose regex a person completes."""
+    """A layout for a text log that is not understood, which a person completes and checks."""
     regex, clock = guess_line_regex(kind.files[0].lines)
     if not regex:
         time, clock = host_time(first_line(kind))
@@ -295,7 +293,10 @@ def lines_stub(kind: Kind, name: str = "log") -> str:
         "clock": clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ},
         "columns": {"line": "line"} | positions,
     }
-    return _dump({"sources": {name: source}}, default_flow_style=False)
+    comments = COMMENTS | {f"{axis}: {axis} [mm]": CHECK_UNIT for axis in "xyz"}
+    lines = _dump({"sources": {name: source}}, default_flow_style=False).splitlines()
+    lines = [f"{x}  # {comments[x.strip()]}" if x.strip() in comments else x for x in lines]
+    return "\n".join(lines) + "\n"
 
 
 def first_line(kind: Kind) -> str:

@@ -21,6 +21,7 @@ from gcodefp.errors import UserError
 from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.inspection.text_log import (
+    guess_fields_regex,
     guess_regex,
     has_log_words,
     is_text_log,
@@ -117,18 +118,22 @@ def sniff_file(path: Path) -> SniffedFile:
     if lines and lines[0].lstrip().startswith("{"):
         return _sniff_columns(path, "json_lines", lines)
     if is_text_log(lines):
-        return _sniff_text_log(path, lines, encoding)
+        regex = guess_regex(lines) or guess_fields_regex(lines)
+        return _sniff_text_log(path, lines, encoding, regex)
     table = _sniff_table(path, lines, encoding)
-    # Words of a log, as many in each line, look like a table, and so do the commas in a position.
-    separator = table.keys.get("separator", ",").replace("whitespace", "")
-    if table.format == "table" and not table.has_header and has_log_words(lines, separator):
-        return SniffedFile(path, "unknown", lines)
+    if table.format == "table" and not table.has_header:
+        if regex := guess_fields_regex(lines):
+            return _sniff_text_log(path, lines, encoding, regex)
+        separator = table.keys.get("separator", ",").replace("whitespace", "")
+        # Words of a log, as many in each line, look like a table; so do commas in a position.
+        if has_log_words(lines, separator):
+            return SniffedFile(path, "unknown", lines)
     return table
 
 
-def _sniff_text_log(path: Path, lines: list[str], encoding: str) -> SniffedFile:
+def _sniff_text_log(path: Path, lines: list[str], encoding: str, regex: str) -> SniffedFile:
     keys = {} if encoding == "utf-8" else {"encoding": encoding}
-    if not (regex := guess_regex(lines)):
+    if not regex:
         return SniffedFile(path, "unknown", lines)
     table = matching_rows(regex, lines)
     keys |= {"format": "lines", "regex": regex}

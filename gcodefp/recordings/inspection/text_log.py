@@ -85,6 +85,26 @@ def guess_line_regex(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
+def guess_fields_regex(lines: Sequence[str]) -> str:
+    """A regex for fields behind a time and a word in one: `09:00:01.5 INFO,10,0.25`.
+
+    Its groups are `time`, `word` and column1, column2, …; it is empty where most lines differ.
+    """
+    texts = [line for line in lines if line.strip()]
+    time, _ = host_time(texts[len(texts) // 2] if texts else "")  # The first ones may be comments.
+    for separator in ",;\t|" if time else "":
+        mark = re.escape(separator)
+        # AM and PM are part of a time.
+        head = rf"^\W*{time}\W+(?P<word>(?![AaPp][Mm]\b)[A-Za-z]\w*)\W*?{mark}"
+        rests = [text[match.end() :] for text in texts if (match := re.match(head, text))]
+        if len(rests) > 0.5 * len(texts):
+            ((count, _),) = Counter(rest.count(separator) for rest in rests).most_common(1)
+            names = [f"column{number}" for number in range(1, count + 2)]
+            fields = (rf'\s*"?(?P<{name}>[^{mark}"]*)"?' for name in names)
+            return f"{head}{mark.join(fields)}$"
+    return ""
+
+
 def guess_regex(lines: Sequence[str]) -> str:
     """A regex with the groups `time` and the keys of `key=value`; empty if there are no keys.
 
