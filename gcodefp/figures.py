@@ -24,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_results_flags(parser)
     add = parser.add_argument
     add("--no-titles", action="store_true", help="for a paper: they are in captions.md")
+    text = "another title for the figure NAME; may be repeated"
+    add("--title", nargs=2, metavar=("NAME", "TEXT"), action="append", default=[], help=text)
     add("--only", nargs="+", metavar="NAME", default=[], help="such as accuracy; default: all")
     add("--output", type=Path, required=True, help="folder for the figures")
     return run_step(parser, _draw, argv)
@@ -34,10 +36,12 @@ def _draw(arguments: argparse.Namespace) -> None:
     for warning in results.warnings:
         logger.warning(warning)
     stems = stems_of(results)
-    if unknown := [name for name in arguments.only if name not in stems]:
-        raise UserError(f"--only: no figure {unknown[0]!r}; {did_you_mean(unknown[0], stems)}")
+    titles = dict(arguments.title)
+    for flag, names in (("--only", arguments.only), ("--title", titles)):
+        if unknown := [name for name in names if name not in stems]:
+            raise UserError(f"{flag}: no figure {unknown[0]!r}; {did_you_mean(unknown[0], stems)}")
     stems = arguments.only or stems
-    draw_figures(results, arguments.output, not arguments.no_titles, stems)
+    draw_figures(results, arguments.output, not arguments.no_titles, stems, titles)
     logger.info("%d figures in %s", len(stems), arguments.output)
 
 

@@ -74,6 +74,21 @@ def test_only_the_named_figures_are_drawn(
     assert "no figure 'lader'; did you mean 'ladder'?" in capsys.readouterr().err
 
 
+def test_a_figure_may_have_another_title(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1)), "--output", str(tmp_path)]
+    own = [*flags, "--only", "accuracy", "ladder", "--title", "accuracy", "Ours & theirs"]
+    assert figures.main(own) == 0
+    shown = {name: (tmp_path / f"{name}.svg").read_text() for name in ("accuracy", "ladder")}
+    assert ["Ours &amp; theirs" in svg for svg in shown.values()] == [True, False]
+    assert "Within 1 s: gcodefp" not in shown["accuracy"]
+    assert figures.main([*own, "--no-titles"]) == 0
+    assert "**Ours & theirs.** " in (tmp_path / "captions.md").read_text()
+    assert figures.main([*flags, "--title", "acuracy", "Ours"]) == 1
+    assert "--title: no figure 'acuracy'; did you mean 'accuracy'?" in capsys.readouterr().err
+
+
 def test_a_results_folder_has_all_inputs_also_the_optional_ones(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     write_results(folder, spoilt(0.3), spoilt(0.7, seed=1))

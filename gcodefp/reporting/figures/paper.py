@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,13 +95,15 @@ def draw_figure(stem: str, results: SweepResults) -> Figure:
     return _draw(stem, results)[0]
 
 
-def _draw(stem: str, results: SweepResults) -> Drawn:
+def _draw(stem: str, results: SweepResults, own_title: str | None = None) -> Drawn:
     record = FIGURES[stem]
     draw = getattr(import_module(record.module), record.function)
     try:
         figure, title, subtitle = draw(results)
     except NothingToDraw as nothing:
-        return placeholder(record.title, str(nothing), results.warnings), record.title, str(nothing)
+        title = own_title or record.title
+        return placeholder(title, str(nothing), results.warnings), title, str(nothing)
+    title = own_title or title
     if isinstance(results, Results) and results.is_simulated:
         subtitle = f"simulated recordings; {subtitle}".removesuffix("; ")
     add_title_block(figure, title, subtitle, results.warnings)
@@ -116,7 +119,11 @@ def stems_of(results: SweepResults) -> list[str]:
 
 
 def draw_figures(
-    results: SweepResults, folder: Path, has_titles: bool = True, stems: Sequence[str] = ()
+    results: SweepResults,
+    folder: Path,
+    has_titles: bool = True,
+    stems: Sequence[str] = (),
+    titles: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Writes each figure in all formats; the same results give the same bytes.
 
@@ -124,12 +131,13 @@ def draw_figures(
 
     Args:
         stems: the figures; none: all that have something to show.
+        titles: figure -> its title, in place of the one that says what it shows.
     """
     captions = []
     for stem in stems or stems_of(results):
         record = FIGURES[stem]
         with paper_style(has_titles):
-            figure, title, subtitle = _draw(stem, results)
+            figure, title, subtitle = _draw(stem, results, titles.get(stem))
             save(figure, folder, stem, results.warnings, SUFFIXES)
         text = f"**{title}.** {subtitle.removesuffix('.')}. {record.caption}"
         captions.append(f"## {stem}\n\n{text}\n\nDrawn by `{record.module}.{record.function}`.\n")
