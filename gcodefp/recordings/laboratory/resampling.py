@@ -65,26 +65,30 @@ class SlowSensor:
 
     def __init__(self, source: Source, rows: Samples) -> None:
         self._source, self._rows, self._is_held = source, rows, source.resample == "hold"
-        self._chunks: list[tuple[Samples, Samples]] = []
+        self._chunks: list[tuple[Samples, NDArray[np.bool_], Samples]] = []
         self._count, self.period_seconds = 0, 0.0
 
     def add(self, seconds: Samples, values: Samples) -> None:
-        self._chunks.append((seconds, values))
-        self._count += int(np.isfinite(values).any(axis=1).sum())
+        has_sample = np.asarray(np.isfinite(values).any(axis=1))
+        # A column of a table would keep all of the table.
+        self._chunks.append((seconds.copy(), has_sample, values[has_sample]))
+        self._count += int(has_sample.sum())
         # Before memory is full; `finish` says it exactly.
         if self._count > 10 * len(self._rows) + RATE_SAMPLES:
             self.finish()
 
     def finish(self) -> dict[str, Samples]:
-        if not sum(len(times) for times, _ in self._chunks):
+        if not sum(len(times) for times, *_ in self._chunks):
             raise ValueError("it has no sample")
-        seconds = np.concatenate([times for times, _ in self._chunks])
-        values = np.concatenate([samples for _, samples in self._chunks])
-        self._chunks = [(seconds, values)]
-        with_sample = np.flatnonzero(np.isfinite(values).any(axis=1))
+        seconds, has_sample, values = map(np.concatenate, zip(*self._chunks, strict=True))
+        self._chunks = [(seconds, has_sample, values)]
+        with_sample = np.flatnonzero(has_sample)
         if len(with_sample) > 1 and np.median(np.diff(with_sample)) >= 2:
             # It is slower than the file's clock; one that stops has samples in row after row.
-            seconds, values = seconds[with_sample], values[with_sample]
+            seconds = seconds[with_sample]
+        elif not has_sample.all():
+            samples, values = values, np.full((len(seconds), values.shape[1]), np.nan)
+            values[has_sample] = samples
         row_period = median_period(self._rows)
         self.period_seconds = median_period(seconds)
         if np.isnan(self.period_seconds):  # of a single sample

@@ -1,5 +1,6 @@
 """Sensors that are faster or slower than the rows: features over each row's interval, and lines."""
 
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,6 +111,21 @@ def test_memory_does_not_grow_with_the_file() -> None:
         seconds = n + np.arange(25_000) / 25_000
         method.add(seconds, np.zeros((25_000, 1)))
         assert len(method._seconds) <= 5000, "a row of the rows' time, none after their end"
+
+
+def test_rows_without_a_sample_are_not_kept_in_memory() -> None:
+    """Of a sensor in every hundredth row of a table with ten channels only the clock is."""
+    method = resampler(source(resample="interpolate"), np.arange(0, 1000) / 5)
+    values = np.full((100_000, 10), np.nan)
+    values[::100] = 1.0
+    tracemalloc.start()
+    for n in range(10):
+        table = np.c_[n * 100 + np.arange(100_000) / 1000, values]
+        method.add(table[:, 0], table[:, 1:])
+        del table
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 12 * 1_000_000, "8 bytes for the time of a row, one for whether it has a sample"
 
 
 def test_slow_sensors_are_interpolated_or_held() -> None:
