@@ -37,6 +37,17 @@ def test_leftovers_of_an_agent_killed_after_a_run_are_removed(tmp_path: Path) ->
     assert sorted(path.iterdir()) == kept
 
 
+def test_only_the_last_agent_of_a_sweep_removes_leftovers(tmp_path: Path) -> None:
+    work(engine(tmp_path, 1))
+    leftover = tmp_path / "0000/last.pt"
+    leftover.write_text("its process is gone", encoding="utf-8")
+    with acquire(tmp_path / "0001", LeaseWatch()):
+        assert work(engine(tmp_path, 2)) == []
+        assert leftover.exists(), "another agent is still at work"
+    assert work(engine(tmp_path, 2)) == [1]
+    assert not leftover.exists()
+
+
 def test_removed_run_is_trained_again_with_the_same_hyperparameters(tmp_path: Path) -> None:
     work(engine(tmp_path, 3))
     run = run_folder(tmp_path, 1)
