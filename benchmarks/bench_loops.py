@@ -1,10 +1,8 @@
 """The loops that bench_training.py compares: the trainer's own and a plain DataLoader's."""
 
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -45,10 +43,6 @@ class Loop:
             words += ["bfloat16" if self.bfloat16 else "float32", *["fused"] * self.fused]
         return ", ".join(words + ["compiled"] * self.compiled)
 
-    def precision(self, device: torch.device, *_: str) -> AbstractContextManager[object]:
-        """What the forward pass runs in."""
-        return mixed_precision(device) if self.bfloat16 else nullcontext()
-
 
 class Windows(Dataset[dict[str, Tensor]]):
     """The train windows one by one, cut from arrays and augmented when they are asked for."""
@@ -83,6 +77,8 @@ class Training:
     """A network with its optimizer, trained in one of the ways."""
 
     def __init__(self, loop: Loop, hyperparameters: Hyperparameters, data: TrainingData) -> None:
+        precision = "auto" if loop.bfloat16 else "float32"
+        hyperparameters = replace(hyperparameters, precision=precision)
         self.loop, self.hyperparameters, self.data = loop, hyperparameters, data
         self.device = data.train.signals.device
         torch.manual_seed(hyperparameters.seed)
@@ -106,9 +102,8 @@ class Training:
         """Of an epoch's steps, and of its validation, which is the same for all loops."""
         begin = time.perf_counter()
         if self.loop.workers is None:
-            with patch.object(learning, "mixed_precision", self.loop.precision):
-                arguments = (self.hyperparameters, self.data.train, epoch)
-                learning.train_epoch(self.network, self.optimizer, *arguments)
+            arguments = (self.hyperparameters, self.data.train, epoch)
+            learning.train_epoch(self.network, self.optimizer, *arguments)
         else:
             self._plain_steps(epoch)
         between = time.perf_counter()
@@ -124,7 +119,7 @@ class Training:
                 group["lr"] = scheduled_learning_rate(self.hyperparameters, done)
             batch = {n: v.to(self.device, non_blocking=True) for n, v in items.items()}
             self.optimizer.zero_grad()
-            with self.loop.precision(self.device):
+            with mixed_precision(self.device, self.hyperparameters.precision):
                 loss = self._loss(batch)
             loss.backward()
             limit = self.hyperparameters.grad_clip

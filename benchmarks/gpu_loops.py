@@ -1,8 +1,4 @@
-"""Training steps that benchmarks/gpu.py compares: one run in a CUDA graph, and many runs as one.
-
-Both need shapes that do not depend on the data: where the trainer selects the words and rows that
-are known, these losses give the others no weight. The numbers are the same.
-"""
+"""Many runs as one, by vmap: what benchmarks/gpu.py compares the trainer with."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -17,16 +13,12 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gcodefp.dataset.vocabulary import FIELDS, PAD, UNSEEN
-from gcodefp.model.data import Tensors, augment, network_sizes
+from gcodefp.model.data import Tensors, augment, mixed_precision, network_sizes
 from gcodefp.model.epoch import (
-    STATE_STD,
-    TARGET_RADIUS,
     batch_metrics,
     make_optimizer,
     random_circular_windows,
     scheduled_learning_rate,
-    total_loss,
 )
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network
@@ -43,25 +35,12 @@ class Batch(NamedTuple):
     Attributes:
         signals: (B, T, C), augmented.
         rows: (B, T) row numbers.
-        chosen: (B, k) positions whose blocks are written; the others have M = B * k rows.
-        tokens: (M, S, 4); operation: (B,); state: (M,); state_range: (M, 2); position: (M, 3).
+        selected: (B, k) positions whose blocks are predicted.
     """
 
     signals: Tensor
     rows: Tensor
-    chosen: Tensor
-    tokens: Tensor
-    operation: Tensor
-    state: Tensor
-    state_range: Tensor
-    position: Tensor
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """What the forward pass runs in: `bfloat16` or `float32`."""
-    able = precision == "bfloat16"
-    # In a graph the casts of weights must not be kept from one step to the next.
-    return torch.autocast(device.type, torch.bfloat16, enabled=able, cache_enabled=False)
+    selected: Tensor
 
 
 def draw(data: Tensors, settings: Hyperparameters, windows: Tensor, nodes: int) -> Batch:
@@ -75,77 +54,25 @@ def draw(data: Tensors, settings: Hyperparameters, windows: Tensor, nodes: int) 
     cuda = device.type == "cuda"
     random = torch.cuda.default_generators[device.index or 0] if cuda else torch.default_generator
     rows = random_circular_windows(data, windows.flatten(), random)
-    signals = augment(data.signals[rows], data.nodes, 1.0, settings.noise_std, 0.0, random)
-    shown = torch.rand(len(rows), nodes, device=device) >= settings.node_dropout
-    signals = signals * shown[:, data.nodes][:, None]
+    amounts = (1.0, settings.noise_std, settings.node_dropout)
+    signals = augment(data.signals[rows], data.nodes, *amounts, random, nodes)
     count = min(settings.rows_per_window, data.window)
-    chosen = torch.rand(rows.shape, device=device).topk(count).indices
-    labelled = rows.gather(1, chosen).flatten()
-    per_row = (
-        getattr(data, name)[labelled] for name in ("tokens", "state", "state_range", "position")
-    )
-    tokens, state, state_range, position = per_row
-    operation = data.operation[rows[:, 0]]
-    flat = (signals, rows, chosen, tokens, operation, state, state_range, position)
-    return Batch(*(of.unflatten(0, (len(windows), -1)) for of in flat))
-
-
-def masked_loss(network: Network, settings: Hyperparameters, batch: Batch) -> Tensor:
-    """The trainer's loss, `gcodefp.model.epoch.batch_metrics`, in shapes that never change."""
-    encoded = network.encode(batch.signals)
-    index = batch.chosen[..., None].expand(-1, -1, encoded.shape[-1])
-    vectors = encoded.gather(1, index).flatten(0, 1)
-    states = network._decode_steps(vectors, batch.tokens[:, :-1])
-    is_word = batch.tokens[..., 0] != PAD
-    losses = {}
-    for number, field in enumerate(FIELDS):
-        logits = network._head(field, states, batch.tokens[..., 2])
-        target = batch.tokens[..., number]
-        losses[field] = _cross_entropy(logits, target, is_word & (target != UNSEEN), settings)
-    logits, target = network.operation_logits(encoded), batch.operation
-    losses["operation"] = _cross_entropy(logits, target, target != UNSEEN, settings)
-    losses["place"] = _state_loss(network.state_head(vectors).float(), batch)
-    known = batch.position.isfinite()
-    true = batch.position.where(known, 0.0)
-    off = functional.huber_loss(network.position_head(vectors).float(), true, reduction="none")
-    losses["position"] = (off * known).sum() / known.sum().clamp(min=1)
-    return total_loss(losses, settings)
-
-
-def _cross_entropy(
-    logits: Tensor, target: Tensor, known: Tensor, settings: Hyperparameters
-) -> Tensor:
-    summed = functional.cross_entropy(
-        logits.flatten(0, -2),
-        target.where(known, IGNORED).flatten(),
-        ignore_index=IGNORED,
-        label_smoothing=settings.label_smoothing,
-        reduction="sum",
-    )
-    return summed / known.sum().clamp(min=1)
-
-
-def _state_loss(logits: Tensor, batch: Batch) -> Tensor:
-    known = batch.state.isfinite()
-    state = batch.state.where(known, 0.0)
-    low, high = batch.state_range.clamp(min=0).unbind(-1)
-    around = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
-    near = state.round().long()[:, None] + around
-    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_STD) ** 2)
-    weights = known[:, None] * weights / weights.sum(-1, keepdim=True)
-    near = torch.minimum(torch.maximum(near, low[:, None]), high[:, None])
-    return -(weights * logits.log_softmax(-1).gather(1, near)).sum() / known.sum().clamp(min=1)
+    selected = torch.rand(rows.shape, device=device).topk(count).indices
+    return Batch(*(part.unflatten(0, (len(windows), -1)) for part in (signals, rows, selected)))
 
 
 class _Loss(nn.Module):
     """A network that returns its loss: what functional_call can call."""
 
-    def __init__(self, network: Network, settings: Hyperparameters) -> None:
+    def __init__(self, network: Network, settings: Hyperparameters, data: Tensors) -> None:
         super().__init__()
-        self.network, self.settings = network, settings
+        self.network, self.settings, self.data = network, settings, data
 
     def forward(self, batch: Batch) -> Tensor:
-        return masked_loss(self.network, self.settings, batch)
+        """The trainer's loss, in shapes that do not depend on the data."""
+        encoded, split = self.network.encode(batch.signals), (self.settings, self.data)
+        selection = (batch.rows, batch.selected)
+        return batch_metrics(self.network, *split, encoded, *selection, True)["loss"]
 
 
 class ProductStem(nn.Conv1d):
@@ -188,8 +115,10 @@ class Together:
         self.attention = nullcontext if fused else partial(sdpa_kernel, SDPBackend.MATH)
         self.nodes = int(data.train.nodes.max()) + 1
         networks = [seeded_network(data, of, self.device, product) for of in members]
-        stacked, self.buffers = stack_module_state([_Loss(n, members[0]) for n in networks])
-        self.base = copy.deepcopy(_Loss(networks[0], members[0])).to("meta")
+        stacked, self.buffers = stack_module_state(
+            [_Loss(n, members[0], data.train) for n in networks]
+        )
+        self.base = copy.deepcopy(_Loss(networks[0], members[0], data.train)).to("meta")
         self.shapes = {name: weights.shape for name, weights in stacked.items()}
         count = len(members)
         # One matrix (K, P): the optimizer's step is then a few kernels for all weights.
@@ -228,7 +157,7 @@ class Together:
 
     def step_on(self, batch: Batch) -> None:
         """Forward, loss, backward, clipping and AdamW of all runs."""
-        with autocast(self.device, self.precision), self.attention():
+        with mixed_precision(self.device, self.precision, keep_casts=False), self.attention():
             losses = self.losses(self.flat, batch)
         (gradient,) = torch.autograd.grad(losses.sum(), self.flat)
         self.loss.copy_(losses.detach())
@@ -289,51 +218,6 @@ class Together:
         }
         made.load_state_dict({n.removeprefix("network."): of.clone() for n, of in state.items()})
         return made
-
-
-class OneGraph:
-    """One run, its step a CUDA graph, with torch's own AdamW."""
-
-    def __init__(
-        self, settings: Hyperparameters, data: TrainingData, precision: str = "bfloat16"
-    ) -> None:
-        self.settings, self.data, self.precision = settings, data, precision
-        self.device = data.train.signals.device
-        self.nodes = int(data.train.nodes.max()) + 1
-        self.network = seeded_network(data, settings, self.device)
-        self.optimizer = make_optimizer(self.network, settings)
-        for group in self.optimizer.param_groups:
-            group["capturable"] = True
-            group["lr"] = torch.tensor(settings.learning_rate * 0.01, device=self.device)
-        self.windows = torch.zeros(1, settings.batch_size, dtype=torch.long, device=self.device)
-        self.loss = torch.zeros((), device=self.device)
-        self.network.train()
-        self.graph = captured(self.step)
-
-    def step(self) -> None:
-        """Forward, loss, backward, clipping and optimizer."""
-        batches = draw(self.data.train, self.settings, self.windows, self.nodes)
-        batch = Batch(*(of[0] for of in batches))
-        with autocast(self.device, self.precision):
-            loss = masked_loss(self.network, self.settings, batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.grad_clip)
-        self.optimizer.step()
-        self.loss.copy_(loss.detach())
-
-    def epoch(self, epoch: int) -> int:
-        """Trains an epoch (from 1); returns how many steps."""
-        total, size = len(self.data.train.starts), self.settings.batch_size
-        order = torch.randperm(total, device=self.device)
-        batches = torch.cat([order, order[: -total % size]]).split(size)
-        for index, windows in enumerate(batches):
-            rate = scheduled_learning_rate(self.settings, epoch - 1 + index / len(batches))
-            for group in self.optimizer.param_groups:
-                group["lr"].fill_(rate)
-            self.windows[0].copy_(windows)
-            self.graph.replay()
-        return len(batches)
 
 
 def captured(step: Callable[[], None]) -> torch.cuda.CUDAGraph:
@@ -399,7 +283,7 @@ def _plain_step(
 ) -> float:
     """A step as train_epoch has it; returns the loss."""
     encoded = network.encode(batch.signals)
-    measured = batch_metrics(network, settings, data.train, encoded, batch.rows, batch.chosen)
+    measured = batch_metrics(network, settings, data.train, encoded, batch.rows, batch.selected)
     optimizer.zero_grad(set_to_none=True)
     measured["loss"].backward()
     nn.utils.clip_grad_norm_(network.parameters(), settings.grad_clip)

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from bench_loops import Loop, Training
-from gpu_loops import OneGraph, Together, agreement
+from gpu_loops import Together, agreement, seeded_network
 from gpu_workers import METRICS, Context, Record, Skipped, mps_server, run_workers
 from scipy import stats
 
 from gcodefp.dataset.store import read_description
 from gcodefp.model.data import network_sizes
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
+from gcodefp.model.graphed_step import GraphedStep
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
@@ -105,7 +106,7 @@ def fresh_memory() -> None:
 
 
 def plain(context: Context, record: Record) -> None:
-    """A plain DataLoader loop (B1) and the trainer's parts (B2), in this process."""
+    """A plain DataLoader loop (B1) and the trainer without a CUDA graph (B2), in this process."""
     settings, data = context.settings(), context.data()
     windows = len(data.train.starts)
 
@@ -120,8 +121,8 @@ def plain(context: Context, record: Record) -> None:
         return rate(windows, 1 / whole, 1 / steps, watch.summary()) | {"counted_epochs": len(taken)}
 
     record.attempt("dataloader_0_workers", loop, Loop(0, bfloat16=False, fused=False))
-    record.attempt("trainer_steps", loop, Loop())
-    record.attempt("trainer_steps_float32", loop, Loop(bfloat16=False))
+    record.attempt("without_graph", loop, Loop())
+    record.attempt("without_graph_float32", loop, Loop(bfloat16=False))
     record.attempt("dataloader_2_workers", loop, Loop(2, bfloat16=False, fused=False))
     record.attempt("parts_of_an_epoch", parts, context, data)
 
@@ -193,16 +194,33 @@ def shared(context: Context, record: Record) -> None:
 
 
 def graph(context: Context, record: Record) -> None:
-    """One run whose step is a CUDA graph (B5)."""
-    settings, data = context.settings(), context.data()
-    for precision in ("bfloat16", "float32"):
+    """The trainer's step as a CUDA graph (B5), and how far its gradients are from one without."""
+    data = context.data()
+    for precision in ("bf16", "float32"):
 
         def one(precision: str = precision) -> dict[str, Any]:
             fresh_memory()
-            made = OneGraph(settings, data, precision)
+            made = GraphedRun(context.settings(precision=precision), data)
             return of_epochs(context, data, made.epoch, 1, lambda: made.network)
 
         record.attempt(f"graph_{precision}", one)
+
+
+class GraphedRun:
+    """One run of the trainer, without files."""
+
+    def __init__(self, settings: Hyperparameters, data: TrainingData) -> None:
+        self.settings, self.train = settings, data.train
+        self.network = seeded_network(data, settings, data.train.signals.device)
+        self.optimizer = make_optimizer(self.network, settings)
+        self.step = GraphedStep(self.network, settings, data.train)
+
+    def epoch(self, epoch: int) -> int:
+        """Trains an epoch (from 1); returns how many steps."""
+        train_epoch(self.network, self.optimizer, self.settings, self.train, epoch, self.step)
+        if self.step.failures:
+            raise RuntimeError(f"no CUDA graph: {self.step.failures}")
+        return -(-len(self.train.starts) // self.settings.batch_size)
 
 
 def of_epochs(
@@ -347,7 +365,7 @@ def train_graph(
     context: Context, data: TrainingData, settings: Hyperparameters
 ) -> dict[str, float]:
     """Trains one run to its end, its step a CUDA graph; its val metrics."""
-    made = OneGraph(settings, data, "float32")
+    made = GraphedRun(replace(settings, precision="float32"), data)
     for epoch in range(1, settings.max_epochs + 1):
         made.epoch(epoch)
     measure_state_prior(made.network, data.train)

@@ -35,6 +35,7 @@ from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.model.data import Tensors, network_sizes, select_device
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
+from gcodefp.model.graphed_step import GraphedStep
 from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network, Sizes
 from gcodefp.model.trainer import failure_class, load_training_data
@@ -208,6 +209,8 @@ def time_training(hyperparameters: Hyperparameters, arguments: argparse.Namespac
     network = Network(network_sizes(data.description), hyperparameters).to(device)
     optimizer = make_optimizer(network, hyperparameters)
     train = _part(data.train, hyperparameters.batch_size * TIMED_STEPS)
+    is_cuda = device.type == "cuda"
+    step = GraphedStep(network, hyperparameters, train) if is_cuda else None
     steps = -(-len(train.starts) // hyperparameters.batch_size)
     repeats: list[float] = []
     while len(repeats) < REPEATS or sum(repeats) < arguments.seconds:
@@ -215,12 +218,11 @@ def time_training(hyperparameters: Hyperparameters, arguments: argparse.Namespac
         # end, which take longer to validate.
         epoch = min(len(repeats) + 1, hyperparameters.max_epochs)
         started = time.monotonic()
-        train_epoch(network, optimizer, hyperparameters, train, epoch)
+        train_epoch(network, optimizer, hyperparameters, train, epoch, step)
         repeats.append(time.monotonic() - started)
     val = _part(data.val, 2 * WINDOWS_PER_BATCH)
     started = time.monotonic()
     validate(network, hyperparameters, val)
-    is_cuda = device.type == "cuda"
     return Timing(
         step_seconds=statistics.median(repeats) / steps,
         window_seconds=(time.monotonic() - started) / len(val.starts),

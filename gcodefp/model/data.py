@@ -112,6 +112,7 @@ def augment(
     noise_std: float,
     node_dropout: float,
     generator: torch.Generator,
+    node_count: int | None = None,
 ) -> Tensor:
     """Adds noise, gains, offsets and node dropout to a random share of the windows, (B, T, C).
 
@@ -122,6 +123,7 @@ def augment(
         noise_std: of the noise added to every sample.
         node_dropout: share of nodes whose channels become 0, as if the node had dropped out.
         generator: on the signals' device, or on the CPU.
+        node_count: how many there are; to count them waits for the device.
     """
     if probability == 0:
         return signals
@@ -137,7 +139,7 @@ def augment(
     augmented = augmented + OFFSET_STD * normal(windows, 1, channels)
     augmented = augmented + noise_std * normal(*signals.shape)
     if node_dropout > 0:
-        is_visible = uniform(windows, int(nodes.max()) + 1) >= node_dropout
+        is_visible = uniform(windows, node_count or int(nodes.max()) + 1) >= node_dropout
         augmented = augmented * is_visible[:, None, nodes]
     return torch.where(uniform(windows, 1, 1) < probability, augmented, signals)
 
@@ -162,13 +164,16 @@ def select_device(name: str, threads: int) -> torch.device:
     return torch.device(name)
 
 
-def mixed_precision(device: torch.device, precision: str = "auto") -> torch.autocast:
+def mixed_precision(
+    device: torch.device, precision: str = "auto", keep_casts: bool = True
+) -> torch.autocast:
     """A context in which matrix products are bfloat16, or which does nothing.
 
     Args:
         precision: float32, bf16, or auto: bf16 on CUDA GPUs that do not only emulate it.
+        keep_casts: within the context a weight is cast once; not so in a CUDA graph.
     """
     is_reduced = precision == "bf16"
     if precision == "auto" and device.type == "cuda":
         is_reduced = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_reduced)
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_reduced, cache_enabled=keep_casts)

@@ -6,7 +6,7 @@ predicted, K such rows of a batch, P states.
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,12 @@ from torch.nn import functional
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model.data import Tensors, augment, mixed_precision
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, LOGGED_METRICS, Hyperparameters
-from gcodefp.model.network import EMBEDDINGS, Network
+from gcodefp.model.network import EMBEDDINGS, IGNORED, Network
 from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import decode_split_windows, encode_windows
+
+if TYPE_CHECKING:
+    from gcodefp.model.graphed_step import GraphedStep
 
 STATE_STD = 1.0
 """Standard deviation, in states, of the target distribution: true states have fractions."""
@@ -36,10 +39,19 @@ def head_losses(
     losses = {}
     for head, (logits, target) in predictions.items():
         total = functional.cross_entropy(
-            logits, target, label_smoothing=hyperparameters.label_smoothing, reduction="sum"
+            logits,
+            target,
+            ignore_index=IGNORED,
+            label_smoothing=hyperparameters.label_smoothing,
+            reduction="sum",
         )
-        losses[head] = total / max(1, len(target))
+        losses[head] = total / _count(target != IGNORED)
     return losses
+
+
+def _count(mask: Tensor) -> Tensor:
+    """How many are true, at least 1: the mean of none is 0."""
+    return mask.sum().clamp(min=1)
 
 
 def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
@@ -50,21 +62,21 @@ def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
         state_range: (K, 2) first and last state of each row's program.
     """
     is_labelled = state.isfinite()
-    log_probabilities, state = logits[is_labelled].log_softmax(-1), state[is_labelled]
-    low, high = state_range[is_labelled].unbind(-1)
+    state, state_range = state.where(is_labelled, 0.0), state_range.clamp(min=0)
     offsets = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
     nearby_states = state.round().long()[:, None] + offsets
     weights = torch.exp(-0.5 * ((nearby_states - state[:, None]) / STATE_STD) ** 2)
-    weights = weights / weights.sum(-1, keepdim=True)
-    nearby_states = nearby_states.clamp(low[:, None], high[:, None])
-    return -(weights * log_probabilities.gather(1, nearby_states)).sum() / max(1, len(state))
+    weights = is_labelled[:, None] * weights / weights.sum(-1, keepdim=True)
+    nearby_states = nearby_states.clamp(state_range[:, :1], state_range[:, 1:])
+    log_probabilities = logits.log_softmax(-1).gather(1, nearby_states)
+    return -(weights * log_probabilities).sum() / _count(is_labelled)
 
 
 def position_loss(position: Tensor, target: Tensor) -> Tensor:
     """Mean Huber loss of tool positions (K, 3), in standard deviations; NaN is skipped."""
     is_labelled = target.isfinite()
-    total = functional.huber_loss(position[is_labelled], target[is_labelled], reduction="sum")
-    return total / max(1, int(is_labelled.sum()))
+    target = target.where(is_labelled, position.detach())
+    return functional.huber_loss(position, target, reduction="sum") / _count(is_labelled)
 
 
 def total_loss(losses: dict[str, Tensor], hyperparameters: Hyperparameters) -> Tensor:
@@ -112,48 +124,78 @@ def train_epoch(
     hyperparameters: Hyperparameters,
     data: Tensors,
     epoch: int,
+    step: "GraphedStep | None" = None,
 ) -> dict[str, float]:
     """Trains on as many random windows as the train split has.
 
     All random numbers follow from the epoch (from 1) and the seed. Returns the means over the steps
     of train/loss and of each head's loss and accuracy, under teacher forcing.
+
+    Args:
+        step: of this network, instead of `compute_gradients`.
     """
     network.train()
     device = data.signals.device
     seed = hyperparameters.seed * 1_000_003 + epoch
     torch.manual_seed(seed)
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device) if step is None else step.generator
+    generator.manual_seed(seed)
     order = torch.randperm(len(data.starts), generator=generator, device=device)
     batches = order.split(hyperparameters.batch_size)
-    precision = mixed_precision(device, hyperparameters.precision)
-    row_count = min(hyperparameters.rows_per_window, data.window)
-    total: dict[str, Tensor] = {}
-    for index, batch in enumerate(batches):
+    names: list[str] = []
+    total = torch.zeros((), device=device)
+    for index, windows in enumerate(batches):
         learning_rate = scheduled_learning_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        rows = random_circular_windows(data, batch, generator)
-        signals = augment(
-            data.signals[rows],
-            data.nodes,
-            hyperparameters.augmentation_prob,
-            hyperparameters.noise_std,
-            hyperparameters.node_dropout,
-            generator,
-        )
-        selected = (
-            torch.rand(rows.shape, generator=generator, device=device).topk(row_count).indices
-        )
-        with precision:
-            encoded = network.encode(signals)
-            metrics = batch_metrics(network, hyperparameters, data, encoded, rows, selected)
-        optimizer.zero_grad(set_to_none=True)
-        metrics["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), hyperparameters.grad_clip)
+        if step is None:
+            metrics = compute_gradients(network, hyperparameters, data, generator, None, windows)
+        else:
+            metrics = step(windows)
         optimizer.step()
-        for name, value in metrics.items():
-            total[name] = total.get(name, torch.zeros_like(value)) + value.detach()
-    return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
+        names = list(metrics)
+        total = total + torch.stack(list(metrics.values()))
+    totals = zip(names, total.tolist(), strict=True)
+    return {f"train/{name}": value / len(batches) for name, value in totals}
+
+
+def compute_gradients(
+    network: Network,
+    hyperparameters: Hyperparameters,
+    data: Tensors,
+    generator: torch.Generator,
+    node_count: int | None,
+    windows: Tensor,
+) -> dict[str, Tensor]:
+    """Draws and augments train windows, and leaves the clipped gradients of their loss.
+
+    Args:
+        node_count: of the sensor nodes; with it, shapes are fixed, as a CUDA graph needs them.
+        windows: (B,) numbers of windows, in whose segments others are drawn.
+
+    Returns:
+        `batch_metrics`, without gradients.
+    """
+    device, is_fixed = data.signals.device, node_count is not None
+    rows = random_circular_windows(data, windows, generator)
+    signals = augment(
+        data.signals[rows],
+        data.nodes,
+        hyperparameters.augmentation_prob,
+        hyperparameters.noise_std,
+        hyperparameters.node_dropout,
+        generator,
+        node_count,
+    )
+    row_count = min(hyperparameters.rows_per_window, data.window)
+    selected = torch.rand(rows.shape, generator=generator, device=device).topk(row_count).indices
+    with mixed_precision(device, hyperparameters.precision, keep_casts=not is_fixed):
+        encoded = network.encode(signals)
+        metrics = batch_metrics(network, hyperparameters, data, encoded, rows, selected, is_fixed)
+    network.zero_grad(set_to_none=True)
+    metrics["loss"].backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), hyperparameters.grad_clip)
+    return {name: value.detach() for name, value in metrics.items()}
 
 
 def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Generator) -> Tensor:
@@ -209,6 +251,7 @@ def batch_metrics(
     encoded: Tensor,
     rows: Tensor,
     selected: Tensor,
+    fixed_shapes: bool = False,
 ) -> dict[str, Tensor]:
     """Losses and accuracies of a batch.
 
@@ -216,28 +259,40 @@ def batch_metrics(
         encoded: (B, T, D) row vectors.
         rows: (B, T) row numbers of the windows.
         selected: (B, k) which rows of each window have their blocks predicted.
+        fixed_shapes: what has no label is computed and not counted, instead of left out. That is
+            more arithmetic, but no shape depends on the data, as a CUDA graph needs it.
     """
     index = selected[..., None].expand(-1, -1, encoded.shape[-1])
     vectors, selected_rows = encoded.gather(1, index).flatten(0, 1), rows.gather(1, selected)
     labelled = selected_rows.flatten()
-    predictions = network.block_logits(vectors, data.tokens[labelled])
+    predictions = network.block_logits(vectors, data.tokens[labelled], fixed_shapes)
     operation = data.operation[rows[:, 0]]
-    is_seen = operation != UNSEEN
-    predictions["operation"] = network.operation_logits(encoded)[is_seen], operation[is_seen]
-    losses = head_losses(predictions, hyperparameters)
+    operation = operation.where(operation != UNSEEN, IGNORED)
+    operation_logits = network.operation_logits(encoded)
     # float32 from here, where rounding matters.
     states = network.state_head(vectors).float()
     positions = network.position_head(vectors).float()
-    state = data.state[labelled]
-    losses["place"] = state_loss(states, state, data.state_range[labelled])
-    losses["position"] = position_loss(positions, data.position[labelled])
+    state, state_range, position = (
+        values[labelled] for values in (data.state, data.state_range, data.position)
+    )
+    is_near = (states.argmax(-1) - state).abs() <= STATE_TOLERANCE_ROWS
+    state_accuracy = is_near.sum() / _count(state.isfinite())
+    if not fixed_shapes:
+        has_operation = operation != IGNORED
+        operation_logits, operation = operation_logits[has_operation], operation[has_operation]
+        has_state, has_position = state.isfinite(), position.isfinite()
+        states, state, state_range = (v[has_state] for v in (states, state, state_range))
+        positions, position = positions[has_position], position[has_position]
+    predictions["operation"] = operation_logits, operation
+    losses = head_losses(predictions, hyperparameters)
+    losses["place"] = state_loss(states, state, state_range)
+    losses["position"] = position_loss(positions, position)
     metrics = {"loss": total_loss(losses, hyperparameters)}
     for head, (logits, target) in predictions.items():
-        correct = (logits.argmax(-1) == target).sum()
-        metrics |= {f"{head}_loss": losses[head], f"{head}_acc": correct / max(1, len(target))}
-    is_near = (states.argmax(-1) - state).abs() <= STATE_TOLERANCE_ROWS
+        accuracy = (logits.argmax(-1) == target).sum() / _count(target != IGNORED)
+        metrics |= {f"{head}_loss": losses[head], f"{head}_acc": accuracy}
     return metrics | {
         "place_loss": losses["place"],
-        "place_acc": is_near.sum() / state.isfinite().sum().clamp(min=1),
+        "place_acc": state_accuracy,
         "position_loss": losses["position"],
     }

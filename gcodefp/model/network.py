@@ -23,6 +23,8 @@ from gcodefp.model.hyperparameters import Hyperparameters
 
 STEM_ROWS = 5
 AXES = 3
+IGNORED = -100
+"""The class that torch's cross-entropy does not count."""
 SMOOTHING_ROWS = (9, 25)
 """Sensors are noisy: their moving averages over these numbers of rows are inputs too."""
 EMBEDDINGS = ("commands", "parameter_types", "parameter_values", "steps")
@@ -120,21 +122,27 @@ class Network(nn.Module):
         emissions: Tensor = self.state_head(rows).log_softmax(-1) - self.log_state_prior
         return emissions
 
-    def block_logits(self, rows: Tensor, tokens: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def block_logits(
+        self, rows: Tensor, tokens: Tensor, fixed_shapes: bool = False
+    ) -> dict[str, tuple[Tensor, Tensor]]:
         """Logits and true classes of every step at which a field applies, under teacher forcing.
 
         Row vectors (M, D) and true classes (M, S, 4), in the order of vocabulary.FIELDS, to
         field -> logits (K, classes) and classes (K,), K differing from field to field. Steps whose
-        class is UNSEEN are excluded.
+        class is UNSEEN are excluded; with fixed shapes K is M * S, and their class IGNORED.
         """
-        hidden = self._decode_steps(rows, tokens[:, :-1])
+        hidden, letters = self._decode_steps(rows, tokens[:, :-1]), tokens[..., 2]
         predictions = {}
         for index, field in enumerate(FIELDS):
             target = tokens[..., index]
-            # Select before the head: few steps have a value, whose head has thousands of classes.
             has_field = (target != UNSEEN) & (tokens[..., 0] != PAD)
-            logits = self._head(field, hidden[has_field], tokens[..., 2][has_field])
-            predictions[field] = logits, target[has_field]
+            if fixed_shapes:
+                logits = self._head(field, hidden, letters).flatten(0, 1)
+                predictions[field] = logits, target.where(has_field, IGNORED).flatten()
+            else:
+                # Select before the head: few steps have a value, with thousands of classes.
+                logits = self._head(field, hidden[has_field], letters[has_field])
+                predictions[field] = logits, target[has_field]
         return predictions
 
     @torch.no_grad()

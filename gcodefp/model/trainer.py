@@ -28,6 +28,7 @@ from gcodefp.model.checkpoint import (
 )
 from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
+from gcodefp.model.graphed_step import GraphedStep
 from gcodefp.model.hyperparameters import Hyperparameters, Incompatible, Objective, leaf_values
 from gcodefp.model.network import Network
 from gcodefp.model.run_files import (
@@ -94,7 +95,8 @@ def train(
     `objective`, at the end.
 
     Args:
-        compiled: the encoder runs under torch.compile, which changes the last bits.
+        compiled: the encoder runs under torch.compile, which changes the last bits; a step is
+            then no CUDA graph.
         combine: metrics that are logged too, and may be the objective's.
 
     Raises:
@@ -102,9 +104,7 @@ def train(
         RunMismatch: `folder` holds another unfinished run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(hyperparameters, data, objective)
-    if compiled:
-        run.network.encode = torch.compile(run.network.encode)  # type: ignore[method-assign]
+    run = _Run(hyperparameters, data, objective, compiled)
     state = run.resume(folder / "last.pt")
     append_work(folder / "work.csv", state.epoch)
     stop, metrics_file = False, folder / "metrics.csv"
@@ -151,13 +151,21 @@ class _Run:
     """A network in training, with its optimizer and its progress."""
 
     def __init__(
-        self, hyperparameters: Hyperparameters, data: TrainingData, objective: Objective
+        self,
+        hyperparameters: Hyperparameters,
+        data: TrainingData,
+        objective: Objective,
+        compiled: bool = False,
     ) -> None:
         torch.manual_seed(hyperparameters.seed)
         self.hyperparameters, self.data, self.objective = hyperparameters, data, objective
         device, sizes = data.train.signals.device, network_sizes(data.description)
         self.network = Network(sizes, hyperparameters).to(device)
         self.optimizer = make_optimizer(self.network, hyperparameters)
+        if compiled:
+            self.network.encode = torch.compile(self.network.encode)  # type: ignore[method-assign]
+        is_graphed = device.type == "cuda" and not compiled
+        self.step = GraphedStep(self.network, hyperparameters, data.train) if is_graphed else None
         self.state = _State.model_construct(
             epoch=0, seconds=0.0, best_epoch=0, best_value=math.nan, best_weights={}
         )
@@ -172,7 +180,8 @@ class _Run:
         """Trains and validates one epoch, and keeps the best weights; returns its metrics."""
         start, state = time.monotonic(), self.state
         network, hyperparameters, data = self.network, self.hyperparameters, self.data
-        metrics = train_epoch(network, self.optimizer, hyperparameters, data.train, state.epoch + 1)
+        split, epoch = data.train, state.epoch + 1
+        metrics = train_epoch(network, self.optimizer, hyperparameters, split, epoch, self.step)
         measure_state_prior(network, data.train)
         metrics |= validate(network, hyperparameters, data.val)
         combined = combine(metrics) if combine else {}

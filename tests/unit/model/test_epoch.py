@@ -1,5 +1,7 @@
 """The terms of the loss, augmentation, train windows and the learning rate."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,14 @@ from learning_data import ROWS, WINDOW, tiny
 from torch import Tensor
 from torch.nn import functional
 
+from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.errors import UserError
-from gcodefp.model.data import augment, mixed_precision, select_device
+from gcodefp.model.data import augment, mixed_precision, network_sizes, select_device
 from gcodefp.model.epoch import (
     STATE_STD,
     TARGET_RADIUS,
     WARMUP_SHARE,
+    compute_gradients,
     head_losses,
     position_loss,
     random_circular_windows,
@@ -20,6 +24,7 @@ from gcodefp.model.epoch import (
     state_loss,
     total_loss,
 )
+from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
 
 STATES = 30
@@ -106,6 +111,30 @@ def test_without_labels_there_is_no_loss_and_no_gradient(rows: int) -> None:
     for tensor in (logits, position):
         assert tensor.grad is not None
         assert not tensor.grad.any()
+
+
+def test_fixed_shapes_change_no_metric_and_no_gradient(data: TrainingData) -> None:
+    """What a CUDA graph computes of rows without labels counts as little as leaving them out."""
+    train, missing = data.train, torch.arange(len(data.train.block)) % 5 == 0
+    unlabelled = replace(
+        train,
+        tokens=train.tokens.masked_fill(missing[:, None, None] & (train.tokens > 2), UNSEEN),
+        operation=train.operation.masked_fill(missing.roll(1), UNSEEN),
+        state=train.state.masked_fill(missing, torch.nan),
+        state_range=train.state_range.masked_fill(missing[:, None], -1),
+        position=train.position.masked_fill(missing.roll(2)[:, None], torch.nan),
+    )
+    settings = tiny(label_smoothing=0.1, dropout=0.0, node_dropout=0.3, precision="float32")
+    torch.manual_seed(0)
+    network = Network(network_sizes(data.description), settings).train()
+    gradients, metrics = [], []
+    for node_count in (None, int(train.nodes.max()) + 1):
+        parts = (network, settings, unlabelled, seeded(), node_count, torch.arange(4))
+        metrics.append(compute_gradients(*parts))
+        gradients.append([weight.grad for weight in network.parameters()])
+    torch.testing.assert_close(*metrics)
+    torch.testing.assert_close(*gradients)
+    assert all(value.isfinite() and value > 0 for value in metrics[0].values())
 
 
 # Windows
