@@ -6,6 +6,7 @@ losses have fixed shapes and each size of a batch has its graph. See
 https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
 """
 
+import gc
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -63,29 +64,34 @@ class GraphedStep:
 
     def _record(self, windows: Tensor) -> _Graph | None:
         """Records a step; None if that fails. The weights and random numbers stay as they are."""
-        state = self.generator.get_state()
+        gc.collect()  # The graph of the last run, and its memory.
+        state, stream = self.generator.get_state(), torch.cuda.current_stream()
         buffers = [(buffer, buffer.clone()) for buffer in self._network.buffers()]
+        pool = next((graph.graph.pool() for graph in self._graphs.values() if graph), None)
         try:
-            graph = record(self._compute, windows.clone(), self._network)
-            self._check(graph, windows, state)
-        except torch.OutOfMemoryError:
-            raise
+            graph = record(self._compute, windows.clone(), self._network, pool)
+            self._check(graph, windows.roll(1), state)
         except RuntimeError as error:
-            self.failures.append(str(error).partition("\n")[0])
-            text = "the training step is not a CUDA graph, and several times slower: %s"
-            logger.warning(text, self.failures[-1])
-            return None
+            # A capture that fails ends with a second error, which hides the first.
+            self.failures.append(str(error.__context__ or error).partition("\n")[0])
+        else:
+            return graph
         finally:
+            torch.cuda.set_stream(stream)
             self.generator.set_state(state)
             for buffer, value in buffers:
                 buffer.copy_(value)
-        return graph
+        torch.cuda.empty_cache()
+        text = "the training step is not a CUDA graph, and several times slower: %s"
+        logger.warning(text, self.failures[-1])
+        return None
 
     def _check(self, graph: _Graph, windows: Tensor, state: Tensor) -> None:
-        """Raises RuntimeError unless a replay has the gradients of the same step without it."""
+        """Raises RuntimeError unless a second replay has the gradients of the step without it."""
         self.generator.set_state(state)
         self._compute(windows)
         expected = _gradients(self._network)
+        _replay(graph, windows, self._network)
         self.generator.set_state(state)
         _replay(graph, windows, self._network)
         pairs = zip(graph.gradients, expected, strict=True)
@@ -96,9 +102,16 @@ class GraphedStep:
 
 
 def record(
-    compute: Callable[[Tensor], dict[str, Tensor]], windows: Tensor, network: nn.Module
+    compute: Callable[[Tensor], dict[str, Tensor]],
+    windows: Tensor,
+    network: nn.Module,
+    pool: tuple[int, int] | None,
 ) -> _Graph:
-    """Records a step that reads `windows`, after some on another stream, as torch asks for."""
+    """Records a step that reads `windows`, after some on the same stream, as torch asks for.
+
+    Args:
+        pool: memory of another graph of the run; never both are replayed at a time.
+    """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -107,8 +120,9 @@ def record(
     torch.cuda.current_stream().wait_stream(stream)
     network.zero_grad(set_to_none=True)
     graph = torch.cuda.CUDAGraph()
+    # A stream of its own: graphs of one stream share cuBLAS's memory, which the end of one frees.
     # Other threads, such as that of the lease, may use CUDA meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
         metrics = compute(windows)
     return _Graph(graph, windows, metrics, _gradients(network))
 
