@@ -10,7 +10,7 @@ import gc
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +105,7 @@ def record(
     compute: Callable[[Tensor], dict[str, Tensor]],
     windows: Tensor,
     network: nn.Module,
-    pool: tuple[int, int] | None,
+    pool: Any,
 ) -> _Graph:
     """Records a step that reads `windows`, after some on the same stream, as torch asks for.
 
