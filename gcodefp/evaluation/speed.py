@@ -31,7 +31,8 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
     """How well a recording (N, C) fits the programs, at most 0.
 
     The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
-    of the row's own best state. Both are the templates', and so is the path.
+    of the row's own best state. Both are the templates', and so is the path. Rows at which the
+    machine stands still before and after the program do not count.
     """
     projected = templates.project(signals[None])
     highest: dict[int, Tensor] = {}
@@ -42,8 +43,32 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
         return likelihood.mul_(PATH_WEIGHT)
 
     path = viterbi_path(Emissions(len(signals), weighted), chain)
-    every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
-    return float((templates.path_log_prob(projected, path) - every_highest).mean())
+    best = torch.cat([highest[first] for first in sorted(highest)], dim=1)[0]
+    ratio = templates.path_log_prob(projected, path)[0] - best
+    return float(ratio[_counted_rows(templates, projected[0], path[0], ratio, best)].mean())
+
+
+def _counted_rows(
+    templates: Templates, projected: Tensor, path: Tensor, ratio: Tensor, best: Tensor
+) -> slice:
+    """All rows but those of standing still, at either end of a recording.
+
+    There the path waits in one state, and the median of these rows, as a state of its own, fits
+    them at least as well as the path fits the rows between.
+    """
+    changes = torch.nonzero(path.diff()).flatten().tolist()
+    if len(changes) < 2:
+        return slice(None)
+    first, end = changes[0] + 1, changes[-1] + 1
+    inside = float(ratio[first:end].mean())
+
+    def is_still(rows: slice) -> bool:
+        rest = projected[rows].median(0).values
+        likelihood = templates.log_prob_at(projected[rows], rest)
+        return float((likelihood - torch.maximum(likelihood, best[rows])).mean()) >= inside
+
+    is_first, is_last = is_still(slice(first)), is_still(slice(end, None))
+    return slice(first if is_first else 0, end if is_last else None)
 
 
 def at_speed(signals: Tensor, speed: float) -> Tensor:

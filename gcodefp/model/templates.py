@@ -107,9 +107,13 @@ class Templates(NamedTuple):
 
     def path_log_prob(self, projected: Tensor, path: Tensor) -> Tensor:
         """Discriminants (..., D) to the log-likelihood of one state each (...)."""
-        total = projected.new_zeros(path.shape)
+        return self.log_prob_at(projected, self.mean[path])
+
+    def log_prob_at(self, projected: Tensor, mean: Tensor) -> Tensor:
+        """Discriminants (..., D) to their log-likelihood (...) of states with these means."""
+        total = projected.new_zeros(projected.shape[:-1])
         for index, weight in enumerate(self.weight.tolist()):
-            difference = projected[..., index] - self.mean[path, index]
+            difference = projected[..., index] - mean[..., index]
             total -= difference.square_().log1p_().mul_(weight)
         return total
 

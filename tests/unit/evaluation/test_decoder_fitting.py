@@ -94,6 +94,24 @@ def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
     assert not accepted.is_refused
 
 
+def test_rows_of_a_machine_at_rest_around_the_program_do_not_count(fitted: Fitted) -> None:
+    decoder, signals = fitted.decoder, signals_of(TRAIN)
+    random = np.random.default_rng(0)
+
+    def around(before: torch.Tensor, after: torch.Tensor) -> float:
+        padded = torch.cat([before, signals, after])
+        assert decoder.templates is not None
+        return template_fit(decoder.templates, decoder.chain(CPU), padded)
+
+    rest = torch.as_tensor(0.3 * random.normal(size=(2, 3 * ROWS, len(SENSORS))) - 1).float()
+    fit = around(signals[:0], signals[:0])
+    for count in (1, 5, 3 * ROWS):
+        assert around(rest[0, :count], rest[1, :count]) > fit - 0.2
+    other = signals_of(TRAIN, 4).flip(0)
+    assert around(signals[:0], other) < fit - 1, "motion after the program counts"
+    assert around(other, rest[1]) < fit - 1
+
+
 def test_the_fit_of_blocks_of_rows_is_that_of_all_rows_at_once(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
