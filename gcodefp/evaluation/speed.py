@@ -32,8 +32,17 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
 
     The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
     of the row's own best state. Both are the templates', and so is the path. Rows at which the
-    machine stands still before and after the program do not count.
+    machine rests before and after the program are cut off, as they are from train recordings.
     """
+    ratio, path = _path_ratio(templates, chain, signals)
+    rows = _rows_without_rest(templates, signals, ratio, path)
+    if len(rows) < len(signals):
+        ratio, _ = _path_ratio(templates, chain, signals[rows.start : rows.stop])
+    return float(ratio.mean())
+
+
+def _path_ratio(templates: Templates, chain: Chain, signals: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-likelihood ratios (N,), and the path (N,)."""
     projected = templates.project(signals[None])
     highest: dict[int, Tensor] = {}
 
@@ -43,32 +52,32 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
         return likelihood.mul_(PATH_WEIGHT)
 
     path = viterbi_path(Emissions(len(signals), weighted), chain)
-    best = torch.cat([highest[first] for first in sorted(highest)], dim=1)[0]
-    ratio = templates.path_log_prob(projected, path)[0] - best
-    return float(ratio[_counted_rows(templates, projected[0], path[0], ratio, best)].mean())
+    every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
+    return (templates.path_log_prob(projected, path) - every_highest)[0], path[0]
 
 
-def _counted_rows(
-    templates: Templates, projected: Tensor, path: Tensor, ratio: Tensor, best: Tensor
-) -> slice:
-    """All rows but those of standing still, at either end of a recording.
+def _rows_without_rest(templates: Templates, signals: Tensor, ratio: Tensor, path: Tensor) -> range:
+    """The rows between those of a resting machine at either end, which are all alike.
 
-    There the path waits in one state, and the median of these rows, as a state of its own, fits
-    them at least as well as the path fits the rows between.
+    The path waits there in one state, and their own median, as a state, fits them at least as well
+    as the path fits the rows between.
     """
-    changes = torch.nonzero(path.diff()).flatten().tolist()
-    if len(changes) < 2:
-        return slice(None)
-    first, end = changes[0] + 1, changes[-1] + 1
+    changes = (torch.nonzero(path.diff()).flatten() + 1).tolist()
+    first, end = (changes[0], changes[-1]) if len(changes) > 1 else (0, len(path))
     inside = float(ratio[first:end].mean())
 
-    def is_still(rows: slice) -> bool:
-        rest = projected[rows].median(0).values
-        likelihood = templates.log_prob_at(projected[rows], rest)
-        return float((likelihood - torch.maximum(likelihood, best[rows])).mean()) >= inside
+    # Nearer to the program it is not certain where rest ends.
+    reach = templates.reach
 
-    is_first, is_last = is_still(slice(first)), is_still(slice(end, None))
-    return slice(first if is_first else 0, end if is_last else None)
+    def is_rest(rows: Tensor) -> bool:
+        if not len(rows):
+            return False  # A second of rest changes little.
+        projected = templates.project(rows[None])[0]
+        own = templates.log_prob_at(projected, projected.median(0).values)
+        return float((own - templates.log_prob(projected).amax(-1)).mean()) >= inside
+
+    start = first if is_rest(signals[: max(0, first - reach)]) else 0
+    return range(start, end if is_rest(signals[end + reach :]) else len(signals))
 
 
 def at_speed(signals: Tensor, speed: float) -> Tensor:
