@@ -34,15 +34,18 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
     of the row's own best state. Both are the templates', and so is the path. Rows at which the
     machine rests before and after the program are cut off, as they are from train recordings.
     """
-    ratio, path = _path_ratio(templates, chain, signals)
-    rows = _rows_without_rest(templates, signals, ratio, path)
+    path, likelihood, highest = _path_likelihood(templates, chain, signals)
+    rows = _rows_without_rest(templates, signals, path, likelihood)
     if len(rows) < len(signals):
-        ratio, _ = _path_ratio(templates, chain, signals[rows.start : rows.stop])
-    return float(ratio.mean())
+        signals = signals[rows.start : rows.stop]
+        _, likelihood, highest = _path_likelihood(templates, chain, signals)
+    return float((likelihood - highest).mean())
 
 
-def _path_ratio(templates: Templates, chain: Chain, signals: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-likelihood ratios (N,), and the path (N,)."""
+def _path_likelihood(
+    templates: Templates, chain: Chain, signals: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The Viterbi path, its log-likelihoods, and those of each row's own best state; (N,) each."""
     projected = templates.project(signals[None])
     highest: dict[int, Tensor] = {}
 
@@ -53,29 +56,29 @@ def _path_ratio(templates: Templates, chain: Chain, signals: Tensor) -> tuple[Te
 
     path = viterbi_path(Emissions(len(signals), weighted), chain)
     every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
-    return (templates.path_log_prob(projected, path) - every_highest)[0], path[0]
+    return path[0], templates.path_log_prob(projected, path)[0], every_highest[0]
 
 
-def _rows_without_rest(templates: Templates, signals: Tensor, ratio: Tensor, path: Tensor) -> range:
-    """The rows between those of a resting machine at either end, which are all alike.
+def _rows_without_rest(
+    templates: Templates, signals: Tensor, path: Tensor, likelihood: Tensor
+) -> range:
+    """The rows between those of a resting machine at either end.
 
-    The path waits there in one state, and their own median, as a state, fits them at least as well
-    as the path fits the rows between.
+    There the path waits in one state, and rows differ from their own median no more than the rows
+    between from their states.
     """
     changes = (torch.nonzero(path.diff()).flatten() + 1).tolist()
     first, end = (changes[0], changes[-1]) if len(changes) > 1 else (0, len(path))
-    inside = float(ratio[first:end].mean())
-
-    # Nearer to the program it is not certain where rest ends.
-    reach = templates.reach
+    usual = float(likelihood[first:end].mean())
 
     def is_rest(rows: Tensor) -> bool:
         if not len(rows):
-            return False  # A second of rest changes little.
+            return False
         projected = templates.project(rows[None])[0]
-        own = templates.log_prob_at(projected, projected.median(0).values)
-        return float((own - templates.log_prob(projected).amax(-1)).mean()) >= inside
+        return float(templates.log_prob_at(projected, projected.median(0).values).mean()) >= usual
 
+    # Nearer to the program it is not certain where rest ends; so little of it changes little.
+    reach = templates.reach
     start = first if is_rest(signals[: max(0, first - reach)]) else 0
     return range(start, end if is_rest(signals[end + reach :]) else len(signals))
 
