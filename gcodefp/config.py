@@ -182,10 +182,11 @@ class Sweep(Documented):
 
 
 class Protocols(Documented):
-    """The splits of `snakemake protocols`; each trains and evaluates a network."""
+    """The folds of `snakemake protocols`: divisions of the recordings into train, val and test,
+    each with a network of its own."""
 
     seeds: Annotated[list[Seed], Field(min_length=1), *UNIQUE]
-    """Of the splits by recording; the leaky split takes the first."""
+    """Of the folds by recording; the leaky fold takes the first."""
     sessions: Patterns
     """Shell patterns of the recordings of the sessions that are held out."""
     programs: Patterns

@@ -10,7 +10,7 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import MODEL
-from gcodefp.reporting.claims import one_split
+from gcodefp.reporting.conclusions import one_fold
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.hyperparameters import MIN_RUNS
 from gcodefp.reporting.figures.paper import stems_of
@@ -118,8 +118,8 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
     section = protocol_section(results, protocols)
     return {
         "sections": SECTIONS,
-        "claims": section["claims"],
-        "split": one_split(results),
+        "conclusions": section["conclusions"],
+        "fold": one_fold(results),
         "evaluation": evaluation,
         "model": MODEL,
         "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
