@@ -22,10 +22,10 @@ from gcodefp.cluster.job import Deadline, OutOfTime, end_early, open_deadline
 from gcodefp.command_line import (
     add_device_flags,
     add_training_flags,
+    command_parser,
     not_negative,
     positive,
-    run_step,
-    step_parser,
+    run_command,
 )
 from gcodefp.dataset.store import Description, read_description
 from gcodefp.errors import UserError
@@ -48,8 +48,8 @@ DATASET_FLAGS = ("train", "val", "dataset")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("agent", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("agent", __doc__)
     add_training_flags(parser)
     add = parser.add_argument
     add_device_flags(parser)
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     action = argparse.BooleanOptionalAction
     add("--wandb-checkpoints", action=action, default=True, help=text)
     add("--output", type=Path, help="marker file that records that this agent is done")
-    return run_step(parser, _work, argv)
+    return run_command(parser, _work, argv)
 
 
 def _work(arguments: argparse.Namespace) -> None:

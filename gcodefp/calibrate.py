@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, command_parser, run_command
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.evaluation.decoder import write_decoder
@@ -24,14 +24,14 @@ logger = logging.getLogger("gcodefp.calibrate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("calibrate", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("calibrate", __doc__)
     add = parser.add_argument
     add_files(parser, "checkpoint", "train", "val", "dataset")
     add("--control", choices=[name for name, c in CONTROLS.items() if c.needs_training])
     add("--output", type=Path, required=True, help="decoder.npz; read where checkpoint.pt is")
     add_device_flags(parser)
-    return run_step(parser, _calibrate, argv)
+    return run_command(parser, _calibrate, argv)
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from gcodefp.command_line import add_device_flags, add_runs_flag, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_runs_flag, command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
@@ -58,8 +58,8 @@ COLUMNS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("compare", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("compare", __doc__)
     add = parser.add_argument
     add("compared", nargs="+", metavar="RUN", help="folder of a run or of a sweep; two or more")
     add_runs_flag(parser)
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--split", choices=("val", "test"), default="val", help=text)
     add_device_flags(parser)
     add("--output", type=Path, help="folder for compare.json, compare.csv and the curves")
-    return run_step(parser, _compare, argv)
+    return run_command(parser, _compare, argv)
 
 
 def _compare(arguments: argparse.Namespace) -> None:

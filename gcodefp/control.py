@@ -2,7 +2,7 @@
 
 No predictor may have more exact lines, or more often the right program, than the reference
 baseline, which has the information that the control keeps. If one has (the 95 % interval of the
-paired difference is above 0), something other than motion predicts them: a leak, which this step
+paired difference is above 0), something other than motion predicts them: a leak, which this stage
 and `evaluate` report.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, command_parser, run_command
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.evaluation.baselines.baseline_input import BaselineInput
 from gcodefp.evaluation.baselines.lookups import majority, majority_of_operation
@@ -35,8 +35,8 @@ logger = logging.getLogger("gcodefp.control")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("control", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("control", __doc__)
     add = parser.add_argument
     add("--control", choices=CONTROLS, required=True)
     text = "checkpoint.pt of `gcodefp.train --control`, or of the best run for sensors_permuted"
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_files(parser, "dataset", "train", "test")
     add_device_flags(parser)
     add("--output", type=Path, required=True, help="control.json")
-    return run_step(parser, _score, argv)
+    return run_command(parser, _score, argv)
 
 
 def _score(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import RUNS, add_runs_flag, not_negative, positive, run_step, step_parser
+from gcodefp.command_line import (
+    RUNS,
+    add_runs_flag,
+    command_parser,
+    not_negative,
+    positive,
+    run_command,
+)
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
@@ -38,8 +45,8 @@ ENGINES = ("local", "wandb")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("create_sweep", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("create_sweep", __doc__)
     add = parser.add_argument
     add("file", type=Path, nargs="?", metavar="FILE", help="as --sweep")
     add("--sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wandb.add_argument("--entity", help="of the W&B service (default: the one logged in)")
     wandb.add_argument("--existing", metavar="ENTITY/PROJECT/ID", help="a sweep that is there")
     add("--output", type=Path, help="sweep.json (default: in the sweep's folder of --runs)")
-    return run_step(parser, _create_sweep, argv)
+    return run_command(parser, _create_sweep, argv)
 
 
 def _create_sweep(arguments: argparse.Namespace) -> None:

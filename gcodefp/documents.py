@@ -1,4 +1,4 @@
-"""Documents and arrays that steps read: keys, types, shapes and ranges, checked before use."""
+"""Documents and arrays that commands read: keys, types, shapes and ranges, checked before use."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -27,9 +27,9 @@ from rich.console import Console
 from gcodefp.command_line import (
     add_device_flags,
     add_training_flags,
+    command_parser,
     positive,
-    run_step,
-    step_parser,
+    run_command,
 )
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
@@ -70,15 +70,15 @@ class Timing(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("estimate", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("estimate", __doc__)
     add_training_flags(parser)
     add = parser.add_argument
     add("--agents", type=positive, default=1, help="how many work at once on this machine")
     add_device_flags(parser)
     text = "how long the steps of a configuration are timed (default: %(default)s)"
     add("--seconds", type=float, default=4.0, help=text)
-    return run_step(parser, _estimate, argv)
+    return run_command(parser, _estimate, argv)
 
 
 def _estimate(arguments: argparse.Namespace) -> None:

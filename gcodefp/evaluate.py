@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from gcodefp.command_line import add_device_flags, add_files, positive, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, command_parser, positive, run_command
 from gcodefp.dataset.external import read_external_split
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
@@ -37,8 +37,8 @@ LOGGED = {PRIMARY: "", "gcode": "", "gcode_error_rate": MODEL, "position_error_m
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("evaluate", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("evaluate", __doc__)
     add = parser.add_argument
     add_files(parser, "checkpoint")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add_device_flags(parser)
     add("--output", type=Path, required=True, help="folder for metrics.json and the predictions")
-    return run_step(parser, _evaluate, argv)
+    return run_command(parser, _evaluate, argv)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

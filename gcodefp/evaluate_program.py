@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
@@ -35,14 +35,14 @@ LOGGED_LINES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("evaluate_program", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("evaluate_program", __doc__)
     add = parser.add_argument
     add("--best", type=Path, required=True, help="best/run.json")
     add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
     add("--command", required=True, help="split as a shell does, but run without one")
     add("--output", type=Path, required=True, help="JSON file with the result")
-    return run_step(parser, _evaluate, argv)
+    return run_command(parser, _evaluate, argv)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, command_parser, run_command
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
@@ -24,13 +24,13 @@ logger = logging.getLogger("gcodefp.explain")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("explain", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("explain", __doc__)
     add_files(parser, "checkpoint", "dataset", "test")
     add_device_flags(parser)
     text = "folder for explanation.json and .npz"
     parser.add_argument("--output", type=Path, required=True, help=text)
-    return run_step(parser, _explain, argv)
+    return run_command(parser, _explain, argv)
 
 
 def _explain(arguments: argparse.Namespace) -> None:

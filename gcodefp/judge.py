@@ -19,11 +19,11 @@ from gcodefp.command_line import (
     DATASET,
     RESULTS,
     add_files,
+    command_parser,
     for_each,
     not_negative_number,
-    run_step,
+    run_command,
     share,
-    step_parser,
 )
 from gcodefp.dataset.store import Description, read_description
 from gcodefp.detection.detector import Detector, Judgement, read_detector
@@ -48,8 +48,8 @@ POLL_SECONDS = 2.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("judge", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("judge", __doc__)
     add = parser.add_argument
     text = "files, or folders of a layout"
     add("recordings", nargs="+", type=Path, metavar="RECORDING", help=text)
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="warnings of --follow on good recordings (default: %(default)s)")  # fmt: skip
     add("--idle-seconds", type=not_negative_number, default=30.0,
         help="after which a followed file is complete (default: %(default)s)")  # fmt: skip
-    return run_step(parser, _judge, argv)
+    return run_command(parser, _judge, argv)
 
 
 def _judge(arguments: argparse.Namespace) -> None:

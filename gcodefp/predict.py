@@ -17,9 +17,9 @@ from gcodefp.command_line import (
     RESULTS,
     add_device_flags,
     add_files,
+    command_parser,
     for_each,
-    run_step,
-    step_parser,
+    run_command,
 )
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE
@@ -46,8 +46,8 @@ SUFFIXES = ("nc", "greedy.nc", "csv", "json", "svg", "png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("predict", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("predict", __doc__)
     add = parser.add_argument
     text = "CSV, or a layout's file or folder"
     add("recordings", type=Path, nargs="+", metavar="RECORDING", help=text)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
     add_device_flags(parser)
-    return run_step(parser, _predict, argv)
+    return run_command(parser, _predict, argv)
 
 
 def _predict(arguments: argparse.Namespace) -> None:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.command_line import (
+    command_parser,
     not_negative,
     not_negative_number,
     positive,
-    run_step,
+    run_command,
     share,
-    step_parser,
 )
 from gcodefp.dataset.channels import Scaler, fit_position_scale, fit_scaler
 from gcodefp.dataset.split import METHODS, SPLITS, assign_splits, match_recordings
@@ -65,8 +65,8 @@ MAX_LACKING = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("preprocess", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("preprocess", __doc__)
     add = parser.add_argument
     add("--recordings", type=Path, required=True, help="folder of the files")
     add("--layout", help="how other files are read: a YAML file, or the name of a shipped layout")
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--test-fraction", type=share, required=True)
     add("--seed", type=not_negative, required=True, help="seed of the split")
     add("--workers", type=positive, default=1, help="processes that read files")
-    return run_step(parser, _preprocess, argv)
+    return run_command(parser, _preprocess, argv)
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:

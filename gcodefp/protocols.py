@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import command_parser, run_command
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.names import MODEL, PRIMARY
 from gcodefp.files import write_json, write_text
@@ -30,8 +30,8 @@ logger = logging.getLogger("gcodefp.protocols")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("protocols", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("protocols", __doc__)
     add = parser.add_argument
     add("--evaluations", type=Path, nargs="+", required=True, help="folders that evaluate wrote")
     text = "best/run.json, of the run that the folds train again"
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "skipped protocols, with the reason"
     add("--left-out", nargs="*", default=[], metavar="TEXT", help=text)
     add("--output", type=Path, required=True, help="folder for protocols.{md,csv,json}")
-    return run_step(parser, _collect, argv)
+    return run_command(parser, _collect, argv)
 
 
 def _collect(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import RESULTS, add_results_flags, run_step, step_parser
+from gcodefp.command_line import RESULTS, add_results_flags, command_parser, run_command
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
@@ -25,8 +25,8 @@ logger = logging.getLogger("gcodefp.report")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("report", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("report", __doc__)
     add_results_flags(parser)
     add = parser.add_argument
     beside = "(default: that beside the figures), shown if it exists"
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--program-evaluation", type=Path, help="JSON of evaluate_program, if there is one")
     add("--benchmarks", type=Path, help=f"folder of Snakemake's benchmark files {beside}")
     add("--output", type=Path, required=True, help="the HTML file")
-    return run_step(parser, _report, argv)
+    return run_command(parser, _report, argv)
 
 
 def _report(arguments: argparse.Namespace) -> None:

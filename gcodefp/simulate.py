@@ -2,7 +2,7 @@
 
 Six small programs (facing, pocketing, adaptive clearing, two sizes each) run on a simulated
 three-axis machine; sensor nodes record them with noise, drift, lost samples and separate clocks.
-The same seed gives the same files. Later steps read these files and real ones alike.
+The same seed gives the same files. Later stages read these files and real ones alike.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.command_line import command_parser, not_negative, positive, run_command
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.recordings.laboratory.lab_files import SIMULATION_MARK
@@ -23,8 +23,8 @@ logger = logging.getLogger("gcodefp.simulate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("simulate", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("simulate", __doc__)
     add = parser.add_argument
     add("--output", type=Path, required=True, help="folder for the recordings")
     add("--recordings-per-program", type=positive, default=8, help="default: %(default)s")
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--programs", nargs="+", choices=PROGRAMS, default=PROGRAMS, metavar="NAME", help=text)
     text = f"recordings of a machine that did something else, to test judge: {' '.join(ATTACKS)}"
     add("--attack", choices=ATTACKS, metavar="KIND", help=text)
-    return run_step(parser, _simulate, argv)
+    return run_command(parser, _simulate, argv)
 
 
 def _simulate(arguments: argparse.Namespace) -> None:

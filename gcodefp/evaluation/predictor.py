@@ -1,4 +1,4 @@
-"""A checkpoint that predicts recordings: `gcodefp.load`, and what the step `predict` runs."""
+"""A checkpoint that predicts recordings: `gcodefp.load`, and what the command `predict` runs."""
 
 from dataclasses import dataclass, replace
 from os import PathLike

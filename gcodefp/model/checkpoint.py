@@ -27,7 +27,7 @@ from gcodefp.programs.table import Programs
 
 FORMAT = "gcodefp-checkpoint-3"
 RESUME_FORMAT = "gcodefp-resume-3"
-REBUILD = "remove it, and run the step that made it again"
+REBUILD = "remove it, and run the stage that made it again"
 UNREADABLE = (*files.UNREADABLE, OSError, ImportError, AssertionError, pickle.UnpicklingError)
 """Errors of torch for a file that is truncated or not a checkpoint."""
 PROGRAMS: Mapping[str, ArraySpec] = {

@@ -150,7 +150,7 @@ def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def versions(provenances: Any) -> dict[str, Any]:
-    """A table of packages; all versions of one if the steps ran with several."""
+    """A table of packages; all versions of one if the stages ran with several."""
     packages: dict[str, set[str]] = {}
     for provenance in provenances:
         for name, version in {"python": provenance["python"], **provenance["packages"]}.items():

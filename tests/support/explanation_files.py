@@ -1,4 +1,4 @@
-"""explanation.json and explanation.npz, as the step would write them of a small test split."""
+"""explanation.json and explanation.npz, as the stage would write them of a small test split."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A finished results folder, made by the steps themselves from small recordings."""
+"""A finished results folder, made by the stages themselves from small recordings."""
 
 from pathlib import Path
 from typing import Any

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from evaluation_steps import learn
+from evaluation_commands import learn
 from learning_data import CPU, RECORDINGS, SENSORS, STEP_SECONDS, tiny_split, write_dataset
 from numpy.typing import NDArray
 

@@ -64,7 +64,7 @@ def write_recordings(folder: Path, counts: Mapping[str, int], rows: int = ROWS) 
 
 
 def preprocess(recordings: Path, output: Path, **changes: Any) -> int:
-    """Runs the step with small values; `changes` are options with underscores for hyphens."""
+    """Runs `preprocess` with small values; `changes` are options with underscores for hyphens."""
     options: dict[str, Any] = {
         "groups": ["imu", "mag", "mic", "motor"], "min_coverage": 0.5, "window": 8, "stride": 3,
         "max_gap_seconds": 2.0, "split": "recording", "val_fraction": 0.25, "test_fraction": 0.25,
@@ -78,7 +78,7 @@ def preprocess(recordings: Path, output: Path, **changes: Any) -> int:
 
 
 def read_dataset(folder: Path) -> tuple[Description, dict[str, Split]]:
-    """The description and all splits that a run of the step wrote."""
+    """The description and all splits that a run of it wrote."""
     description = read_description(folder / "dataset.json")
     return description, {
         name: read_split(folder / f"{name}.npz", description, name) for name in SPLITS

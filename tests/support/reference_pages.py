@@ -1,4 +1,4 @@
-"""The reference pages in docs/ as tables, to be held against what the steps write."""
+"""The reference pages in docs/ as tables, to be held against what the stages write."""
 
 import re
 from collections.abc import Iterator, Mapping

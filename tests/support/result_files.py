@@ -1,4 +1,4 @@
-"""The small files of a whole pipeline, as its steps would write them."""
+"""The small files of a whole pipeline, as its stages would write them."""
 
 import argparse
 from collections.abc import Sequence

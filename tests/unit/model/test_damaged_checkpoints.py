@@ -188,5 +188,5 @@ def test_damaged_checkpoint_is_named_with_its_key_and_the_way_out(
 ) -> None:
     with pytest.raises(UserError) as caught:
         files.read_checkpoint(damaged(files, change))
-    for text in ("damaged.pt: ", part, "run the step that made it again"):
+    for text in ("damaged.pt: ", part, "run the stage that made it again"):
         assert text in str(caught.value)

@@ -1,4 +1,4 @@
-"""Simulated programs and recordings, and the step that writes them."""
+"""Simulated programs and recordings, and the stage that writes them."""
 
 from pathlib import Path
 

@@ -96,7 +96,7 @@ class Sweep:
             path.write_bytes(damaged.content)
         try:
             self._read_all()
-        except OSError as error:  # A step ends with one line for it, too.
+        except OSError as error:  # A command ends with one line for it, too.
             raise UserError(str(error)) from None
 
     def _read_all(self) -> None:

@@ -1,4 +1,4 @@
-"""The inspect step: the layout that fits, what is wrong, and fixes that fix it."""
+"""The command `inspect_recordings`: the layout that fits, what is wrong, and fixes that fix it."""
 
 import json
 import re

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluation_steps import evaluate, learn, results
+from evaluation_commands import evaluate, learn, results
 from learning_data import RECORDINGS, ROWS, write_dataset
 from recording_files import preprocess
 

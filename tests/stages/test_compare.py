@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_steps import evaluate
+from evaluation_commands import evaluate
 from finished_results import search
 from learning_data import RECORDINGS, ROWS, shuffled, tiny_split, write_dataset
 

@@ -1,4 +1,4 @@
-"""Whether `verify` finds what is wrong, in results that the steps themselves have made."""
+"""Whether `verify` finds what is wrong, in results that the stages themselves have made."""
 
 import json
 import re
@@ -51,11 +51,11 @@ def change_arrays(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def verified(capsys: Output, results: Path, *steps: str) -> str:
-    """What is printed of checks that do not hold; of the steps, only these run again."""
+def verified(capsys: Output, results: Path, *stages: str) -> str:
+    """What is printed of checks that do not hold; of the stages, only these run again."""
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "STAGES", steps)
+        patch.setattr(verify, "STAGES", stages)
         code = verify.main([str(results), "--device", "cpu"])
     out = capsys.readouterr().out
     wrong = "".join(re.findall(r"^NOT ok.*\n(?: {10}.*\n)*", out, re.MULTILINE))

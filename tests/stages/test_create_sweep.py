@@ -26,7 +26,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def create(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Create:
-    """Writes a sweep YAML and runs the step: sweep.json read, or the error message."""
+    """Writes a sweep YAML and runs the command: sweep.json read, or the error message."""
 
     def run(*flags: str, text: str | None = None, **changes: Any) -> SweepFile | str:
         path = tmp_path / "s.yaml"

@@ -115,10 +115,10 @@ def test_bayesian_search_decides_no_other_runs(package: Path) -> None:
 
 @pytest.mark.parametrize("file", ["reporting/report.html", "reporting/figures/paper.mplstyle"])
 def test_templates_and_styles_beside_a_module_count(package: Path, file: str) -> None:
-    steps = "gcodefp.report", "gcodefp.figures"
-    before = code_digest(*steps)
+    modules = "gcodefp.report", "gcodefp.figures"
+    before = code_digest(*modules)
     append(package / file, "\n# changed")
-    assert code_digest(*steps) != before
+    assert code_digest(*modules) != before
 
 
 def test_kept_digest_counts_for_the_same_content_only(package: Path) -> None:

@@ -1,4 +1,4 @@
-"""The evaluate step over unusual datasets, and over folders of other labelled recordings."""
+"""The command `evaluate` over unusual datasets, and over folders of other labelled recordings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from evaluation_steps import evaluate, learn, results, with_test
+from evaluation_commands import evaluate, learn, results, with_test
 from learning_data import (
     RECORDINGS,
     ROWS,

@@ -1,4 +1,4 @@
-"""The step that draws all figures of small files, as the steps before would write them."""
+"""The stage that draws all figures of small files, as the stages before would write them."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ import pytest
 from result_files import spoilt, write_results
 
 from gcodefp import figures
-from gcodefp.command_line import add_results_flags, run_step, step_parser
+from gcodefp.command_line import add_results_flags, command_parser, run_command
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.reporting.figures import CATEGORIES, FIGURES
 from gcodefp.reporting.figures.paper import SUFFIXES
@@ -82,18 +82,18 @@ def test_a_results_folder_has_all_inputs_also_the_optional_ones(tmp_path: Path) 
     for name in ("dataset", "sweep"):
         (folder / f"{name}.json").rename(folder / name / f"{name}.json")
     (folder / "detection/detection.json").write_text("{}")
-    parser = step_parser("figures", None)
+    parser = command_parser("figures", None)
     add_results_flags(parser)
     shown = []
 
     def read(arguments: argparse.Namespace) -> None:
         shown.append(results_from_flags(arguments))
 
-    assert run_step(parser, read, ["--results", str(folder)]) == 1  # It is read.
+    assert run_command(parser, read, ["--results", str(folder)]) == 1  # It is read.
     (folder / "detection/detection.json").unlink()
-    parser = step_parser("figures", None)
+    parser = command_parser("figures", None)
     add_results_flags(parser)
-    assert run_step(parser, read, ["--results", str(folder)]) == 0
+    assert run_command(parser, read, ["--results", str(folder)]) == 0
     assert len(shown) == 1
 
 

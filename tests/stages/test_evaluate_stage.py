@@ -1,4 +1,4 @@
-"""The evaluate step as the pipeline starts it: outputs, refusals, leakage."""
+"""The stage `evaluate` as the pipeline starts it: outputs, refusals, leakage."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_steps import evaluate, learn, results, with_test
+from evaluation_commands import evaluate, learn, results, with_test
 from learning_data import (
     BLOCKS,
     OPERATIONS,

@@ -1,4 +1,4 @@
-"""The step `python -m gcodefp.status`, and the reader of run folders behind it."""
+"""The command `python -m gcodefp.status`, and the reader of run folders behind it."""
 
 import json
 import os
@@ -279,7 +279,7 @@ def test_folders_may_come_and_go_while_they_are_read(sweep: TinySweep) -> None:
     assert {"running", "finished"} <= seen
 
 
-# The step
+# The command
 
 
 def test_status_writes_nothing_and_takes_no_lease(

@@ -92,7 +92,7 @@ def sweep_id(sweep: TinySweep) -> str:
 
 @pytest.fixture
 def process(sweep: TinySweep) -> Iterator[subprocess.Popen[str]]:
-    """The step as users start it, on a free port."""
+    """The command as users start it, on a free port."""
     command = [sys.executable, "-m", "gcodefp.dashboard", *flags(sweep)]
     # Where tests run in the background, a shell ignores Ctrl-C, and so do their children.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""The step `python -m gcodefp.agent`: what a run writes, kills, deadlines, workers."""
+"""The stage `python -m gcodefp.agent`: what a run writes, kills, deadlines, workers."""
 
 import json
 import os

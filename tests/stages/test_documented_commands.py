@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gcodefp.cli import RUN, step_of
+from gcodefp.cli import RUN, module_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,23 +31,23 @@ def shown_commands() -> list[tuple[str, list[str]]]:
     return [(page, words) for page, words in found if words]
 
 
-def steps() -> list[tuple[str, str, frozenset[str]]]:
-    """Page, module and flags of each `python -m gcodefp.STEP` and `gcodefp COMMAND`."""
+def commands() -> list[tuple[str, str, frozenset[str]]]:
+    """Page, module and flags of each `python -m gcodefp.MODULE` and `gcodefp COMMAND`."""
     found = []
     for page, words in shown_commands():
         modules = [word for word in words if re.fullmatch(r"gcodefp\.[a-z_]+", word)]
         words = words[words[0] == "$" :]
         is_command = words[0] == "gcodefp" and re.fullmatch("[a-z][a-z-]+", words[1])
         if is_command and words[1] != RUN:
-            modules = [f"gcodefp.{step_of(words[1])}"]
+            modules = [f"gcodefp.{module_of(words[1])}"]
         if modules and ("-m" in words or is_command):
             flags = {word.split("=")[0] for word in words if word.startswith("--")}
             found.append((page, modules[0], frozenset(flags)))
     return list(dict.fromkeys(found))
 
 
-@pytest.mark.parametrize(("page", "module", "flags"), steps())
-def test_steps_have_the_flags_that_are_shown(
+@pytest.mark.parametrize(("page", "module", "flags"), commands())
+def test_commands_have_the_flags_that_are_shown(
     page: str, module: str, flags: frozenset[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -93,7 +93,7 @@ def test_make_and_snakemake_know_the_targets_that_are_shown() -> None:
 def test_the_installation_says_before_each_long_step_what_it_takes() -> None:
     command = ["make", "--dry-run", "--always-make", "setup"]
     lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    steps = list(pairwise(lines.splitlines()))
-    long = [before for before, line in steps if line.endswith(".lock")]
+    pairs = list(pairwise(lines.splitlines()))
+    long = [before for before, line in pairs if line.endswith(".lock")]
     assert len(long) == 2
     assert all(re.match(r"echo '.* GB on disk.* minute", line) for line in long)

@@ -1,4 +1,4 @@
-"""The explain step as the pipeline starts it, and how its files are read."""
+"""The stage `explain` as the pipeline starts it, and how its files are read."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_steps import evaluate, learn
+from evaluation_commands import evaluate, learn
 from learning_data import (
     RECORDINGS,
     ROWS,

@@ -1,4 +1,4 @@
-"""The predict step: what it writes for a new recording, what it must not use, what it refuses."""
+"""The command `predict`: what it writes for a recording, must not use, and refuses."""
 
 import csv
 import json

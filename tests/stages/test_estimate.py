@@ -1,4 +1,4 @@
-"""The step `python -m gcodefp.estimate`."""
+"""The command `python -m gcodefp.estimate`."""
 
 import os
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""The preprocess step: the dataset, its leakage, its ways to split, and its errors."""
+"""The command `preprocess`: the dataset, its leakage, its ways to split, and its errors."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The step `python -m gcodefp.select_best`: the ranking, and what is checked before a winner."""
+"""The command `python -m gcodefp.select_best`: the ranking, and what is checked before a winner."""
 
 import csv
 import json

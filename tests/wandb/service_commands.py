@@ -1,4 +1,4 @@
-"""Steps as processes that reach a W&B server of the tests, and nothing else."""
+"""Commands as processes that reach a W&B server of the tests, and nothing else."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from gcodefp.sweeps.sweep_file import read_sweep
 
 
 class Service(NamedTuple):
-    """A dataset, a server, and a folder in which steps run."""
+    """A dataset, a server, and a folder in which commands run."""
 
     server: WandbServer
     sweep: TinySweep
@@ -36,9 +36,9 @@ class Service(NamedTuple):
         del variables["WANDB_ENTITY"]
         return variables | {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **more}
 
-    def start(self, step: str, *flags: object, **environment: str) -> subprocess.Popen[bytes]:
-        """Starts `python -m gcodefp.STEP`; its output goes to log.txt."""
-        command = [sys.executable, "-m", f"gcodefp.{step}", *map(str, flags)]
+    def start(self, module: str, *flags: object, **environment: str) -> subprocess.Popen[bytes]:
+        """Starts `python -m gcodefp.MODULE`; its output goes to log.txt."""
+        command = [sys.executable, "-m", f"gcodefp.{module}", *map(str, flags)]
         with (self.folder / "log.txt").open("a") as log:
             return subprocess.Popen(
                 command,
@@ -48,9 +48,9 @@ class Service(NamedTuple):
                 env=self.environment(**environment),
             )
 
-    def run(self, step: str, *flags: object, **environment: str) -> int:
-        """The step's exit code."""
-        with ended(self.start(step, *flags, **environment)) as process:
+    def run(self, module: str, *flags: object, **environment: str) -> int:
+        """The command's exit code."""
+        with ended(self.start(module, *flags, **environment)) as process:
             return process.wait(PATIENCE_SECONDS)
 
     def create(self, parameters: dict[str, Any], *flags: object, **changes: Any) -> int:

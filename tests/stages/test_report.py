@@ -1,4 +1,4 @@
-"""The report page of small files that are written here, as the steps before would write them."""
+"""The report page of small files that are written here, as the stages before would write them."""
 
 import importlib
 import json
@@ -246,7 +246,7 @@ def test_leaky_control_is_marked(tmp_path: Path, pictures: Path, fails: bool) ->
     assert 'id="controls"' not in render(replace(results, evaluation=evaluation), pictures)
 
 
-def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
+def test_versions_are_those_of_every_stage(leaky: list[str]) -> None:
     """An explanation that was made later, with other packages."""
     own = results_of(leaky).best_run["provenance"]
     later = {**own, "packages": {"numpy": "2.1", "wandb": None}, "python": "3.12.1"}

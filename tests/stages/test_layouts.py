@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from evaluation_steps import learn, results
+from evaluation_commands import learn, results
 from layout_files import LINES, ROWS, blocks, content, write_laboratory
 from new_recordings import predict
 from recording_files import preprocess, read_dataset

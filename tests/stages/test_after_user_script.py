@@ -1,4 +1,4 @@
-"""All steps after the agents, on runs of a user script: metrics of any name, no checkpoint."""
+"""All stages after the agents, on runs of a user script: metrics of any name, no checkpoint."""
 
 import csv
 import json

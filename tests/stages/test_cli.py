@@ -20,16 +20,16 @@ SWEEPS = Path(__file__).parents[2] / "workflow/sweeps"
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """Neither that of the command nor that of a step, and no wrong flag."""
+    """Neither that of the command nor that of a module, and no wrong flag."""
     code = """
 import contextlib, sys, gcodefp.cli as c
 c.main(["-h"])
 heavy = {"torch", "scipy", "wandb", "optuna", "matplotlib"}
-for step in c.DIRECT:
+for module in c.DIRECT:
     for words in (["-h"], ["--no-such-flag"]):
         with contextlib.suppress(SystemExit):
-            c.main([step, *words])
-            heavy |= {step}
+            c.main([module, *words])
+            heavy |= {module}
 print(heavy & {*sys.modules, *c.DIRECT})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -48,16 +48,16 @@ print(heavy & {*sys.modules, *c.DIRECT})
     assert done.stderr.count("--no-such-flag: no such flag; known are: ") == len(cli.DIRECT)
 
 
-@pytest.mark.parametrize("step", cli._steps())
-def test_command_line_that_is_checked_early_is_the_one_of_the_step(
-    step: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("module", cli._modules())
+def test_command_line_that_is_checked_early_is_the_one_of_the_module(
+    module: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        cli._check_early(step, ["-h"])
+        cli._check_early(module, ["-h"])
     early = capsys.readouterr().out
-    assert early.startswith(f"usage: gcodefp {cli._command(step)} ")
+    assert early.startswith(f"usage: gcodefp {cli._command(module)} ")
     with pytest.raises(SystemExit):
-        importlib.import_module(f"gcodefp.{step}").main(["-h"])
+        importlib.import_module(f"gcodefp.{module}").main(["-h"])
     assert capsys.readouterr().out == early
 
 

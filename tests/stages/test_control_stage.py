@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_steps import LEARNT, evaluate, learn
+from evaluation_commands import LEARNT, evaluate, learn
 from learning_data import (
     CHANNELS,
     RECORDINGS,

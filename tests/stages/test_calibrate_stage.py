@@ -1,4 +1,4 @@
-"""The calibrate step as the pipeline starts it: decoder.npz, its use, controls, refusals."""
+"""The stage `calibrate` as the pipeline starts it: decoder.npz, its use, controls, refusals."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_steps import LEARNT, evaluate, learn
+from evaluation_commands import LEARNT, evaluate, learn
 from learning_data import (
     CPU,
     RECORDINGS,
@@ -110,7 +110,7 @@ def test_a_control_is_calibrated_with_its_own_labels(
         for path in (own.with_name(DECODER_FILE), honest)
     )
     assert within_honest - within >= 0.25
-    # The control's step decodes with it.
+    # The stage `control` decodes with it.
     output = tmp_path / "control.json"
     tests = [*dataset_flags(dataset, "train", "test"), "--checkpoint", str(own), *control]
     assert control_step([*tests, "--output", str(output)]) == 0

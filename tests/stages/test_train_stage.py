@@ -1,4 +1,4 @@
-"""The train step, started by a user, for a winner again, or for a control."""
+"""The command `train`, started by a user, for a winner again, or for a control."""
 
 import json
 from pathlib import Path
