@@ -25,7 +25,7 @@ from gcodefp.command_line import (
     run_command,
     share,
 )
-from gcodefp.dataset.store import Description, read_description
+from gcodefp.dataset.store import DatasetDescription, read_description
 from gcodefp.detection.detector import Detector, Judgement, read_detector
 from gcodefp.detection.deviations import STORED_NAMES, Deviation, Statistics
 from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE
@@ -96,7 +96,7 @@ class _Task(NamedTuple):
 
     detector: Detector
     program: int
-    description: Description
+    description: DatasetDescription
     arguments: argparse.Namespace
 
     def read(self, source: Recordable) -> UniformRecording:
@@ -183,7 +183,10 @@ def _document(judgement: Judgement, task: _Task, uniform: UniformRecording) -> d
 
 
 def _describe(
-    deviation: Deviation, judgement: Judgement, description: Description, uniform: UniformRecording
+    deviation: Deviation,
+    judgement: Judgement,
+    description: DatasetDescription,
+    uniform: UniformRecording,
 ) -> dict[str, Any]:
     programs, step = description.programs, judgement.alignment.step_seconds
     first = int(programs.first[judgement.program])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.detection.alignment import INSIDE
 from gcodefp.detection.deviations import (
     Alignment,
@@ -131,7 +131,7 @@ class Detector:
 
 
 def labelled_signals(
-    recordings: Sequence[UniformRecording], splits: Sequence[Split], description: Description
+    recordings: Sequence[UniformRecording], splits: Sequence[Split], description: DatasetDescription
 ) -> list[LabelledSignals]:
     """The recordings of some splits, on the states of their lag-corrected labels."""
     # torch takes seconds to import, and judge needs none.
@@ -233,7 +233,7 @@ ARRAYS = {
 }
 
 
-def write_detector(path: Path, detector: Detector, description: Description) -> None:
+def write_detector(path: Path, detector: Detector, description: DatasetDescription) -> None:
     """Writes detector.npz; the same detector gives the same bytes."""
     fitted = [profile for profile in detector.profiles if profile is not None]
     lengths = [0 if profile is None else len(profile) for profile in detector.profiles]
@@ -255,7 +255,7 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
     })  # fmt: skip
 
 
-def read_detector(path: Path, description: Description) -> Detector:
+def read_detector(path: Path, description: DatasetDescription) -> Detector:
     """Reads detector.npz.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate, paired_difference
 from gcodefp.evaluation.metrics import METRICS, ScoredPredictions
@@ -23,7 +23,9 @@ OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
 """Names of the last class of a confusion matrix, which exists only with a count above 0."""
 
 
-def break_down(scored: Mapping[str, ScoredPredictions], description: Description) -> dict[str, Any]:
+def break_down(
+    scored: Mapping[str, ScoredPredictions], description: DatasetDescription
+) -> dict[str, Any]:
     """The keys `by_operation`, `confusion`, `words` and `differences` of metrics.json.
 
     Args:
@@ -41,7 +43,7 @@ def break_down(scored: Mapping[str, ScoredPredictions], description: Description
     }
 
 
-def _operations(split: Split, description: Description) -> NDArray[np.str_]:
+def _operations(split: Split, description: DatasetDescription) -> NDArray[np.str_]:
     """Name of each recording's operation, (R,), in dataset.json or the vocabulary."""
 
     def name(index: int, recording: str) -> str:

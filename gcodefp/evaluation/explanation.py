@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.evaluation.bootstrap import (
     CONFIDENCE_LEVEL,
     RESAMPLES,
@@ -85,7 +85,7 @@ def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Expla
 
 
 def describe_explanation(
-    explanation: Explanation, split: Split, description: Description, device: torch.device
+    explanation: Explanation, split: Split, description: DatasetDescription, device: torch.device
 ) -> dict[str, Any]:
     """The content of explanation.json, except provenance."""
     decoding, scaler = explanation.decoding, description.scaler
@@ -118,7 +118,7 @@ def describe_explanation(
 
 
 def explanation_arrays(
-    explanation: Explanation, split: Split, description: Description
+    explanation: Explanation, split: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The arrays of explanation.npz; N rows as in predictions.npz."""
     decoding = explanation.decoding
@@ -288,7 +288,7 @@ def _excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
 
 
 def excerpt_arrays(
-    decoding: SplitPredictions, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The arrays `excerpt_...` of explanation.npz."""
     index, scaler = _excerpt_rows(decoding, split), description.scaler
@@ -311,7 +311,7 @@ def excerpt_arrays(
 
 
 def _describe_excerpt(
-    decoding: SplitPredictions, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: DatasetDescription
 ) -> dict[str, Any]:
     """The key `excerpt` of explanation.json: the recording of the excerpt."""
     row = decoding.rows[_excerpt_rows(decoding, split)[0]]

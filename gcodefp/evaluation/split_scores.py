@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import (
     CONTROLLER_NOTE,
     LEAKY_NOTE,
-    Description,
+    DatasetDescription,
     Split,
     read_description,
     read_split,
@@ -40,7 +40,7 @@ class EvaluationInputs(NamedTuple):
     """A checkpoint with its decoder, the dataset that it was trained on, and splits of it."""
 
     decoder: Decoder
-    description: Description  # of dataset.json, which never carries the checkpoint's control
+    description: DatasetDescription  # of dataset.json, which never carries the checkpoint's control
     splits: dict[str, Split]  # name -> split
 
 
@@ -158,7 +158,7 @@ def _with_baselines(decoding: SplitPredictions, predictions: Predictions) -> Spl
 
 
 def _describe_inputs(
-    decoding: SplitPredictions, test: Split, description: Description, device: torch.device
+    decoding: SplitPredictions, test: Split, description: DatasetDescription, device: torch.device
 ) -> dict[str, Any]:
     document = description.document
     return {
@@ -178,7 +178,7 @@ def _describe_inputs(
 def scored_predictions(
     decoding: SplitPredictions,
     split: Split,
-    description: Description,
+    description: DatasetDescription,
     names: Collection[str] = PREDICTORS,
 ) -> dict[str, ScoredPredictions]:
     """The named predictors, in the order of the report, ready for any metric."""
@@ -196,7 +196,7 @@ def scored_predictions(
 
 
 def write_predictions(
-    folder: Path, decoding: SplitPredictions, test: Split, description: Description
+    folder: Path, decoding: SplitPredictions, test: Split, description: DatasetDescription
 ) -> None:
     """Writes predictions.npz and gcode/*.nc, the reconstructed program of each recording."""
     sequences, predicted = decoding.by_sequence[WHOLE]
@@ -236,7 +236,7 @@ def write_predictions(
 
 
 def _row_arrays(
-    decoding: SplitPredictions, test: Split, description: Description
+    decoding: SplitPredictions, test: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The rows of predictions.npz; arrays of predictors begin with PREDICTORS[...].array."""
     rows = decoding.rows

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from gcodefp import files
 from gcodefp.dataset.document import DatasetDocument
-from gcodefp.dataset.store import Description, parse_description
+from gcodefp.dataset.store import DatasetDescription, parse_description
 from gcodefp.documents import ArraySpec, Document, Finite, check_arrays, check_document
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
@@ -66,7 +66,7 @@ class Checkpoint(NamedTuple):
 
     network: Network
     hyperparameters: Hyperparameters
-    description: Description  # of the dataset that it was trained on
+    description: DatasetDescription  # of the dataset that it was trained on
     epoch: int  # its epoch, from 1
     value: float  # of the run's metric in that epoch
 
@@ -109,7 +109,7 @@ def write_checkpoint(
     path: Path,
     weights: dict[str, Any],
     hyperparameters: Hyperparameters,
-    description: Description,
+    description: DatasetDescription,
     epoch: int,
     value: float,
 ) -> None:
@@ -193,6 +193,6 @@ def check_weights(
         raise UserError(f"{path}: weights do not fit ({reason}); {REBUILD}") from None
 
 
-def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:
+def check_dataset(checkpoint: Checkpoint, description: DatasetDescription, path: Path) -> None:
     """Raises UserError: the checkpoint at `path` was trained on other train or val splits."""
     description.check_training_data(checkpoint.description.training_data_digest(), path)

@@ -98,7 +98,7 @@ class _Row(Document):
         return self
 
 
-class _BestRun(Document):
+class _Winner(Document):
     sweeps: list[str]
     hyperparameters: dict[str, bool | Finite | str | None]
 
@@ -107,7 +107,7 @@ class ProtocolsDocument(Document):
     """protocols.json, format gcodefp-protocols-3."""
 
     provenance: Provenance
-    winner: _BestRun
+    winner: _Winner
     left_out: list[str]
     protocols: list[_Row] = Field(min_length=1)
 
