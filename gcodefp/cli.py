@@ -30,6 +30,8 @@ DIRECT = ("inspect_recordings", "predict", "status", "dashboard", "compare", "ve
           "check_sweep", "estimate", "train", "sync", "export", "clean")  # fmt: skip
 """Commands that users call."""
 DEVELOPERS = ("configuration_reference",)
+RENAMED = {"calibrate": "fit_decoder", "evaluate_program": "evaluate_script"}
+"""Former name of a module -> the one of today; a file of the former name calls `main`."""
 SIZED = {"-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor"}
 """Snakemake's flags that say how many jobs there are at a time."""
 VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "--printshellcmds"}
@@ -60,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command == RUN:
         _run(rest)
     module = module_of(command)
+    if today := RENAMED.get(module):
+        other = f"gcodefp {_command(today)}, or python -m gcodefp.{today}"
+        print(f"gcodefp: {command!r} is replaced by: {other}", file=sys.stderr)
+        return 2
     if module not in (modules := _modules()):
         names = [RUN, *map(_command, modules)]
         hint = did_you_mean(command, names)

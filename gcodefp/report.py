@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--protocols", type=Path, help=f"protocols/protocols.json {beside}")
     text = "how the protocols are made with this configuration (default: %(default)s)"
     add("--protocols-command", default=PROTOCOLS_REBUILD, metavar="TEXT", help=text)
-    add("--program-evaluation", type=Path, help="JSON of evaluate_program, if there is one")
+    add("--program-evaluation", type=Path, help="JSON of evaluate_script, if there is one")
     add("--benchmarks", type=Path, help=f"folder of Snakemake's benchmark files {beside}")
     add("--output", type=Path, required=True, help="the HTML file")
     return run_command(parser, _report, argv)

@@ -36,7 +36,7 @@ from gcodefp.reporting.protocols_table import read_protocols
 from gcodefp.reporting.results import read_result
 from gcodefp.sweeps.sweep_file import read_best, read_sweep
 
-SCORING = ("calibrate", "control", "evaluate", "explain")
+SCORING = ("fit_decoder", "control", "evaluate", "explain")
 STAGES = ("select_best", *SCORING, "fit_detector", "protocols", "figures", "report")
 DOCUMENTS: tuple[str, ...] = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
@@ -269,7 +269,7 @@ def command_lines(folder: ResultsFolder, stage: str, output: Path) -> Iterator[l
         sweeps = ["--sweep", *folder.inputs(best, "sweep.json"), "--runs", path / "runs"]
         data = [] if folder.has_script else [*dataset, *train, *val]
         yield [*sweeps, *data, "--offline", "--output", output / "best"]
-    elif stage == "calibrate":
+    elif stage == "fit_decoder":
         yield [*network, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
     elif stage == "control":
         for control in folder.inputs(metrics, "control.json"):

@@ -49,7 +49,7 @@ DECODER_FILE = "decoder.npz"
 NETWORK_ALONE_NOTE = (
     f"no {DECODER_FILE} is beside the checkpoint: its network alone decodes, without templates"
 )
-REBUILD = "snakemake --cores all --forcerun calibrate"
+REBUILD = "snakemake --cores all --forcerun fit_decoder"
 UNTUNED_NETWORK_WEIGHT = 0.3
 """Of a checkpoint without a decoder.npz, which has no templates."""
 WINDOWS_PER_CHUNK = 128

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from finished_scripts import PARAMETERS, RUNS, FinishedScripts
 
-from gcodefp import compare, evaluate_program, narrow, repeat_best, status, verify
+from gcodefp import compare, evaluate_script, narrow, repeat_best, status, verify
 from gcodefp.reporting.optuna_studies import Dashboard
 from gcodefp.sweeps.ranking import ended_runs
 from gcodefp.sweeps.specification import load_specification
@@ -213,7 +213,7 @@ def test_users_own_command_evaluates_the_best_run(
     flags = ["--best", best, "--runs", finished.folder / "runs", "--output", output]
 
     def evaluate(command: str) -> int:
-        return evaluate_program.main(list(map(str, [*flags, "--command", command])))
+        return evaluate_script.main(list(map(str, [*flags, "--command", command])))
 
     assert evaluate(f"${{interpreter}} '{script}' ${{best}} ${{run}} ${{args_json_file}}") == 0
     content = json.loads(output.read_text(encoding="utf-8"))

@@ -88,6 +88,15 @@ def test_commands_are_called_and_unknown_ones_refused(capsys: pytest.CaptureFixt
     )
 
 
+@pytest.mark.parametrize(("former", "today"), cli.RENAMED.items())
+def test_a_former_name_ends_with_the_one_of_today(former: str, today: str) -> None:
+    command = [sys.executable, "-m", f"gcodefp.{former}", "--output", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{former!r} is replaced by: gcodefp {cli._command(today)}, or" in done.stderr
+    assert today in cli._modules()
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

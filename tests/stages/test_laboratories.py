@@ -9,7 +9,7 @@ import pytest
 from laboratory_samples import write_laboratory
 from recording_files import preprocess, read_dataset
 
-from gcodefp import calibrate, predict, train
+from gcodefp import fit_decoder, predict, train
 
 FILES = {
     "mill": ("imu", "zigzag_009_aligned.csv.gz"),
@@ -67,7 +67,7 @@ def test_a_laboratory_predicts_its_new_recording(
     network = ["--d_model", "16", "--nhead", "2", "--max_epochs", "2", "--batch_size", "16"]
     assert train.main(["--output", str(run), *flags, *network]) == 0
     checkpoint = ["--checkpoint", str(run / "checkpoint.pt"), "--device", "cpu"]
-    assert calibrate.main([*checkpoint, *flags[:6], "--output", str(run / "decoder.npz")]) == 0
+    assert fit_decoder.main([*checkpoint, *flags[:6], "--output", str(run / "decoder.npz")]) == 0
 
     write_laboratory(logger, tmp_path / "more", 1, SPEED, programs=2, first=9)
     new = tmp_path / "more" / new_file

@@ -15,7 +15,7 @@ from new_recordings import CONTROLLER, FACE, POCKET, executed, learnt, new_recor
 from new_recordings import predict as run
 from recording_files import clock_text, write_recording
 
-from gcodefp import calibrate
+from gcodefp import fit_decoder
 from gcodefp.evaluation.prediction import (
     PREDICTION_FORMAT,
     TABLE_COLUMNS,
@@ -151,7 +151,7 @@ def test_with_a_decoder_the_fit_to_the_programs_decides(
     own = Path(shutil.copy(checkpoint, tmp_path))
     data = dataset_flags(checkpoint.parent.parent / "dataset", "train", "val")
     decoder = str(tmp_path / "decoder.npz")
-    assert calibrate.main(["--checkpoint", str(own), *data, "--output", decoder]) == 0
+    assert fit_decoder.main(["--checkpoint", str(own), *data, "--output", decoder]) == 0
     noise = np.random.default_rng(0).normal(size=(ROWS, len(SENSORS)))
     paths = [
         write_recording(tmp_path / f"{name}.csv", content)

@@ -19,7 +19,7 @@ from workflow_project import PROJECT, change, command, copy_project, edit, plann
 from gcodefp import protocols, verify
 
 AFTER_THE_SWEEP = {
-    *("agent", "select_best", "calibrate", "evaluate", "explain", "fit_detector", "figures"),
+    *("agent", "select_best", "fit_decoder", "evaluate", "explain", "fit_detector", "figures"),
     "report_page",
 }
 

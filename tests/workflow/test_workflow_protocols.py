@@ -39,7 +39,7 @@ def test_protocols_train_and_evaluate_every_fold(project: Path) -> None:
         "program/1",
     }
     found = jobs(project, "protocols")
-    for name in ("preprocess_fold", "train", "calibrate", "evaluate_fold"):
+    for name in ("preprocess_fold", "train", "fit_decoder", "evaluate_fold"):
         assert found[name] == 6, name
     assert found["protocols"] == found["select_best"] == 1
     assert found["evaluate"] == 0
@@ -67,7 +67,7 @@ def test_evaluate_waits_for_the_controls_of_the_configuration(project: Path) -> 
     put(project, controls=list(CONTROLS))
     found = jobs(project)
     assert (found["control"], found["train"], found["evaluate"]) == (3, 2, 1)
-    assert found["calibrate"] == 3, "the winner's decoder, and those of the two trained controls"
+    assert found["fit_decoder"] == 3, "the winner's decoder, and those of the two trained controls"
     put(project, controls=["sensors_permuted"])
     found = jobs(project)
     assert (found["control"], found["train"]) == (1, 0)

@@ -1,4 +1,4 @@
-"""The stage `calibrate` as the pipeline starts it: decoder.npz, its use, controls, refusals."""
+"""The stage `fit_decoder` as the pipeline starts it: decoder.npz, its use, controls, refusals."""
 
 import json
 import shutil
@@ -17,19 +17,19 @@ from learning_data import (
     write_dataset,
 )
 
-from gcodefp.calibrate import main
 from gcodefp.control import main as control_step
 from gcodefp.dataset.controls import LABELS_SHUFFLED, SENSORS_PERMUTED
 from gcodefp.evaluation.decoder import ARRAYS, DECODER_FILE, read_decoder, write_decoder
 from gcodefp.evaluation.decoder_fitting import NETWORK_WEIGHTS, TEMPLATE_WEIGHTS, fit_decoder
 from gcodefp.files import read_arrays, sha256
+from gcodefp.fit_decoder import main
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.train import main as train_step
 
 PAIRS = len(NETWORK_WEIGHTS) * len(TEMPLATE_WEIGHTS) - 1
 
 
-def calibrate(checkpoint: Path, dataset: Path, output: Path, *flags: str) -> int:
+def fit(checkpoint: Path, dataset: Path, output: Path, *flags: str) -> int:
     files = dataset_flags(dataset, "train", "val")
     return main(["--checkpoint", str(checkpoint), *files, "--output", str(output), *flags])
 
@@ -54,7 +54,7 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
 ) -> None:
     own = copied(checkpoint, tmp_path / "run")
     decoder_file = own.with_name(DECODER_FILE)
-    assert calibrate(own, dataset, decoder_file) == 0
+    assert fit(own, dataset, decoder_file) == 0
     log = capsys.readouterr().err
     arrays = read_arrays(decoder_file, list(ARRAYS), "")
     assert str(arrays["checkpoint"]) == sha256(checkpoint)
@@ -82,17 +82,17 @@ def test_the_same_files_give_the_same_bytes(
 ) -> None:
     outputs = [tmp_path / name / DECODER_FILE for name in ("one", "other")]
     for output in outputs:
-        assert calibrate(checkpoint, dataset, output) == 0
+        assert fit(checkpoint, dataset, output) == 0
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
     # No label and no sample of the test split has a part in it.
     other = write_dataset(
         tmp_path / "dataset", test=shuffled(tiny_split(("face_030", "pocket_030")))
     )
-    assert calibrate(checkpoint, other, tmp_path / DECODER_FILE) == 0
+    assert fit(checkpoint, other, tmp_path / DECODER_FILE) == 0
     assert (tmp_path / DECODER_FILE).read_bytes() == outputs[0].read_bytes()
 
 
-def test_a_control_is_calibrated_with_its_own_labels(
+def test_a_control_is_fitted_with_its_own_labels(
     dataset: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     control = ["--control", LABELS_SHUFFLED]
@@ -100,11 +100,11 @@ def test_a_control_is_calibrated_with_its_own_labels(
     flags = [*splits, *tiny_flags(**{**LEARNT, "max_epochs": 2}), *control]
     assert train_step([*flags, "--output", str(tmp_path / "run")]) == 0
     own = tmp_path / "run/checkpoint.pt"
-    assert calibrate(own, dataset, own.with_name(DECODER_FILE), *control) == 0
+    assert fit(own, dataset, own.with_name(DECODER_FILE), *control) == 0
     decoder = read_decoder(read_checkpoint(own, CPU), own, CPU)
     assert decoder.templates is not None
     honest = tmp_path / "honest" / DECODER_FILE
-    assert calibrate(checkpoint, dataset, honest) == 0
+    assert fit(checkpoint, dataset, honest) == 0
     within, within_honest = (
         read_arrays(path, ["tried"], "")["tried"][:, 3].max()
         for path in (own.with_name(DECODER_FILE), honest)
@@ -121,11 +121,11 @@ def test_a_control_is_calibrated_with_its_own_labels(
         (own, [], f"was trained for control {LABELS_SHUFFLED}; it is not a model"),
         (checkpoint, control, "was trained for no control; name the checkpoint that"),
     ):
-        assert calibrate(path, dataset, tmp_path / "refused.npz", *more) == 1
+        assert fit(path, dataset, tmp_path / "refused.npz", *more) == 1
         assert f"{path}: {message}" in capsys.readouterr().err
     assert not (tmp_path / "refused.npz").exists()
     with pytest.raises(SystemExit):
-        calibrate(own, dataset, tmp_path / "refused.npz", "--control", SENSORS_PERMUTED)
+        fit(own, dataset, tmp_path / "refused.npz", "--control", SENSORS_PERMUTED)
 
 
 def test_inputs_that_do_not_fit_are_refused(
@@ -133,12 +133,12 @@ def test_inputs_that_do_not_fit_are_refused(
 ) -> None:
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
     output = tmp_path / "refused.npz"
-    assert calibrate(checkpoint, other, output) == 1
+    assert fit(checkpoint, other, output) == 1
     assert f"{checkpoint}: was trained on another dataset" in capsys.readouterr().err
-    assert calibrate(tmp_path / "none.pt", dataset, output) == 1
+    assert fit(tmp_path / "none.pt", dataset, output) == 1
     assert "none.pt: no such checkpoint" in capsys.readouterr().err
-    assert calibrate(checkpoint, dataset, output, "--val", str(dataset / "test.npz")) == 1
+    assert fit(checkpoint, dataset, output, "--val", str(dataset / "test.npz")) == 1
     assert "test.npz: is not the val split" in capsys.readouterr().err
-    assert calibrate(checkpoint, dataset, output, "--train", str(tmp_path / "none.npz")) == 1
+    assert fit(checkpoint, dataset, output, "--train", str(tmp_path / "none.npz")) == 1
     assert "none.npz: no such file; it is made by" in capsys.readouterr().err
     assert not output.exists()
