@@ -27,7 +27,7 @@ from gcodefp.command_line import (
     positive,
     run_command,
 )
-from gcodefp.dataset.store import Description, read_description
+from gcodefp.dataset.store import DatasetDescription, read_description
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
@@ -169,7 +169,7 @@ def _script_trainer(
 
 
 def _check_dataset(
-    arguments: argparse.Namespace, sweep: SweepFile, description: Description
+    arguments: argparse.Namespace, sweep: SweepFile, description: DatasetDescription
 ) -> None:
     if description.training_data_digest() != sweep.document["learning_digest"]:
         raise UserError(

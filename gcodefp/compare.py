@@ -31,7 +31,7 @@ from gcodefp.reporting.comparison import (
     SCRIPT_NOTE,
     TEST_NOTE,
     ComparedRun,
-    conclusions,
+    compare_with_first,
     describe_comparison,
     find_folders,
     is_sweep,
@@ -93,7 +93,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     else:
         device = select_device(arguments.device, arguments.threads)
         content["scores"], content["notes"] = score_runs(runs, arguments.split, dataset, device)
-        content["conclusions"] = conclusions([run.name for run in runs], content["scores"])
+        content["conclusions"] = compare_with_first([run.name for run in runs], content["scores"])
     for note in content["notes"]:
         logger.warning(note)
     _print(content)

@@ -39,7 +39,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
     finally:
         logging.getLogger("gcodefp.recordings").setLevel(logging.NOTSET)
     layout_file = _write_draft(inspected.draft, arguments.output / "layout.yaml")
-    for line in inspected.report(layout_file):
+    for line in inspected.summary_lines(layout_file):
         print(line)
     for recording in inspected.recordings:
         if recording.facts:

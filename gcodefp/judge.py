@@ -25,7 +25,7 @@ from gcodefp.command_line import (
     run_command,
     share,
 )
-from gcodefp.dataset.store import Description, read_description
+from gcodefp.dataset.store import DatasetDescription, read_description
 from gcodefp.detection.detector import Detector, Judgement, read_detector
 from gcodefp.detection.deviations import STORED_NAMES, Deviation, Statistics
 from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE
@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     text = "files, or folders of a layout"
     add("recordings", nargs="+", type=Path, metavar="RECORDING", help=text)
-    add("--program", required=True, help="that should have run, as in dataset.json")
+    add("--program", required=True, help="name of the program that should have run")
     add("--false-alarm-rate", type=share, default=FALSE_ALARM_RATE,
-        help="of good recordings (default: %(default)s)")  # fmt: skip
+        help="share of good recordings that deviate (default: %(default)s)")  # fmt: skip
     add("--layout", help="how other files are read; default: as the recordings of the train split")
     add_files(parser, "dataset", folder=DATASET)
     add("--detector", type=Path, default=RESULTS / "detection/detector.npz",
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--false-alarms-per-hour", type=not_negative_number, default=FALSE_ALARMS_PER_HOUR,
         help="warnings of --follow on good recordings (default: %(default)s)")  # fmt: skip
     add("--idle-seconds", type=not_negative_number, default=30.0,
-        help="after which a followed file is complete (default: %(default)s)")  # fmt: skip
+        help="without growth, a followed file is complete (default: %(default)s)")  # fmt: skip
     return run_command(parser, _judge, argv)
 
 
@@ -98,7 +98,7 @@ class _Reference(NamedTuple):
 
     detector: Detector
     program: int
-    description: Description
+    description: DatasetDescription
     arguments: argparse.Namespace
 
     def read(self, source: Recordable) -> UniformRecording:
@@ -187,7 +187,10 @@ def _document(
 
 
 def _describe(
-    deviation: Deviation, judgement: Judgement, description: Description, uniform: UniformRecording
+    deviation: Deviation,
+    judgement: Judgement,
+    description: DatasetDescription,
+    uniform: UniformRecording,
 ) -> dict[str, Any]:
     programs, step = description.programs, judgement.alignment.step_seconds
     first = int(programs.first[judgement.program])

@@ -28,7 +28,7 @@ from gcodefp.dataset.channels import Scaler, fit_position_scale, fit_scaler
 from gcodefp.dataset.split import METHODS, SPLITS, assign_splits, match_recordings
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
 from gcodefp.dataset.vocabulary import build_vocabulary, count_words
-from gcodefp.dataset.windows import assemble, held_out_stride
+from gcodefp.dataset.windows import assemble, evaluation_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
 from gcodefp.programs.identification import SAME_PROGRAM_SHARE
@@ -191,7 +191,7 @@ def _make_splits(
     train = assemble(members["train"], *fitted, window, arguments.stride, gap)
     if arguments.split == "window":
         return _shuffle_windows(train, arguments)
-    stride = held_out_stride(window)
+    stride = evaluation_stride(window)
     others = {name: assemble(members[name], *fitted, window, stride, gap) for name in SPLITS[1:]}
     return {"train": train, **others}
 

@@ -17,7 +17,7 @@ from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
-    claims,
+    conclusions,
     markdown,
     protocol_rows,
     read_folds,
@@ -65,8 +65,8 @@ def _collect(arguments: argparse.Namespace) -> None:
             "%s: %s %s, %d recordings, %d folds%s",
             *(row["protocol"], METRIC_TITLES[PRIMARY], measured, *counts, note),
         )
-    for claim in claims(rows):
-        logger.info("%s %s", claim["conclusion"], claim["evidence"])
+    for each in conclusions(rows):
+        logger.info("%s %s", each["conclusion"], each["evidence"])
 
 
 if __name__ == "__main__":

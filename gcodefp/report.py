@@ -14,7 +14,7 @@ from gcodefp.command_line import RESULTS, add_results_flags, command_parser, run
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
-from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
+from gcodefp.reporting.conclusions import PIPELINE_TITLES, best_baseline, one_fold
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, Results, results_from_flags
@@ -57,9 +57,9 @@ def _report(arguments: argparse.Namespace) -> None:
     logger.info("measured: %s", _measured(results))
     if isinstance(results, Results):
         logger.info("how good: %s", _how_good(results))
-        claims = [c["conclusion"] for c in protocol_section(results, protocols)["claims"]]
-        for conclusion in claims or [one_split(results).conclusion]:
-            logger.info("claim: %s", conclusion)
+        conclusions = protocol_section(results, protocols)["conclusions"]
+        for text in [c["conclusion"] for c in conclusions] or [one_fold(results).conclusion]:
+            logger.info("conclusion: %s", text)
         own = "recordings of your own, docs/tutorial.md"
         more = own if results.is_simulated else "verdicts on new recordings, docs/verdict.md"
         logger.info("next: %s; a prediction, docs/python.md", more)

@@ -64,7 +64,7 @@ FORMAT = "gcodefp-train-1"
 TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
 
 
-class _BestRun(Document):
+class _BestSettings(Document):
     """What a training needs of best/run.json."""
 
     hyperparameters: dict[str, Any]
@@ -161,7 +161,7 @@ def _requested_settings(
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
     if arguments.hyperparameters:
-        values |= read_document(arguments.hyperparameters, BEST_FORMAT, _BestRun, BEST_REBUILD)
+        values |= read_document(arguments.hyperparameters, BEST_FORMAT, _BestSettings, BEST_REBUILD)
         origin = str(arguments.hyperparameters)
     return (
         parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),

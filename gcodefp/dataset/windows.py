@@ -127,6 +127,6 @@ def _rows_of_split(rows: Sequence[NDArray[np.integer]]) -> NDArray[np.int32]:
     return (np.concatenate(rows) + offset).astype(np.int32)
 
 
-def held_out_stride(window: int) -> int:
+def evaluation_stride(window: int) -> int:
     """Rows between windows of val and test: half a window, so that each row is near a middle."""
     return max(1, window // 2)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.detection.alignment import INSIDE
 from gcodefp.detection.deviations import (
     Alignment,
@@ -26,7 +26,7 @@ from gcodefp.detection.profile import (
     Array,
     LabelledSignals,
     Profile,
-    SensedRecording,
+    RecordingSignals,
     fit_profile,
     sensor_numbers,
     state_samples,
@@ -97,7 +97,7 @@ class Detector:
         return profile
 
     def judge(
-        self, recording: SensedRecording, program: int, rate: float = FALSE_ALARM_RATE
+        self, recording: RecordingSignals, program: int, rate: float = FALSE_ALARM_RATE
     ) -> Judgement:
         """Judges a recording that should be of a program."""
         alignment = align_to_program(self.profile(program), recording)
@@ -115,7 +115,7 @@ class Detector:
         )
         return Judgement(program, verdict, test, statistics, deviations, match_shares, alignment)
 
-    def match_shares(self, recording: SensedRecording) -> Array:
+    def match_shares(self, recording: RecordingSignals) -> Array:
         """Share of the expected match of a recording as each program, (K,); 0 without a profile."""
         return np.array([
             0.0 if profile is None
@@ -123,7 +123,7 @@ class Detector:
             for profile, expected in zip(self.profiles, self.expected, strict=True)
         ])  # fmt: skip
 
-    def live_statistics(self, recording: SensedRecording, program: int) -> Array:
+    def live_statistics(self, recording: RecordingSignals, program: int) -> Array:
         """The statistics of `live.LIVE` after each row of a recording, (N, L)."""
         return live_statistics(self.profile(program), self.expected[program], recording)
 
@@ -133,7 +133,7 @@ class Detector:
 
 
 def labelled_signals(
-    recordings: Sequence[UniformRecording], splits: Sequence[Split], description: Description
+    recordings: Sequence[UniformRecording], splits: Sequence[Split], description: DatasetDescription
 ) -> list[LabelledSignals]:
     """The recordings of some splits, on the states of their lag-corrected labels."""
     # torch takes seconds to import, and judge needs none.
@@ -235,7 +235,7 @@ ARRAYS = {
 }
 
 
-def write_detector(path: Path, detector: Detector, description: Description) -> None:
+def write_detector(path: Path, detector: Detector, description: DatasetDescription) -> None:
     """Writes detector.npz; the same detector gives the same bytes."""
     fitted = [profile for profile in detector.profiles if profile is not None]
     lengths = [0 if profile is None else len(profile) for profile in detector.profiles]
@@ -257,7 +257,7 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
     })  # fmt: skip
 
 
-def read_detector(path: Path, description: Description) -> Detector:
+def read_detector(path: Path, description: DatasetDescription) -> Detector:
     """Reads detector.npz.
 
     Raises:

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description
-from gcodefp.detection.profile import Array, SensedRecording
+from gcodefp.dataset.store import DatasetDescription
+from gcodefp.detection.profile import Array, RecordingSignals
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.recordings import columns
@@ -44,7 +44,7 @@ class UniformRecording(NamedTuple):
         notes: caveats: on the durations, or the signals.
     """
 
-    recording: SensedRecording
+    recording: RecordingSignals
     file_row: NDArray[np.int32]
     uniform_row: Array
     clock: NDArray[np.str_] | None
@@ -53,7 +53,7 @@ class UniformRecording(NamedTuple):
 
 
 def read_uniform(
-    source: Recordable, description: Description, allow_missing: bool = False
+    source: Recordable, description: DatasetDescription, allow_missing: bool = False
 ) -> UniformRecording:
     """Reads and scales one recording.
 
@@ -88,12 +88,12 @@ def read_uniform(
             f"CAVEAT: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
             "so its duration may be wrong; repair the clock"
         )
-    recording = SensedRecording(own.name, signals, valid)
+    recording = RecordingSignals(own.name, signals, valid)
     signature = sensor_signature(own.signals)
     return UniformRecording(recording, own.row, uniform_row, read.clock, signature, tuple(notes))
 
 
-def copy_of(uniform: UniformRecording, description: Description) -> str | None:
+def copy_of(uniform: UniformRecording, description: DatasetDescription) -> str | None:
     """The recording of the train or val split with these samples, under any name."""
     splits, described = description.document["splits"], description.document["recordings"]
     # Datasets of earlier versions have no signatures.
@@ -118,7 +118,7 @@ def _is_plausible(seconds: Array, usual_seconds: float) -> bool:
 
 
 def read_dataset(
-    folder: Path, names: Collection[str], description: Description
+    folder: Path, names: Collection[str], description: DatasetDescription
 ) -> list[UniformRecording]:
     """The recordings of these names.
 

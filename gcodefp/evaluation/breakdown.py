@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate, paired_difference
 from gcodefp.evaluation.metrics import METRICS, LabelledPredictions
@@ -24,7 +24,7 @@ OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
 
 
 def break_down(
-    scored: Mapping[str, LabelledPredictions], description: Description
+    scored: Mapping[str, LabelledPredictions], description: DatasetDescription
 ) -> dict[str, Any]:
     """The keys `by_operation`, `confusion`, `words` and `differences` of metrics.json.
 
@@ -43,7 +43,7 @@ def break_down(
     }
 
 
-def _operations(split: Split, description: Description) -> NDArray[np.str_]:
+def _operations(split: Split, description: DatasetDescription) -> NDArray[np.str_]:
     """Name of each recording's operation, (R,), in dataset.json or the vocabulary."""
 
     def name(index: int, recording: str) -> str:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcodefp.dataset.store import Description
+from gcodefp.dataset.store import DatasetDescription
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import NETWORK_ALONE, NETWORK_AND_TEMPLATES, TEMPLATES_ALONE
@@ -116,7 +116,7 @@ class Decoder(NamedTuple):
     speeds: tuple[float, ...] = ()
 
     @property
-    def description(self) -> Description:
+    def description(self) -> DatasetDescription:
         return self.checkpoint.description
 
     @property

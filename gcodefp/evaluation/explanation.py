@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.evaluation.bootstrap import (
     CONFIDENCE_LEVEL,
     RESAMPLES,
@@ -40,9 +40,9 @@ from gcodefp.evaluation.names import (
     MODEL,
     NODE,
     OCCLUSION_METRICS,
+    PIPELINE,
     PREDICTORS,
     WHOLE,
-    WITH_CONFIDENCE,
 )
 from gcodefp.model.data import to_tensors
 from gcodefp.model.trainer import describe_device
@@ -76,16 +76,16 @@ def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Expla
     """Decodes a split, and scores it under sensor occlusion."""
     return Explanation(
         predict_split(decoder, split, device),
-        _score_windows(decoder, split, device),
+        _estimate_windows(decoder, split, device),
         [
-            (hidden, _score_windows(decoder, occlude_channels(split, hidden.channels), device))
+            (hidden, _estimate_windows(decoder, occlude_channels(split, hidden.channels), device))
             for hidden in channel_sets(decoder.description.scaler.channels)
         ],
     )
 
 
 def describe_explanation(
-    explanation: Explanation, split: Split, description: Description, device: torch.device
+    explanation: Explanation, split: Split, description: DatasetDescription, device: torch.device
 ) -> dict[str, Any]:
     """The content of explanation.json, except provenance."""
     decoding, scaler = explanation.decoding, description.scaler
@@ -111,14 +111,14 @@ def describe_explanation(
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
-            for name in WITH_CONFIDENCE
+            for name in PIPELINE
         },
         "excerpt": _describe_excerpt(decoding, split, description),
     }
 
 
 def explanation_arrays(
-    explanation: Explanation, split: Split, description: Description
+    explanation: Explanation, split: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The arrays of explanation.npz; N rows as in predictions.npz."""
     decoding = explanation.decoding
@@ -129,7 +129,7 @@ def explanation_arrays(
         "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
     }
-    for name in WITH_CONFIDENCE:
+    for name in PIPELINE:
         array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = decoding.confidence[name]
         arrays[f"{array}_right"] = decoding.predictions[name].blocks == true
@@ -165,7 +165,7 @@ def occlude_channels(split: Split, channels: Sequence[int]) -> Split:
     return replace(split, signals=signals, valid=valid)
 
 
-def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
+def _estimate_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
     description = decoder.description
     decoded = decode_windows(decoder, to_tensors(split, description, device))
     rows = np.flatnonzero(decoded.is_covered)
@@ -288,7 +288,7 @@ def _excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
 
 
 def excerpt_arrays(
-    decoding: SplitPredictions, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The arrays `excerpt_...` of explanation.npz."""
     index, scaler = _excerpt_rows(decoding, split), description.scaler
@@ -311,7 +311,7 @@ def excerpt_arrays(
 
 
 def _describe_excerpt(
-    decoding: SplitPredictions, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: DatasetDescription
 ) -> dict[str, Any]:
     """The key `excerpt` of explanation.json: the recording of the excerpt."""
     row = decoding.rows[_excerpt_rows(decoding, split)[0]]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from gcodefp.command_line import DEVICES
-from gcodefp.dataset.store import LEAKY_NOTE, Description
+from gcodefp.dataset.store import LEAKY_NOTE, DatasetDescription
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.prediction import RecordingPrediction, predict_recording
@@ -49,7 +49,7 @@ class Predictor:
         )
 
     @property
-    def description(self) -> Description:
+    def description(self) -> DatasetDescription:
         """Of the dataset that it was trained on."""
         return self.decoder.description
 
@@ -70,7 +70,7 @@ class Predictor:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The kinds of programs, such as face or pocket."""
+        """The classes of work, such as face or pocket."""
         return tuple(self.description.vocabulary.operations)
 
     @property

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import (
     CONTROLLER_NOTE,
     LEAKY_NOTE,
-    Description,
+    DatasetDescription,
     Split,
     read_description,
     read_split,
@@ -28,7 +28,7 @@ from gcodefp.evaluation.metrics import LabelledPredictions, SequencePredictions,
 from gcodefp.evaluation.names import MODEL, PREDICTORS, WHOLE, WHOLE_SUFFIX
 from gcodefp.evaluation.sequences import executed_blocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
-from gcodefp.evaluation.window_lengths import STRIDE_ROWS, CentreDecoder, score_window_lengths
+from gcodefp.evaluation.window_lengths import STRIDE_ROWS, CentreDecoder, evaluate_window_lengths
 from gcodefp.files import write_arrays, write_text
 from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
@@ -40,7 +40,7 @@ class EvaluationInputs(NamedTuple):
     """A checkpoint with its decoder, the dataset that it was trained on, and splits of it."""
 
     decoder: Decoder
-    description: Description  # of dataset.json, which never carries the checkpoint's control
+    description: DatasetDescription  # of dataset.json, which never carries the checkpoint's control
     splits: dict[str, Split]  # name -> split
 
 
@@ -122,8 +122,8 @@ def evaluate_split(
     if train:
         if val is None:
             logger.warning("without --val the options of the baselines are defaults, not tuned")
-        task = BaselineInput(train, test, decoding.rows, programs, description.window, threads)
-        predictions, baseline_decoders, tuned = run_baselines(task, val)
+        inputs = BaselineInput(train, test, decoding.rows, programs, description.window, threads)
+        predictions, baseline_decoders, tuned = run_baselines(inputs, val)
         decoding, decoders = _with_baselines(decoding, predictions), decoders | baseline_decoders
     scored = labelled_predictions(decoding, test, description)
     in_test = test.recordings[np.unique(test.recording)]
@@ -136,7 +136,7 @@ def evaluate_split(
             }
             for name, each in scored.items()
         },
-        "ladder": score_window_lengths(decoders, test, programs, stride_rows, doubtful),
+        "ladder": evaluate_window_lengths(decoders, test, programs, stride_rows, doubtful),
         "doubtful_lags": [name for name in doubtful if name in in_test],
         "baselines": tuned,
         **break_down(scored, description),
@@ -158,7 +158,7 @@ def _with_baselines(decoding: SplitPredictions, predictions: Predictions) -> Spl
 
 
 def _describe_inputs(
-    decoding: SplitPredictions, test: Split, description: Description, device: torch.device
+    decoding: SplitPredictions, test: Split, description: DatasetDescription, device: torch.device
 ) -> dict[str, Any]:
     document = description.document
     return {
@@ -178,7 +178,7 @@ def _describe_inputs(
 def labelled_predictions(
     decoding: SplitPredictions,
     split: Split,
-    description: Description,
+    description: DatasetDescription,
     names: Collection[str] = PREDICTORS,
 ) -> dict[str, LabelledPredictions]:
     """The named predictors, in the order of the report, ready for any metric."""
@@ -196,7 +196,7 @@ def labelled_predictions(
 
 
 def write_predictions(
-    folder: Path, decoding: SplitPredictions, test: Split, description: Description
+    folder: Path, decoding: SplitPredictions, test: Split, description: DatasetDescription
 ) -> None:
     """Writes predictions.npz and gcode/*.nc, the reconstructed program of each recording."""
     sequences, predicted = decoding.by_sequence[WHOLE]
@@ -217,8 +217,8 @@ def write_predictions(
             (index, block, np.nan if row is None else test.seconds[rows[row]])
             for block, row in true
         ]
-        facts = predicted.program[own], predicted.line[own], predicted.blocks[own]
-        blocks = [block for block, _ in executed_blocks(description.programs, *facts)]
+        of_rows = predicted.program[own], predicted.line[own], predicted.blocks[own]
+        blocks = [block for block, _ in executed_blocks(description.programs, *of_rows)]
         reconstructed += [(index, block) for block in blocks]
         name = str(test.recordings[index])
         text = reconstructed_program(blocks, name, notes)
@@ -236,7 +236,7 @@ def write_predictions(
 
 
 def _row_arrays(
-    decoding: SplitPredictions, test: Split, description: Description
+    decoding: SplitPredictions, test: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The rows of predictions.npz; arrays of predictors begin with PREDICTORS[...].array."""
     rows = decoding.rows

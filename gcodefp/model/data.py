@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError
-from gcodefp.model.network import Sizes
+from gcodefp.model.network import NetworkSizes
 from gcodefp.recordings.columns import node_or_channel
 
 GAIN_STD = 0.1
@@ -48,7 +48,7 @@ class Tensors:
         return self.starts[windows, None] + torch.arange(self.window, device=self.starts.device)
 
 
-def to_tensors(split: Split, description: Description, device: torch.device) -> Tensors:
+def to_tensors(split: Split, description: DatasetDescription, device: torch.device) -> Tensors:
     """Moves a split to the device, its blocks encoded with the dataset's vocabulary."""
     programs, first, row = description.programs, description.programs.first, split.lag_corrected_row
     block = split.block[row]
@@ -91,10 +91,10 @@ def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     return np.stack([first, last + window - first], axis=1)[segment]
 
 
-def network_sizes(description: Description) -> Sizes:
+def network_sizes(description: DatasetDescription) -> NetworkSizes:
     """The network's sizes for a dataset."""
     vocabulary = description.vocabulary
-    return Sizes(
+    return NetworkSizes(
         channels=len(description.scaler.channels),
         commands=len(vocabulary.commands),
         parameter_types=len(vocabulary.parameter_types),

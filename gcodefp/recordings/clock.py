@@ -33,8 +33,8 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
         (N,); NaN where the text is not a time.
     """
     if clock.dtype.kind == "f":
-        given = clock.to_numpy(np.float64)
-        return given - (given[np.isfinite(given)][0] if np.isfinite(given).any() else 0.0)
+        numbers = clock.to_numpy(np.float64)
+        return numbers - (numbers[np.isfinite(numbers)][0] if np.isfinite(numbers).any() else 0.0)
     clock = clock.astype("string")
     if sum(text.strip()[4:5] == "-" for text in clock.dropna()) > len(clock) / 2:
         texts, has_offset = iso_texts(clock)

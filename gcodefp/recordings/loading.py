@@ -26,7 +26,7 @@ from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coar
 from gcodefp.recordings.laboratory.assembly import read_sensors
 from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
 from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, read_columns
-from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, run_lengths
+from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, interval_lengths
 
 logger = logging.getLogger("gcodefp.recordings")
 
@@ -173,9 +173,9 @@ def read_unlabelled(
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
     segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
     _check_channels(path, [c for c in channels if c not in table], channels)
-    lost = columns.lost_channels(channels, table.columns)
-    if lost and not allow_missing:
-        raise UserError(f"{path}: {lost}")
+    problem = columns.missing_channels_problem(channels, table.columns)
+    if problem and not allow_missing:
+        raise UserError(f"{path}: {problem}")
     counts = Counter(rows_in_file=len(table))
     # The rows of a layout are made at times: equal ones are coarse or slow samples.
     is_duplicate = _duplicate_rows(table.to_numpy(np.float64), frozen_rows(step_seconds))
@@ -224,9 +224,9 @@ def _find_period(
     """
     seconds = elapsed_seconds(clock)
     seconds = seconds[np.isfinite(seconds)]
-    if not seconds.size and len(given := clock.dropna()):
+    if not seconds.size and len(frame := clock.dropna()):
         notes.append(
-            f"CAVEAT: no row's clock is a time, such as {str(given.iloc[0])!r} of "
+            f"CAVEAT: no row's clock is a time, such as {str(frame.iloc[0])!r} of "
             f"{columns.CLOCK}: rows are taken to be {step_seconds:.3f} s apart"
         )
     if backward_steps := int((np.diff(seconds) < 0).sum()):
@@ -289,15 +289,15 @@ def _read(
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
 
-def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+def _numbers(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """The columns of a table in memory that are read; a clock of numbers is in seconds."""
-    if given.columns.nlevels > 1:
+    if frame.columns.nlevels > 1:
         raise UserError(
-            f"{TABLE}: its columns have {given.columns.nlevels} levels; join them to one name "
+            f"{TABLE}: its columns have {frame.columns.nlevels} levels; join them to one name "
             "each, as in `channels`"
         )
     table: dict[str, pd.Series] = {}
-    for header, samples in given.reset_index(drop=True).items():
+    for header, samples in frame.reset_index(drop=True).items():
         column, unit = columns.canonical_column(str(header))
         key = column.casefold()
         if key not in names:
@@ -320,7 +320,7 @@ def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
             table[key] = (samples - samples.min()).dt.total_seconds()
         else:
             table[key] = samples
-    return pd.DataFrame(table, index=range(len(given)))
+    return pd.DataFrame(table, index=range(len(frame)))
 
 
 def _seconds_or_texts(clock: pd.Series) -> pd.Series:
@@ -349,7 +349,7 @@ def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.boo
     if not samples.size:
         return np.zeros(len(samples), bool)
     equal = equals_previous(samples)
-    return np.concatenate([[False], equal]) & (run_lengths(~equal) < frozen)
+    return np.concatenate([[False], equal]) & (interval_lengths(~equal) < frozen)
 
 
 def _without_labels(

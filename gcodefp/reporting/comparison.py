@@ -290,7 +290,7 @@ def _sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
     }
 
 
-def conclusions(names: Sequence[str], scores: Scores) -> list[str]:
+def compare_with_first(names: Sequence[str], scores: Scores) -> list[str]:
     """Whether each run is better than the first one, by the primary metric in windows."""
     sentences = []
     first, *others = names

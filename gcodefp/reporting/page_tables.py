@@ -15,8 +15,8 @@ from gcodefp.evaluation.controls import comparisons, leak_warnings, passes
 from gcodefp.evaluation.names import CENTRE_METRICS, PREDICTORS
 from gcodefp.reporting.protocols_table import (
     NOTE,
-    claims,
     columns,
+    conclusions,
     read_protocols,
     warnings,
 )
@@ -263,11 +263,11 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     """Content of protocols.json for the page; `state` is none, unreadable or shown.
 
-    `claims` are empty unless they are about the best run of these results.
+    `conclusions` are empty unless they are about the best run of these results.
     """
     section: dict[str, Any] = {
         "state": "none", "rebuild": results.protocols_command, "provenance": None,
-        "claims": [],
+        "conclusions": [],
     }  # fmt: skip
     if path is None or not path.is_file():
         return section
@@ -284,7 +284,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     return {
         **section,
         "state": "shown",
-        "claims": [] if others else claims(document["protocols"]),
+        "conclusions": [] if others else conclusions(document["protocols"]),
         "head": list(columns(document["protocols"][0])),
         "rows": rows,
         "excluded": document["left_out"],

@@ -145,10 +145,10 @@ def altered_table(
         return table
     donor = table if kind == "put_back" else donor
     columns = [name for name in columns if name in donor.columns]
-    place = at if kind == "put_back" else int(rng.integers(30, len(donor) - rows))
+    donor_start = at if kind == "put_back" else int(rng.integers(30, len(donor) - rows))
     # Gains and offsets of a node are of the recording: those of the whole tell nothing.
     level = table[columns].mean() - donor[columns].mean()
-    part = donor[columns].iloc[place : place + rows] + level
+    part = donor[columns].iloc[donor_start : donor_start + rows] + level
     steps = np.minimum(np.arange(1, rows + 1), np.arange(rows, 0, -1))
     return _fade_in(table.copy(), part, at, np.minimum(steps, FADE_ROWS + 1))
 

@@ -168,7 +168,7 @@ def add_faults(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     if has_gaps:
         _add_gaps(table, str(rng.choice(nodes)), rng)
     if has_duplicates:
-        table = _duplicate_rows(table, rng)
+        table = _add_duplicate_rows(table, rng)
     return table
 
 
@@ -187,7 +187,7 @@ def _add_gaps(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
         table.loc[first : first + int(rng.integers(0, 4)), columns] = np.nan
 
 
-def _duplicate_rows(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _add_duplicate_rows(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Duplicates two rows, as when a log is flushed twice."""
     duplicates = rng.choice(len(table), 2, replace=False)
     order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))

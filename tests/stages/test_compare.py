@@ -25,7 +25,7 @@ from gcodefp.evaluation.bootstrap import (
 from gcodefp.evaluation.names import MODEL, PRIMARY
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import read_metrics
-from gcodefp.reporting.comparison import conclusions, find_folders, read_compared_sweep
+from gcodefp.reporting.comparison import compare_with_first, find_folders, read_compared_sweep
 from gcodefp.sweeps.sweep_file import read_sweep
 
 EPOCHS = {"max_epochs": {"value": 6}}
@@ -136,7 +136,7 @@ def test_runs_of_one_name_in_two_results_folders_have_a_curve_each(
 )
 def test_conclusion_follows_the_paired_interval(difference: Difference, answer: str) -> None:
     scores = [{"difference": None}, {"difference": difference._asdict()}]
-    (sentence,) = conclusions(["a", "b"], {MODEL: {PRIMARY: scores}})
+    (sentence,) = compare_with_first(["a", "b"], {MODEL: {PRIMARY: scores}})
     assert sentence.startswith(answer)
 
 

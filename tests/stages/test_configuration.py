@@ -41,7 +41,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "'imu' appears twice"]),
     "empty list": ("simulation.programs", [], ["[]", "Names of the programs"]),
     "control": ("controls", ["labels"], ["controls[0]: 'labels' is none of labels_shuffled"]),
-    "no seed": ("protocols.seeds", [], ["[]", "Of the splits by recording"]),
+    "no seed": ("protocols.seeds", [], ["[]", "Of the folds by recording"]),
     "not held out": (
         "split",
         {"by": "chronological", "held_out": ["face*"]},

@@ -20,7 +20,7 @@ from recording_files import (
     write_recordings,
 )
 
-from gcodefp.dataset.store import LEAKY_NOTE, Description, read_description
+from gcodefp.dataset.store import LEAKY_NOTE, DatasetDescription, read_description
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.files import sha256
 from gcodefp.programs.table import UNKNOWN
@@ -41,7 +41,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {name: sha256(folder / f"{name}.npz") for name in (*SPLITS, "programs")}
 
 
-def fitted(description: Description) -> tuple[object, ...]:
+def fitted(description: DatasetDescription) -> tuple[object, ...]:
     """All that is fitted to recordings."""
     document = description.document
     return description.scaler, description.vocabulary, document["programs"], document["position_mm"]

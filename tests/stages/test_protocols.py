@@ -23,10 +23,10 @@ from gcodefp.evaluation.names import (
     TREES,
     WHOLE,
 )
-from gcodefp.evaluation.significance import BEATS, NOT_BETTER, UNDECIDED, FoldScores, half_width
+from gcodefp.evaluation.significance import BEATS, NOT_BETTER, UNDECIDED, FoldValues, half_width
 from gcodefp.files import write_json
 from gcodefp.protocols import main
-from gcodefp.reporting.claims import claim
+from gcodefp.reporting.conclusions import conclude
 from gcodefp.reporting.protocols_table import read_protocols
 
 ROWS = 10
@@ -178,7 +178,7 @@ def test_missing_evaluation_is_reported(tmp_path: Path, capsys: pytest.CaptureFi
 # Verdicts
 
 
-def test_five_splits_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
+def test_five_folds_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
     shares = [0.6, 0.7, 0.65, 0.6, 0.7]
     folds = [
         evaluation(tmp_path / str(seed), "recording", ["face_001", "face_002"], seed,
@@ -189,16 +189,14 @@ def test_five_splits_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
     (row,) = read_protocols(tmp_path / "protocols.json")["protocols"]
     result = row["verdicts"][MODEL]
     assert (result["kind"], result["baseline"]) == (BEATS, TREES)
-    assert result["conclusion"].startswith(
-        f"From windows the pipeline beats the best baseline, {TREES}"
-    )
+    assert result["conclusion"].startswith(f"From windows gcodefp beats the best baseline, {TREES}")
     gains = [share - 0.5 for share in shares]
     assert [fold["difference"] for fold in result["folds"]] == pytest.approx(gains)
     width = half_width(gains, 2 / TRAIN_RECORDINGS)
     expected = {"value": 0.15, "low": 0.15 - width, "high": 0.15 + width}
     assert result["difference"] == pytest.approx(expected)
-    for part in (f"+15.0 percentage points [{100 * (0.15 - width):+.1f}, ", "5 splits",
-                 "pipeline 65.0 %, baseline 50.0 %", "+10.0 (seed 0), +20.0 (seed 1)",
+    for part in (f"+15.0 percentage points [{100 * (0.15 - width):+.1f}, ", "5 folds",
+                 "gcodefp 65.0 %, baseline 50.0 %", "+10.0 (seed 0), +20.0 (seed 1)",
                  "hyperparameters were chosen once, on the val split"):  # fmt: skip
         assert part in result["evidence"]
     text = (tmp_path / "protocols.md").read_text()
@@ -212,11 +210,11 @@ def test_five_splits_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
     ("shares", "kind", "words"),
     [
         ([0.8] * 11 + [0.49], UNDECIDED,
-         "it is better on average, but the sign is reversed in the split of seed 11"),
+         "it is better on average, but the sign is reversed in the fold of seed 11"),
         ([0.51, 0.9, 0.52, 0.8, 0.51], UNDECIDED, "but the interval contains 0"),
         ([0.4] * 5, NOT_BETTER, "does not beat the best baseline, extra trees: it is worse"),
         ([0.4, 0.7, 0.4, 0.4, 0.4], NOT_BETTER, "on average it is not better"),
-        ([0.6, 0.7, 0.65, 0.6], UNDECIDED, "it takes 5 splits by recording or more"),
+        ([0.6, 0.7, 0.65, 0.6], UNDECIDED, "it takes 5 folds by recording or more"),
         ([0.6], UNDECIDED, "and these are 1"),
         ([], UNDECIDED, "no baseline predicts the time in the program"),
     ],
@@ -224,23 +222,23 @@ def test_five_splits_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
 def test_nothing_else_beats_it_and_the_reason_is_stated(
     shares: list[float], kind: str, words: str
 ) -> None:
-    folds = [FoldScores(seed, share, 0.5, 2, 8) for seed, share in enumerate(shares)]
-    result = claim(MODEL, TREES if folds else None, folds, [])
+    folds = [FoldValues(seed, share, 0.5, 2, 8) for seed, share in enumerate(shares)]
+    result = conclude(MODEL, TREES if folds else None, folds, [])
     assert result["kind"] == kind
     assert words in result["conclusion"]
     assert "beats" not in result["conclusion"]
 
 
-def test_splits_with_the_position_as_input_are_no_evidence() -> None:
-    folds = [FoldScores(seed, 0.6 + seed / 100, 0.5, 2, 8) for seed in range(5)]
-    result = claim(MODEL, TREES, folds, ["NO SENSING, position is an input"])
+def test_folds_with_the_position_as_input_are_no_evidence() -> None:
+    folds = [FoldValues(seed, 0.6 + seed / 100, 0.5, 2, 8) for seed in range(5)]
+    result = conclude(MODEL, TREES, folds, ["NO SENSING, position is an input"])
     assert (result["kind"], result["conclusion"]) == (
-        UNDECIDED, "From windows there is no claim: NO SENSING, position is an input."
+        UNDECIDED, "From windows there is no conclusion: NO SENSING, position is an input."
     )  # fmt: skip
 
 
-def test_a_baseline_that_a_split_lacks_is_not_the_best(tmp_path: Path) -> None:
-    """Its mean over the other splits would be of other recordings."""
+def test_a_baseline_that_a_fold_lacks_is_not_the_best(tmp_path: Path) -> None:
+    """Its mean over the other folds would be of other recordings."""
     folds = [
         evaluation(tmp_path / str(seed), "recording", ["face_001"], seed, {TREES: share})
         for seed, share in enumerate([0.9, 0.9, 0.9, 0.9, None])
@@ -250,11 +248,10 @@ def test_a_baseline_that_a_split_lacks_is_not_the_best(tmp_path: Path) -> None:
     assert {row["baseline"], *(v["baseline"] for v in row["verdicts"].values())} == {NEIGHBOUR}
 
 
-def test_a_split_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fold_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folds = [evaluation(tmp_path / name, "recording", ["face_001"]) for name in ("a", "b")]
     assert collect(tmp_path, *folds) == 1
     error = capsys.readouterr().err
     assert (
-        f"b/metrics.json: split: is that of {tmp_path}/a/metrics.json; name each split once"
-        in error
+        f"b/metrics.json: split: is that of {tmp_path}/a/metrics.json; name each fold once" in error
     )

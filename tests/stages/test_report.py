@@ -20,7 +20,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import ELAPSED, FILTER, MAJORITY, MODEL, NEIGHBOUR, PRIMARY, WHOLE
 from gcodefp.evaluation.significance import MIN_FOLDS
-from gcodefp.reporting.claims import one_split
+from gcodefp.reporting.conclusions import one_fold
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import render, versions
 from gcodefp.reporting.page_tables import metric_table, window_length_table
@@ -107,7 +107,7 @@ def test_report_stands_alone(
     assert output.read_bytes() == first
     # These end the output of `make run`; warnings stand before them.
     lines = [line.partition(" report: ")[2] for line in capsys.readouterr().err.splitlines()]
-    words = ("measured: ", "how good: ", "claim: No evidence", "next: ", f"report: {output}")
+    words = ("measured: ", "how good: ", "conclusion: No evidence", "next: ", f"report: {output}")
     assert all(map(str.startswith, lines[-len(words) :], words))
     assert interval(models[MODEL][PRIMARY]) in lines[-4]
 
@@ -147,20 +147,20 @@ def test_the_first_screen_answers_what_is_asked_and_names_caveats(
     assert "Simulated" not in page
     models, count = results.evaluation["models"], results.evaluation["recordings"]
     windows, whole = models[MODEL], models[WHOLE]
-    program, where, executed, caveats = one_split(results).answers.values()
+    program, where, executed, caveats = one_fold(results).answers.values()
     assert program == f"Correct in {count} of {count} test recordings."
     assert f"{interval(windows[PRIMARY])} of the time from windows of 1 s (4 rows)" in where
     assert f"{interval(whole[PRIMARY])} with whole recordings" in where
     assert interval(whole["gcode_error_rate"]) in executed
     assert interval(whole["segment_f1"]) in executed
-    assert caveats.startswith(f"{count} test recordings of one split and one training")
+    assert caveats.startswith(f"{count} test recordings of one fold and one training")
     assert "doubtful" not in caveats
     assert page.index(f"<dd>{program}") < page.index(f"<dd>{caveats}") < page.index("<section")
     worse = {**models, WHOLE: {**whole, "program": SHARE}}
     evaluation = {**results.evaluation, "models": worse, "doubtful_lags": ["face_1", "face_2"]}
     dataset = {**results.dataset, "simulated": True}
     odd = replace(results, evaluation=evaluation, dataset=dataset)
-    program, _, _, caveats = one_split(odd).answers.values()
+    program, _, _, caveats = one_fold(odd).answers.values()
     assert program == f"Correct in {interval(SHARE)} of the time in {count} test recordings."
     assert "the lag, and so the true time, is doubtful in 2" in caveats
     assert "<b>Simulated recordings.</b>" in render(odd, pictures)
@@ -238,7 +238,7 @@ def test_leaky_control_is_marked(tmp_path: Path, pictures: Path, fails: bool) ->
     results = results_of(options)
     page = render(results, pictures)
     assert ("All negative controls pass: labels &lt;shuffled&gt;" in page) == fails
-    assert one_split(results).conclusion.startswith("No evidence of sensing") == (not fails)
+    assert one_fold(results).conclusion.startswith("No evidence of sensing") == (not fails)
     assert page.count('class="warning"') == (0 if fails else 2)
     assert page.count("<td>LEAK</td>") == (not fails)
     assert all(str(escape(sentence)) in page for sentence in leak_warnings(controls[1]))
@@ -307,9 +307,9 @@ def write_table(path: Path, best_run: Mapping[str, Any], count: int = MIN_FOLDS)
     write_protocols(path, path.with_name("evaluation"), best_run, count)
 
 
-def claims(page: str) -> list[tuple[str, str]]:
-    """Kind and conclusion of each claim at the top."""
-    return re.findall(r'<section class="claim ?(.*?)">\n<strong>(.*?)</strong>', page)
+def conclusions(page: str) -> list[tuple[str, str]]:
+    """Kind and conclusion of each conclusion at the top."""
+    return re.findall(r'<section class="conclusion ?(.*?)">\n<strong>(.*?)</strong>', page)
 
 
 def section(page: str) -> str:
@@ -356,43 +356,43 @@ def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     write(path, results.best_run)
     page = render(results, pictures, path)
     # What another best run has earned is not shown as this one's.
-    assert claims(page) == [("", one_split(results).conclusion)]
+    assert conclusions(page) == [("", one_fold(results).conclusion)]
     text = section(page)
     marks = re.findall(r'<p class="warning">(.*?)</p>', text)
     assert [mark in found for found in marks] == ([True] if mark else [])
     assert "snakemake --cores all protocols" in text
 
 
-def test_the_claims_of_the_protocols_stand_above_the_numbers_of_one_split(
+def test_the_conclusions_of_the_protocols_stand_above_the_numbers_of_one_fold(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "protocols.json"
     write_table(path, results.best_run)
     page = render(results, pictures, path)
-    rival = f"the pipeline beats the best baseline, {NEIGHBOUR}, on new recordings"
-    assert [kind for kind, _ in claims(page)] == ["beats", "beats"]
-    assert all(rival in conclusion for _, conclusion in claims(page))
-    assert "means over 5 splits by recording, each with a training of its own" in page
-    assert "supports no claim" not in page
-    assert page.index('<section class="claim') < page.index("The best baseline for windows")
+    rival = f"gcodefp beats the best baseline, {NEIGHBOUR}, on new recordings"
+    assert [kind for kind, _ in conclusions(page)] == ["beats", "beats"]
+    assert all(rival in conclusion for _, conclusion in conclusions(page))
+    assert "means over 5 folds by recording, each with a training of its own" in page
+    assert "supports no conclusion" not in page
+    assert page.index('<section class="conclusion') < page.index("The best baseline for windows")
     write_table(path, results.best_run, count=MIN_FOLDS - 1)
     page = render(results, pictures, path)
-    assert [kind for kind, _ in claims(page)] == ["undecided", "undecided"]
-    assert "beats" not in "".join(conclusion for _, conclusion in claims(page))
+    assert [kind for kind, _ in conclusions(page)] == ["undecided", "undecided"]
+    assert "beats" not in "".join(conclusion for _, conclusion in conclusions(page))
 
 
-def test_a_page_with_warnings_colours_no_claim(
+def test_a_page_with_warnings_colours_no_conclusion(
     leaky: list[str], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The folds may be sound where the page's own split is not; the log has the claims too."""
+    """The folds may be sound where the page's own split is not; the log has the conclusions too."""
     options = write_results(tmp_path, spoilt(0.3), spoilt(0.5))
     path, output = tmp_path / "protocols.json", tmp_path / "report.html"
     flags = ["--figures", str(pictures), "--protocols", str(path), "--output", str(output)]
     assert report.main([*options, *flags]) == 0
-    assert "One split supports no claim" in capsys.readouterr().err
+    assert "One fold (" in capsys.readouterr().err
     write_table(path, results_of(options).best_run)
     assert report.main([*leaky, *flags]) == 0
-    assert "From windows the pipeline " in capsys.readouterr().err
+    assert "From windows gcodefp " in capsys.readouterr().err
     page = output.read_text()
-    assert [kind for kind, _ in claims(page)] == ["", ""]
-    assert all(text.startswith("No evidence of sensing") for _, text in claims(page))
+    assert [kind for kind, _ in conclusions(page)] == ["", ""]
+    assert all(text.startswith("No evidence of sensing") for _, text in conclusions(page))

@@ -280,4 +280,4 @@ def test_leaky_result_is_marked_in_red_at_the_top(
         assert mark.bounding_box()["y"] < PHONE[1] / 2  # type: ignore[index]
         colour = mark.evaluate("(element) => getComputedStyle(element).backgroundColor")
         assert colour == "rgb(179, 38, 30)"
-        assert page.locator(".claim").first.inner_text().startswith("No evidence of sensing")
+        assert page.locator(".conclusion").first.inner_text().startswith("No evidence of sensing")

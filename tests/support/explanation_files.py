@@ -9,7 +9,7 @@ import numpy as np
 from learning_data import CPU
 from result_documents import PROGRAM, PROVENANCE, ROWS_PER_BLOCK, STEP_SECONDS
 
-from gcodefp.dataset.store import Description, Split, parse_description
+from gcodefp.dataset.store import DatasetDescription, Split, parse_description
 from gcodefp.evaluation.bootstrap import ratio
 from gcodefp.evaluation.decode import SplitPredictions
 from gcodefp.evaluation.explanation import (
@@ -49,7 +49,7 @@ def write_explanation(
 
 def _explained(
     test: Split,
-    description: Description,
+    description: DatasetDescription,
     predictions: Mapping[str, RowPredictions],
     random: np.random.Generator,
 ) -> Explanation:

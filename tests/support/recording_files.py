@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gcodefp.dataset.store import Description, Split, read_description, read_split
+from gcodefp.dataset.store import DatasetDescription, Split, read_description, read_split
 from gcodefp.preprocess import main
 
 NODES = ("frame_r2", "spindle2")
@@ -77,7 +77,7 @@ def preprocess(recordings: Path, output: Path, **changes: Any) -> int:
     return main(argv)
 
 
-def read_dataset(folder: Path) -> tuple[Description, dict[str, Split]]:
+def read_dataset(folder: Path) -> tuple[DatasetDescription, dict[str, Split]]:
     """The description and all splits that a run of it wrote."""
     description = read_description(folder / "dataset.json")
     return description, {

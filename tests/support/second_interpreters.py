@@ -83,9 +83,9 @@ def _as_row(move: PathMove) -> tuple[float, ...]:
     if move.kind != "arc":
         return (float(move.kind == "feed"), *move.end_mm[:3])
     a, b, _ = PLANE_AXES[move.plane]
-    turns = floor(abs(move.sweep) / (2 * pi) - 1e-9) + 1
+    turns = floor(abs(move.swept_angle) / (2 * pi) - 1e-9) + 1
     centre = (move.centre_mm[a], move.centre_mm[b])
-    return (move.plane, *move.end_mm[:3], *centre, turns if move.sweep > 0 else -turns)
+    return (move.plane, *move.end_mm[:3], *centre, turns if move.swept_angle > 0 else -turns)
 
 
 def printer_errors_mm(text: str) -> list[float]:

@@ -26,7 +26,7 @@ from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
 from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
 from gcodefp.recordings.laboratory.source_file import SourceFile
-from gcodefp.recordings.samples import equals_previous, run_lengths
+from gcodefp.recordings.samples import equals_previous, interval_lengths
 
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""
@@ -207,7 +207,7 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
     ]
     for node in dict.fromkeys(map(columns.node_or_channel, live)):
         own = [c for c in live if columns.node_or_channel(c) == node]
-        lengths = run_lengths(~equals_previous(sensors[own].to_numpy()))
+        lengths = interval_lengths(~equals_previous(sensors[own].to_numpy()))
         first, length = int(lengths.argmax()), int(lengths.max())
         if length >= EQUAL_ROWS and length * facts.period_seconds >= FROZEN_SECONDS:
             where = f"{facts.seconds[first] - facts.start:.1f} s after the start"

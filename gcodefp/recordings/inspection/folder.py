@@ -13,7 +13,7 @@ from gcodefp.errors import UserError, shown
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording, load_recording
 from gcodefp.recordings.inspection.draft import (
-    Kind,
+    FileKind,
     draft_layout,
     file_kinds,
     first_line,
@@ -60,7 +60,7 @@ class InspectedRecording:
     facts: dict[str, SourceFacts] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def report(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Lines on its sources, on what is wrong with them, and on how it is read."""
         lines = [f"{name}: {describe_source(facts)}" for name, facts in self.facts.items()]
         for finding in self.findings:
@@ -88,7 +88,7 @@ class InspectedFolder:
     recordings: list[InspectedRecording]
     notes: list[str]
 
-    def report(self, layout_file: Path) -> list[str]:
+    def summary_lines(self, layout_file: Path) -> list[str]:
         """Lines for the terminal; `layout_file` is where `draft` is written."""
         lines = [f"{self.folder}: {self.files} files", *(f"  {kind}" for kind in self.kinds)]
         lines += [f"layout: {self.choice.format(layout_file)}"]
@@ -96,10 +96,10 @@ class InspectedFolder:
         alike: dict[str, list[InspectedRecording]] = {}
         for recording in self.recordings:
             # Recordings that differ in numbers alone are described once.
-            text = "\n".join(recording.report()).replace(f" {recording.operation}:", "")
+            text = "\n".join(recording.summary_lines()).replace(f" {recording.operation}:", "")
             alike.setdefault(re.sub(r"\d[\d.,]*", "#", text), []).append(recording)
         for first, *others in alike.values():
-            lines += [f"recording {first.name}", *(f"  {line}" for line in first.report())]
+            lines += [f"recording {first.name}", *(f"  {line}" for line in first.summary_lines())]
             names = [f"{other.name} ({other.rows} rows)" for other in others]
             lines += [f"  alike: {', '.join(names)}"] if names else []
         return lines
@@ -149,7 +149,7 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     return InspectedFolder(folder, len(sniffed_files), described, choice, draft, inspected, notes)
 
 
-def _unread(kinds: Sequence[Kind], read: Collection[Path], draft: str) -> Iterator[str]:
+def _unread(kinds: Sequence[FileKind], read: Collection[Path], draft: str) -> Iterator[str]:
     """A note on each kind of files that no source reads; the first programs are not samples."""
     programs = [kind for kind in kinds if kind.format == "program"][:1]
     for kind in kinds:
@@ -178,7 +178,7 @@ def _default_layout(folder: Path) -> Layout:
 
 
 def _choose(
-    folder: Path, kinds: Sequence[Kind], name: str | None
+    folder: Path, kinds: Sequence[FileKind], name: str | None
 ) -> tuple[Layout | None, str, str]:
     """Layout (None: the default format), a sentence on it, and its text if it is new."""
     if name is not None:
@@ -202,7 +202,7 @@ def _choose(
     return parse_layout(yaml.safe_load(text), "the guessed layout"), choice, text
 
 
-def _way_out(kinds: Sequence[Kind]) -> str:
+def _way_out(kinds: Sequence[FileKind]) -> str:
     """What to do about a folder without a file that is understood."""
     for kind in kinds:
         sniffed, line = kind.files[0], first_line(kind)
@@ -287,7 +287,7 @@ def describe_source(facts: SourceFacts) -> str:
     return text + " …" * (len(nodes) > 6)
 
 
-def _describe_kind(kind: Kind, source: str | None) -> str:
+def _describe_kind(kind: FileKind, source: str | None) -> str:
     """One line on files of one kind, which the layout reads as a source, if it does."""
     sniffed = kind.files[0]
     text = sniffed.format
@@ -308,7 +308,7 @@ def _describe_kind(kind: Kind, source: str | None) -> str:
     return f"{_counted(kind)}: {text}"
 
 
-def _counted(kind: Kind) -> str:
+def _counted(kind: FileKind) -> str:
     return f"{kind.pattern} ({len(kind.files)} file{'s' * (len(kind.files) > 1)})"
 
 

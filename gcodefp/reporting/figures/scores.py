@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import ALL, BASELINE, GROUP, MODEL, NODE, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
-from gcodefp.reporting.claims import best_baseline
+from gcodefp.reporting.conclusions import best_baseline
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent

@@ -148,7 +148,7 @@ def test_a_program_of_a_printer() -> None:
 
 def test_turns_of_a_printers_arcs() -> None:
     run = interpret_program("G92 E0\nG2 Z1 I5 P1\nG2 X10 I5 P1\nG2 X0 I-5", dialect=Dialect.MARLIN)
-    sweeps = [block.moves[0].sweep for block in run.blocks[1:]]
+    sweeps = [block.moves[0].swept_angle for block in run.blocks[1:]]
     assert sweeps == pytest.approx([-2 * math.pi, -3 * math.pi, -math.pi])
 
 

@@ -1,6 +1,7 @@
-"""What may be claimed, as sentences: the numbers of one split, and the claim of repeated splits.
+"""What may be concluded, as sentences: the numbers of one fold, and the conclusion from several.
 
-One split supports no claim: its intervals are over its recordings, with one training.
+A fold is one division of the recordings into train, val and test. One fold supports no conclusion:
+its intervals are over its recordings, with one training.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from gcodefp.evaluation.significance import (
     MIN_RECORDINGS,
     NOT_BETTER,
     UNDECIDED,
-    FoldScores,
+    FoldValues,
     decide,
     difference_over_folds,
     reversed_folds,
@@ -37,7 +38,10 @@ from gcodefp.terminal import plural
 
 PIPELINE_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
 """Predictor of PIPELINE -> what it decodes."""
-NO_CLAIM = "One split supports no claim: {} repeats split and training, and supports one."
+ONE_FOLD_NOTE = (
+    "One fold (one division of the recordings into train, val and test) supports no conclusion: {} "
+    "repeats division and training, and supports one."
+)
 DECODED = {
     NETWORK_ALONE: "The network alone decodes: templates of the programs did not help on val.",
     TEMPLATES_ALONE: "Templates of the programs alone decode: no gain from the network on val.",
@@ -46,16 +50,16 @@ DECODED = {
 }
 ONE_CHOICE = (
     "The hyperparameters were chosen once, on the val split of the pipeline's own dataset, whose "
-    "recordings are also in these splits."
+    "recordings are also in these folds."
 )
 
 
-class OneSplit(NamedTuple):
-    """What one split shows.
+class OneFold(NamedTuple):
+    """What one fold shows.
 
     Attributes:
         answers: question -> a short sentence.
-        conclusion: that it is no claim.
+        conclusion: that one fold supports none.
         evidence: the best baselines, and what decodes.
         tested_on: how many rows and recordings, and whether they are new.
     """
@@ -66,7 +70,7 @@ class OneSplit(NamedTuple):
     tested_on: str
 
 
-def one_split(results: Results) -> OneSplit:
+def one_fold(results: Results) -> OneFold:
     """The numbers of the pipeline's own test split, as sentences."""
     scores, sentences = results.evaluation["models"], []
     for name, title in PIPELINE_TITLES.items():
@@ -81,8 +85,8 @@ def one_split(results: Results) -> OneSplit:
     evidence = " ".join([*sentences, DECODED[results.evaluation["decoder"]["emissions"]]])
     warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
     tested_on = _tested_on(results.evaluation)
-    conclusion = warning + NO_CLAIM.format(results.protocols_command)
-    return OneSplit(_answers(results), conclusion, evidence, tested_on)
+    conclusion = warning + ONE_FOLD_NOTE.format(results.protocols_command)
+    return OneFold(_answers(results), conclusion, evidence, tested_on)
 
 
 def _answers(results: Results) -> dict[str, str]:
@@ -95,7 +99,7 @@ def _answers(results: Results) -> dict[str, str]:
     if program["value"] == 1:
         correct = f"{count} of {recordings}"
     seconds = rows * results.dataset["programs"]["step_seconds"]
-    caveats = [f"{recordings} of one split and one training; others may give other numbers"]
+    caveats = [f"{recordings} of one fold and one training; others may give other numbers"]
     if count < MIN_RECORDINGS:
         caveats.append(f"with fewer than {MIN_RECORDINGS} the intervals themselves are rough")
     caveats += _not_better(results)
@@ -116,7 +120,7 @@ def _answers(results: Results) -> dict[str, str]:
 
 
 def _not_better(results: Results) -> Iterator[str]:
-    """What is not better than its best baseline, beyond the interval of this split."""
+    """What is not better than its best baseline, beyond the interval of this fold."""
     for name, title in PIPELINE_TITLES.items():
         if baseline := best_baseline(results.evaluation["models"], name):
             gain = results.evaluation["differences"][name][baseline]
@@ -151,10 +155,10 @@ def _tested_on(evaluation: JsonContent) -> str:
     return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
 
 
-def claim(
-    name: str, baseline: str | None, folds: Sequence[FoldScores], problems: Sequence[str]
+def conclude(
+    name: str, baseline: str | None, folds: Sequence[FoldValues], problems: Sequence[str]
 ) -> dict[str, Any]:
-    """The claim on a prediction of PIPELINE, from splits by recording, each trained anew.
+    """The conclusion on a prediction of PIPELINE, from folds by recording, each trained anew.
 
     Args:
         baseline: the best one; None if none has PRIMARY, and then there are no folds.
@@ -170,18 +174,18 @@ def claim(
     }
     best = f"the best baseline, {baseline}"
     if baseline is None:
-        conclusion = "there is no claim: no baseline predicts the time in the program"
+        conclusion = "there is no conclusion: no baseline predicts the time in the program"
     elif problems:
-        conclusion = f"there is no claim: {' and '.join(problems)}"
+        conclusion = f"there is no conclusion: {' and '.join(problems)}"
     elif len(folds) < MIN_FOLDS:
         conclusion = (
-            f"there is no claim on {best}: it takes {MIN_FOLDS} splits by recording or more "
+            f"there is no conclusion on {best}: it takes {MIN_FOLDS} folds by recording or more "
             f"(protocols.seeds), and these are {len(folds)}"
         )
     elif entry["kind"] == BEATS:
-        conclusion = f"the pipeline beats {best}, on new recordings and in new trainings"
+        conclusion = f"gcodefp beats {best}, on new recordings and in new trainings"
     else:
-        conclusion = f"the pipeline does not beat {best}: {_reason(folds, entry['kind'])}"
+        conclusion = f"gcodefp does not beat {best}: {_reason(folds, entry['kind'])}"
     if baseline is not None:
         own, other = (
             f"{100 * fmean(getattr(fold, side) for fold in folds):.1f} %"
@@ -191,17 +195,17 @@ def claim(
         if gain.low is not None:
             points = interval_text(gain, "+.1f", unit=" percentage points")
         each = ", ".join(f"{100 * fold.difference:+.1f} (seed {fold.seed})" for fold in folds)
-        count = f"means over {len(folds)} splits" if len(folds) > 1 else "of one split"
+        count = f"means over {len(folds)} folds" if len(folds) > 1 else "of one fold"
         entry["evidence"] = (
-            f"{PRIMARY_ROWS.capitalize()}: pipeline {own}, baseline {other}, {count} by recording, "
-            f"each with a training of its own. The difference is {points}; split by split {each}. "
+            f"{PRIMARY_ROWS.capitalize()}: gcodefp {own}, baseline {other}, {count} by recording, "
+            f"each with a training of its own. The difference is {points}; fold by fold {each}. "
             f"{ONE_CHOICE}"
         )
     return entry | {"conclusion": f"From {PIPELINE_TITLES[name]} {conclusion}."}
 
 
-def _reason(folds: Sequence[FoldScores], kind: str) -> str:
-    """Why the pipeline is not shown to be better."""
+def _reason(folds: Sequence[FoldValues], kind: str) -> str:
+    """Why gcodefp is not shown to be better."""
     gain = difference_over_folds(folds)
     side = side_of_zero(gain.low, gain.high)
     against = reversed_folds(folds)
@@ -210,5 +214,5 @@ def _reason(folds: Sequence[FoldScores], kind: str) -> str:
     reasons = [] if side else ["the interval contains 0"]
     if against:
         seeds = ", ".join(str(fold.seed) for fold in against)
-        reasons.append(f"the sign is reversed in the split of seed {seeds}")
+        reasons.append(f"the sign is reversed in the fold of seed {seeds}")
     return f"it is better on average, but {' and '.join(reasons)}"
