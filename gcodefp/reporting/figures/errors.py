@@ -159,10 +159,10 @@ def _draw_reliability(
 
 
 def _calibration_title(calibration: JsonContent) -> str:
-    confidence, right = (
+    confidence, correct = (
         paper.percent(calibration[key]["value"]) for key in ("confidence", "right")
     )
-    numbers = f"mean confidence {confidence}, {right} right"
+    numbers = f"mean confidence {confidence}, {correct} right"
     over = calibration["overconfidence"]
     if significant_sign(over):
         return f"gcodefp is {'over' if over['value'] > 0 else 'under'}confident: {numbers}"

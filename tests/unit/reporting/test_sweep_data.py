@@ -116,8 +116,8 @@ def test_missing_and_infinite_curves_are_no_error(results: Results) -> None:
     assert content is not None
     assert [*content["metrics"]["loss"]] == ["train"]
     loss = results.curves["val/loss"].where(results.curves["epoch"] > 1, np.inf)
-    late = replace(results, curves=results.curves.assign(**{"val/loss": loss}))
-    assert curve(late, "0001", "loss") == [None, 2.5, 1.6667]
+    changed = replace(results, curves=results.curves.assign(**{"val/loss": loss}))
+    assert curve(changed, "0001", "loss") == [None, 2.5, 1.6667]
     empty = pd.DataFrame(columns=results.curves.columns)
     assert learning_curves(replace(results, curves=empty)) is None
 
