@@ -21,7 +21,7 @@ import torch
 
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluation.baselines.matched_filter import FilterOptions, MatchedFilter
-from gcodefp.evaluation.speed import template_fit
+from gcodefp.evaluation.speed import template_match
 from gcodefp.model.hmm import (
     Emissions,
     circular_chain,
@@ -109,7 +109,7 @@ def whole_recording(case: Case) -> dict[str, Callable[[], object]]:
     measured = (
         lambda: [block.posterior.shape for block in posterior_chunks(emissions, chain)],
         lambda: viterbi_path(emissions, chain),
-        lambda: template_fit(templates, chain, signals),
+        lambda: template_match(templates, chain, signals),
         lambda: matched(signals.numpy(), None),
     )
     return dict(zip(WHOLE, measured, strict=True))

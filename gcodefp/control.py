@@ -1,6 +1,6 @@
 """Scores a negative control on the test split: a network without access to the motion.
 
-No predictor may have more exact lines, or more often the right program, than the reference
+No predictor may have more blocks, or the program more often, correct than the reference
 baseline, which has the information that the control keeps. If one has (the 95 % interval of the
 paired difference is above 0), something other than motion predicts them: a leak, which this stage
 and `evaluate` report.
@@ -26,7 +26,7 @@ from gcodefp.evaluation.controls import (
     passes,
 )
 from gcodefp.evaluation.decode import predict_split
-from gcodefp.evaluation.split_scores import open_evaluation
+from gcodefp.evaluation.split_evaluation import open_evaluation
 from gcodefp.files import write_json
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance

@@ -20,7 +20,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
-from gcodefp.evaluation.split_scores import (
+from gcodefp.evaluation.split_evaluation import (
     evaluate_split,
     open_decoder,
     open_evaluation,

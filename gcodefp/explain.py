@@ -15,7 +15,7 @@ from gcodefp.command_line import add_device_flags, add_files, command_parser, ru
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
-from gcodefp.evaluation.split_scores import open_evaluation
+from gcodefp.evaluation.split_evaluation import open_evaluation
 from gcodefp.files import write_arrays, write_json
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
@@ -60,7 +60,7 @@ def _log(content: Mapping[str, Any]) -> None:
     for hidden in (part for part in content["sensors"]["without"] if part["kind"] != "node"):
         name = f"{hidden['kind']} {hidden['name']}".strip()
         loss = form.format(**hidden["differences"]["gcode"])
-        logger.info("exact line without %s: %s", name, loss)
+        logger.info("block accuracy without %s: %s", name, loss)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.evaluation.decoder import write_decoder
 from gcodefp.evaluation.decoder_fitting import fit_decoder
-from gcodefp.evaluation.split_scores import open_checkpoint
+from gcodefp.evaluation.split_evaluation import open_checkpoint
 from gcodefp.model.checkpoint import check_dataset
 from gcodefp.model.data import select_device
 

@@ -17,7 +17,7 @@ from gcodefp.detection.detector import fit_detector, labelled_signals, write_det
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.reading import read_dataset
 from gcodefp.detection.verdict import DETECTION_FORMAT
-from gcodefp.evaluation.split_scores import open_evaluation
+from gcodefp.evaluation.split_evaluation import open_evaluation
 from gcodefp.files import write_json
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance

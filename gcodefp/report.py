@@ -86,7 +86,7 @@ def _how_good(results: Results) -> str:
         baseline = best_baseline(scores, name)
         beside = f" ({baseline} {interval(scores[baseline][PRIMARY])})" if baseline else ""
         texts.append(f"{interval(scores[name][PRIMARY])} from {title}{beside}")
-    return f"right program, and time in it {METRICS[PRIMARY].title}: {'; '.join(texts)}"
+    return f"correct program, and time in it {METRICS[PRIMARY].title}: {'; '.join(texts)}"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from gcodefp.command_line import command_parser, not_negative, positive, run_com
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.recordings.laboratory.lab_files import SIMULATION_MARK
-from gcodefp.simulation.attacks import ATTACKS
+from gcodefp.simulation.alterations import ALTERATIONS
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.simulation.recording import simulate_recordings
 
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--seed", type=not_negative, default=0, help="default: %(default)s")
     text = f"default: {' '.join(PROGRAMS)}"
     add("--programs", nargs="+", choices=PROGRAMS, default=PROGRAMS, metavar="NAME", help=text)
-    text = f"recordings of a machine that did something else, to test judge: {' '.join(ATTACKS)}"
-    add("--attack", choices=ATTACKS, metavar="KIND", help=text)
+    text = f"recordings of a machine that did something else, for judge: {' '.join(ALTERATIONS)}"
+    add("--attack", choices=ALTERATIONS, metavar="KIND", help=text)
     return run_command(parser, _simulate, argv)
 
 

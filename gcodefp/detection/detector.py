@@ -34,7 +34,7 @@ from gcodefp.detection.profile import (
 from gcodefp.detection.reading import UniformRecording
 from gcodefp.detection.verdict import (
     FALSE_ALARM_RATE,
-    MIN_FIT_SHARE,
+    MIN_MATCH_SHARE,
     REBUILD,
     CalibrationSet,
     ConformalTest,
@@ -58,7 +58,7 @@ class Judgement(NamedTuple):
 
     Attributes:
         program: index of the program that it should be.
-        fit_shares: (K,) share of the expected fit as each program; NaN where that was not needed.
+        match_shares: (K,) share of the expected match as each program; NaN where not needed.
     """
 
     program: int
@@ -66,7 +66,7 @@ class Judgement(NamedTuple):
     test: ConformalTest
     statistics: Statistics
     deviations: list[Deviation]
-    fit_shares: Array
+    match_shares: Array
     alignment: Alignment
 
 
@@ -77,7 +77,7 @@ class Detector:
     Attributes:
         names: (K,) of the programs of the dataset.
         profiles: program -> its profile; None with fewer than MIN_RECORDINGS.
-        expected: program -> (T,) fit of good recordings in each state.
+        expected: program -> (T,) match of good recordings in each state.
         usual_drift: drift that all but a hundredth of the good recordings do not exceed, s.
     """
 
@@ -104,20 +104,22 @@ class Detector:
         statistics = measure(alignment, self.expected[program])
         test = conformal_test(self.calibration, statistics, program, rate)
         deviations = find_deviations(alignment, self.usual_drift)
-        fit_shares = np.full(len(self.names), np.nan)
-        fit_shares[program] = statistics.fit_share
-        if test.deviates and fit_shares[program] < MIN_FIT_SHARE:
-            fit_shares = self.fit_shares(recording)
+        match_shares = np.full(len(self.names), np.nan)
+        match_shares[program] = statistics.match_share
+        if test.deviates and match_shares[program] < MIN_MATCH_SHARE:
+            match_shares = self.match_shares(recording)
         own = self.calibration.statistics[self.calibration.program == program]
         medians = np.median(own, axis=0).tolist()
-        verdict = name_verdict(test, statistics, medians, deviations, fit_shares.tolist(), program)
-        return Judgement(program, verdict, test, statistics, deviations, fit_shares, alignment)
+        verdict = name_verdict(
+            test, statistics, medians, deviations, match_shares.tolist(), program
+        )
+        return Judgement(program, verdict, test, statistics, deviations, match_shares, alignment)
 
-    def fit_shares(self, recording: SensedRecording) -> Array:
-        """Share of the expected fit of a recording as each program, (K,); 0 without a profile."""
+    def match_shares(self, recording: SensedRecording) -> Array:
+        """Share of the expected match of a recording as each program, (K,); 0 without a profile."""
         return np.array([
             0.0 if profile is None
-            else measure(align_to_program(profile, recording), expected).fit_share
+            else measure(align_to_program(profile, recording), expected).match_share
             for profile, expected in zip(self.profiles, self.expected, strict=True)
         ])  # fmt: skip
 
@@ -154,17 +156,17 @@ def labelled_signals(
     return labelled
 
 
-def _fit_by_state(alignment: Alignment) -> Array:
-    """The fit in each state, (T,); NaN where there is none."""
-    by_state = np.full(alignment.fits.shape[1], np.nan)
+def _match_by_state(alignment: Alignment) -> Array:
+    """The match in each state, (T,); NaN where there is none."""
+    by_state = np.full(alignment.matches.shape[1], np.nan)
     inside = alignment.path.condition == INSIDE
-    by_state[alignment.state[inside]] = alignment.fit[inside]
+    by_state[alignment.state[inside]] = alignment.match[inside]
     return by_state
 
 
-def _expected(fits_by_state: Sequence[Array]) -> Array:
-    """Median of fits (R, T) in each state, (T,); the overall median where there is none."""
-    stacked = np.ma.masked_invalid(np.stack(fits_by_state))
+def _expected(matches_by_state: Sequence[Array]) -> Array:
+    """Median of matches (R, T) in each state, (T,); the overall median where there is none."""
+    stacked = np.ma.masked_invalid(np.stack(matches_by_state))
     median = np.ma.median(stacked, axis=0).filled(float(np.ma.median(stacked)))
     return moving_average(np.asarray(median)[:, None], EXPECTED_ROWS)[:, 0]
 
@@ -196,15 +198,15 @@ def fit_detector(
         }  # fmt: skip
         pairs = [(folds[number], o.recording) for o, number in zip(own, fold.tolist(), strict=True)]
         measured = [align_to_program(profile, recording) for profile, recording in pairs]
-        fits_by_state = [_fit_by_state(alignment) for alignment in measured]
+        matches_by_state = [_match_by_state(alignment) for alignment in measured]
         for index, (alignment, pair) in enumerate(zip(measured, pairs, strict=True)):
-            others = _expected(fits_by_state[:index] + fits_by_state[index + 1 :])
+            others = _expected(matches_by_state[:index] + matches_by_state[index + 1 :])
             statistics.append(measure(alignment, others))
             programs.append(program)
             live.append(live_statistics(pair[0], others, pair[1]).max(0))
-            seconds.append(len(alignment.fit) * step_seconds)
+            seconds.append(len(alignment.match) * step_seconds)
         profiles.append(fit_profile(parts, length, channels, step_seconds))
-        expected.append(_expected(fits_by_state))
+        expected.append(_expected(matches_by_state))
     if not statistics:
         none = np.zeros((0, len(Statistics._fields))), np.zeros((0, len(LIVE)))
         nothing = CalibrationSet(none[0], np.zeros(0, int), none[1], np.zeros(0))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.detection.attacks import GOOD, AlteredCopy, altered_copies
+from gcodefp.detection.alterations import GOOD, AlteredCopy, altered_copies
 from gcodefp.detection.detector import Detector
 from gcodefp.detection.deviations import WINDOW_SECONDS
 from gcodefp.detection.live import LIVE

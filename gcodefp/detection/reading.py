@@ -41,7 +41,7 @@ class UniformRecording(NamedTuple):
         uniform_row: (M,) of these among the N rows, with a fraction.
         clock: (M,) its text at each of them; None without one.
         signature: of its samples, by which copies are recognised.
-        notes: reasons to doubt the durations, or the signals.
+        notes: caveats: on the durations, or the signals.
     """
 
     recording: SensedRecording
@@ -85,7 +85,7 @@ def read_uniform(
     if not is_plausible:
         reason = "no clock" if read.clock is None else "a clock that is unread, jumps or goes back"
         notes.append(
-            f"DOUBTFUL: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
+            f"CAVEAT: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
             "so its duration may be wrong; repair the clock"
         )
     recording = SensedRecording(own.name, signals, valid)

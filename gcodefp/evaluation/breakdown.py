@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate, paired_difference
-from gcodefp.evaluation.metrics import METRICS, ScoredPredictions
+from gcodefp.evaluation.metrics import METRICS, LabelledPredictions
 from gcodefp.evaluation.names import BASELINE, MODEL, PIPELINE, PREDICTORS, PRIMARY
 from gcodefp.recordings.gcode import Word, parse_block
 
@@ -24,7 +24,7 @@ OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
 
 
 def break_down(
-    scored: Mapping[str, ScoredPredictions], description: DatasetDescription
+    scored: Mapping[str, LabelledPredictions], description: DatasetDescription
 ) -> dict[str, Any]:
     """The keys `by_operation`, `confusion`, `words` and `differences` of metrics.json.
 
@@ -56,7 +56,7 @@ def _operations(split: Split, description: DatasetDescription) -> NDArray[np.str
 
 
 def _accuracy_by_operation(
-    scored: ScoredPredictions, operations: NDArray[np.str_]
+    scored: LabelledPredictions, operations: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
     """The metrics BY_OPERATION of each operation (N,), by name; last, of all operations (None)."""
     every_row = np.arange(len(operations))
@@ -72,10 +72,10 @@ def _accuracy_by_operation(
 
 
 def _with_shares(
-    scored: ScoredPredictions, metric: str, rows: NDArray[np.integer]
+    scored: LabelledPredictions, metric: str, rows: NDArray[np.integer]
 ) -> dict[str, Any]:
     """An Estimate, and `shares` of the recordings; a single recording has no interval."""
-    correct, total = (array[rows] for array in scored.scores[metric])
+    correct, total = (array[rows] for array in scored.counts[metric])
     recording = scored.recording[rows]
     value = estimate(correct, total, recording)
     if value.recordings < 2:  # All its resamples are equal.
@@ -85,7 +85,7 @@ def _with_shares(
     return {**value._asdict(), "shares": shares.tolist()}
 
 
-def _confusion_matrices(scored: ScoredPredictions) -> dict[str, dict[str, Any]]:
+def _confusion_matrices(scored: LabelledPredictions) -> dict[str, dict[str, Any]]:
     """Counts of words, or of rows for operation and program, by name of the head.
 
     Returns:
@@ -143,7 +143,7 @@ def _count(
     }
 
 
-def _accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
+def _accuracy_by_word(scored: LabelledPredictions) -> list[dict[str, Any]]:
     """Each word of the true blocks, most errors first, then by the word.
 
     A word is correct where the predicted block has it at the same index.
@@ -161,7 +161,7 @@ def _accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
 
 
 def _primary_differences(
-    scored: Mapping[str, ScoredPredictions],
+    scored: Mapping[str, LabelledPredictions],
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Predictor of PIPELINE -> baseline -> difference of PRIMARY, on the same resamples.
 

@@ -33,7 +33,7 @@ from gcodefp.evaluation.bootstrap import (
 )
 from gcodefp.evaluation.decode import SplitPredictions, decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
-from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions, compute_metrics
+from gcodefp.evaluation.metrics import LabelledPredictions, RowPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ALL,
     GROUP,
@@ -171,7 +171,7 @@ def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metr
     rows = np.flatnonzero(decoded.is_covered)
     predictions = RowPredictions(decoded.blocks[rows], decoded.operation[rows])
     return compute_metrics(
-        ScoredPredictions(predictions, split, rows, description.vocabulary, description.programs),
+        LabelledPredictions(predictions, split, rows, description.vocabulary, description.programs),
         OCCLUSION_METRICS,
     )
 
@@ -273,7 +273,7 @@ def describe_calibration(
 def _excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
     """Indices of scored rows: the middle of the recording with the median accuracy.
 
-    Recordings are ranked as in the toolpath figure: by exact lines of WHOLE, best first, ties by
+    Recordings are ranked as in the toolpath figure: by block accuracy of WHOLE, best first, ties by
     name; of two medians the worse.
     """
     recording = split.recording[decoding.rows]

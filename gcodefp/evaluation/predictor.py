@@ -14,7 +14,7 @@ from gcodefp.dataset.store import LEAKY_NOTE, DatasetDescription
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.prediction import RecordingPrediction, predict_recording
-from gcodefp.evaluation.split_scores import open_decoder
+from gcodefp.evaluation.split_evaluation import open_decoder
 from gcodefp.model.data import select_device
 from gcodefp.model.network import Network
 from gcodefp.recordings.columns import canonical_column
@@ -104,7 +104,7 @@ class Predictor:
         """
         prediction = self.decode(self.read(self._source(recording), allow_missing))
         is_named = isinstance(recording, str | PathLike | pd.DataFrame)
-        if not is_named and any(text.startswith("DOUBTFUL") for text in prediction.warnings):
+        if not is_named and prediction.mark:
             prediction = replace(prediction, notes=(*prediction.notes, ORDER_NOTE))
         return prediction
 

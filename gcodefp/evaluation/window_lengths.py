@@ -1,4 +1,4 @@
-"""The primary metric by window length: right program and time in it, after so many rows.
+"""The primary metric by window length: correct program and time in it, after so many rows.
 
 Of a window of T rows of a recording the state at its centre row is predicted, of a whole recording
 the state at every row. Windows begin at every row; they may cross a gap in the clock.
@@ -85,7 +85,7 @@ def decode_centre_rows(
 def score_centres(
     centres: CentreStates, split: Split, programs: Programs, doubtful: Collection[str] = ()
 ) -> dict[str, Estimate]:
-    """The shares of centre rows within 1 s and of the right program, with their intervals.
+    """The shares of centre rows within 1 s and of the correct program, with their intervals.
 
     A row whose program is not in the train split is wrong. `within_1s_certain` leaves out the
     recordings with a doubtful lag.

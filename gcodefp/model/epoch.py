@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gcodefp.dataset.vocabulary import UNSEEN
+from gcodefp.model.accuracy import count_correct
 from gcodefp.model.data import Tensors, augment, mixed_precision
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, LOGGED_METRICS, Hyperparameters
 from gcodefp.model.network import EMBEDDINGS, Network
-from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import decode_split_windows, encode_windows
 
 STATE_STD = 1.0
@@ -195,8 +195,8 @@ def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     prediction = decode_split_windows(network, data)
     rows = prediction.is_covered
     tokens, operation = data.tokens.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
-    scores = row_scores(prediction.tokens[rows], tokens, prediction.operation[rows], operation)
-    accuracies = {f"val/{name}_acc": score.accuracy() for name, score in scores.items()}
+    counts = count_correct(prediction.tokens[rows], tokens, prediction.operation[rows], operation)
+    accuracies = {f"val/{name}_acc": each.accuracy() for name, each in counts.items()}
     block, state_block = data.block.cpu().numpy(), data.state_block.cpu().numpy()
     on_path = state_block[prediction.path[rows]] == block[rows]
     return accuracies | {"val/aligned_acc": float(on_path.mean())}

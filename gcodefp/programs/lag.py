@@ -77,7 +77,7 @@ class Lag(NamedTuple):
 def reliable_groups(val: Sequence[Lag]) -> list[str]:
     """The groups that find the lags of val recordings by themselves.
 
-    Train recordings say less: each is a part of its template, with its noise.
+    Train recordings say less: each is a part of the mean signals, with its noise.
     """
     lags = [lag for lag in val if np.isfinite(lag.seconds)]
     groups = dict.fromkeys(group for lag in lags for group in lag.by_group)
@@ -145,20 +145,20 @@ def estimate_joint_lags(
 
 def estimate_lag(
     signals: Signals,
-    template: Signals,
+    mean_signals: Signals,
     noise: NDArray[np.floating],
     step_seconds: float,
     groups: Mapping[str, NDArray[np.bool_]],
     max_lag_seconds: float = MAX_LAG_SECONDS,
 ) -> Lag:
-    """Lag of one recording relative to the template; both (T, C), as above.
+    """Lag of one recording relative to the mean signals; both (T, C), as above.
 
     Args:
         noise: (C, C) shrunk covariance of recordings in one state.
         groups: group -> (C,) whether a channel belongs to it.
     """
-    max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
-    expected, measured = (_detrend(samples, step_seconds) for samples in (template, signals))
+    max_lag = _max_lag(max_lag_seconds, step_seconds, len(mean_signals))
+    expected, measured = (_detrend(samples, step_seconds) for samples in (mean_signals, signals))
     varying, spectrum = _varying_channels(measured), _spectrum(measured)
 
     def lag_by(channels: NDArray[np.bool_]) -> float | None:

@@ -3,7 +3,7 @@
 Dropped, in this order: rows equal to the previous one; rows without a clock or a valid block; the
 planner's look-ahead rows before the program's first block (they end where the line number
 decreases); rows from the end of the program (M2, M30) on. `clean_samples` cleans the samples. A
-recording that raises RecordingRejected is excluded as a whole.
+recording that raises RecordingExcluded is excluded as a whole.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ from gcodefp.recordings.laboratory.layout import LayoutError
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.quantities import RUNNING
 from gcodefp.recordings.laboratory.reader import (
-    RecordingRejected,
+    RecordingExcluded,
     read_native,
     select_groups,
     write_canonical,
@@ -106,14 +106,14 @@ def load_recording(
 
     Raises:
         UserError: the file cannot be read.
-        RecordingRejected: a rule excludes it.
+        RecordingExcluded: a rule excludes it.
     """
     name, table = name_of(source), _read(source, groups, canonical)
     attrs, has_reports = table.attrs, columns.BLOCK in table
     counts, notes = Counter(rows_in_file=len(table)), list[str](attrs.get("notes", ()))
     table, seconds, period = _labelled_rows(paths_of([source])[0], table, counts, notes)
     if len(table) < minimum_rows:
-        raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
+        raise RecordingExcluded(f"{len(table)} rows are left, one window needs {minimum_rows}")
     clock = _running_clock(seconds, notes)
     position_mm = _position_mm(table)
     if has_reports:
@@ -278,7 +278,7 @@ def _unlabelled_rows(
         f"readable are {'; '.join(reasons)}"
     )
     if unlabelled.mean() > MAX_UNLABELLED_SHARE:
-        raise RecordingRejected(note)
+        raise RecordingExcluded(note)
     notes.append(note)
     return unlabelled
 
@@ -293,30 +293,30 @@ def _first_of(samples: pd.Series, rows: pd.Series) -> str:
 
 def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np.float64]:
     if backward_steps := int((np.diff(seconds) < 0).sum()):
-        raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
+        raise RecordingExcluded(f"the clock runs backwards {backward_steps} times")
     if len(seconds) > 1 and seconds[0] == seconds[-1]:
-        raise RecordingRejected("the clock does not advance")
+        raise RecordingExcluded("the clock does not advance")
     spread, note = spread_coarse_clock(seconds)
     notes += note
     return spread
 
 
 def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32], least: int) -> None:
-    """Raises RecordingRejected if nearly all moving rows, if `least` or more, have one line."""
+    """Raises RecordingExcluded if nearly all moving rows, if `least` or more, have one line."""
     moving = np.r_[False, (np.diff(position_mm, axis=0) != 0).any(axis=1)]
     moving &= np.isfinite(position_mm).any(axis=1)
     if moving.sum() < least:
         moving[:] = len(lines) >= least
     counts = lines[moving].value_counts(normalize=True)
     if len(counts) and counts.iloc[0] > MAX_ONE_LINE_SHARE:
-        raise RecordingRejected(
+        raise RecordingExcluded(
             f"line {counts.index[0]:g} is reported in {counts.iloc[0]:.0%} of {int(moving.sum())} "
             "moving rows: the log does not follow the program"
         )
 
 
 def _check_blocks(blocks: pd.Series, is_of_layout: bool) -> None:
-    """Raises RecordingRejected on blocks whose path is unknown unless positions are reported."""
+    """Raises RecordingExcluded on blocks whose path is unknown unless positions are reported."""
     missing = "posx is missing"
     if is_of_layout:
         missing = "no position is reported (if a file has it, map x, y and z in the layout)"
@@ -326,7 +326,7 @@ def _check_blocks(blocks: pd.Series, is_of_layout: bool) -> None:
         is_shifted = SHIFT in words and {w.letter for w in words - {SHIFT}} != {"E"}
         is_arc = any(w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words)
         if RELATIVE in words or is_shifted or is_arc:
-            raise RecordingRejected(
+            raise RecordingExcluded(
                 f"{missing}, and {_first_of(blocks, blocks == text)} has relative or shifted "
                 "coordinates, or an arc that is only understood with positions"
             )
@@ -337,7 +337,7 @@ def _look_ahead_rows(lines: pd.Series, period_seconds: float) -> pd.Series:
     decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
     most = rows_in(PREAMBLE_SECONDS, period_seconds, LEAST_PREAMBLE_ROWS)
     if decreases.size and decreases[-1] >= most:
-        raise RecordingRejected(
+        raise RecordingExcluded(
             f"the program starts again at row {decreases[-1] + 1}: several logs in one file"
         )
     first = decreases[-1] + 1 if decreases.size else 0

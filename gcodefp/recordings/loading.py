@@ -25,7 +25,7 @@ from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording, load_recordin
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.laboratory.assembly import read_sensors
 from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
-from gcodefp.recordings.laboratory.reader import RecordingRejected, read_canonical, read_columns
+from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, read_columns
 from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, interval_lengths
 
 logger = logging.getLogger("gcodefp.recordings")
@@ -125,8 +125,8 @@ def _load_or_exclude(
 ) -> Recording | str:
     try:
         return load_recording(source, groups, minimum_rows, canonical)
-    except RecordingRejected as rejection:
-        return str(rejection)
+    except RecordingExcluded as exclusion:
+        return str(exclusion)
 
 
 MIN_CHANNELS_SHARE = 0.5
@@ -226,12 +226,12 @@ def _find_period(
     seconds = seconds[np.isfinite(seconds)]
     if not seconds.size and len(frame := clock.dropna()):
         notes.append(
-            f"DOUBTFUL: no row's clock is a time, such as {str(frame.iloc[0])!r} of "
+            f"CAVEAT: no row's clock is a time, such as {str(frame.iloc[0])!r} of "
             f"{columns.CLOCK}: rows are taken to be {step_seconds:.3f} s apart"
         )
     if backward_steps := int((np.diff(seconds) < 0).sum()):
         notes.append(
-            f"DOUBTFUL: the clock runs backwards {backward_steps} times; are the rows in order?"
+            f"CAVEAT: the clock runs backwards {backward_steps} times; are the rows in order?"
         )
     seconds, _ = spread_coarse_clock(seconds)
     period = median_period(seconds)
@@ -272,8 +272,8 @@ def _read(
     elif not isinstance(source, Path):
         try:
             table = read_sensors(source, step_seconds)
-        except RecordingRejected as rejection:
-            raise UserError(f"{source.name}: {rejection}") from None
+        except RecordingExcluded as exclusion:
+            raise UserError(f"{source.name}: {exclusion}") from None
     elif not source.exists():
         raise UserError(f"{source}: no such recording")
     elif source.suffix == ".parquet":

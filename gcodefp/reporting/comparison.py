@@ -15,7 +15,7 @@ from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.metrics import compute_metrics
 from gcodefp.evaluation.names import MODEL, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
-from gcodefp.evaluation.split_scores import open_evaluation, scored_predictions
+from gcodefp.evaluation.split_evaluation import labelled_predictions, open_evaluation
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.reporting.wording import PRIMARY_ROWS, interval_text
@@ -200,7 +200,7 @@ def score_runs(
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
         dataset_description = inputs.decoder.description
-        predictors = scored_predictions(decoding, split, dataset_description, NETWORK_PREDICTORS)
+        predictors = labelled_predictions(decoding, split, dataset_description, NETWORK_PREDICTORS)
         scored.append({name: compute_metrics(each) for name, each in predictors.items()})
     scores = {
         name: {metric: _entries([run[name][metric] for run in scored]) for metric in metrics}

@@ -90,7 +90,7 @@ def one_fold(results: Results) -> OneFold:
 
 
 def _answers(results: Results) -> dict[str, str]:
-    """Which program, where in it, what was executed, and what is in doubt."""
+    """Which program, where in it, what was executed, and its caveats."""
     evaluation, rows = results.evaluation, results.dataset["window"]["rows"]
     windows, whole = (evaluation["models"][name] for name in PIPELINE_TITLES)
     count, program = evaluation["recordings"], whole["program"]
@@ -99,12 +99,12 @@ def _answers(results: Results) -> dict[str, str]:
     if program["value"] == 1:
         correct = f"{count} of {recordings}"
     seconds = rows * results.dataset["programs"]["step_seconds"]
-    doubts = [f"{recordings} of one fold and one training; others may give other numbers"]
+    caveats = [f"{recordings} of one fold and one training; others may give other numbers"]
     if count < MIN_RECORDINGS:
-        doubts.append(f"with fewer than {MIN_RECORDINGS} the intervals themselves are rough")
-    doubts += _not_better(results)
+        caveats.append(f"with fewer than {MIN_RECORDINGS} the intervals themselves are rough")
+    caveats += _not_better(results)
     if doubtful := len(evaluation["doubtful_lags"]):
-        doubts.append(f"the lag, and so the true time, is doubtful in {doubtful}")
+        caveats.append(f"the lag, and so the true time, is doubtful in {doubtful}")
     return {
         "Which program": f"Correct in {correct}.",
         "Where in it": f"{METRICS[PRIMARY].title.capitalize()} in {interval(windows[PRIMARY])} of "
@@ -115,7 +115,7 @@ def _answers(results: Results) -> dict[str, str]:
         "What was executed": f"{METRICS['gcode_error_rate'].title} "
         f"{interval(whole['gcode_error_rate'])}, {METRICS['segment_f1'].title} "
         f"{interval(whole['segment_f1'])}, with whole recordings.",
-        "Doubts": f"{'; '.join(doubts)}.",
+        "Caveats": f"{'; '.join(caveats)}.",
     }
 
 

@@ -40,13 +40,13 @@ PROTOCOLS = get_args(Protocol)
 REPEATED: Protocol = "recording"
 """The protocol of random folds, which supports the conclusions."""
 MEASURED = (PRIMARY, "gcode_error_rate", "position_error_mm")
-"""Metrics besides exact lines."""
+"""Metrics besides block accuracy."""
 NOTE = """\
 Conclusions are from the folds by recording. Their 95 % interval is that of the mean difference over
 the folds by Nadeau and Bengio's corrected variance, which counts new recordings and new trainings;
 the best baseline is the one with the highest mean over the folds, which favours the baselines.
 gcodefp beats it only if the interval is above 0, no fold reverses the sign, and there are five
-folds or more. In the table exact lines are pooled over all folds; their 95 % intervals are from a
+folds or more. In the table block accuracy is pooled over all folds; its 95 % intervals are from a
 bootstrap over recordings, in which a recording that is tested in several folds is drawn as one.
 Other metrics are the mean of the folds with the lowest and the highest one, or of a single fold its
 bootstrap interval. The hyperparameters are the best run's, chosen once on the val split of the
@@ -270,7 +270,7 @@ def columns(row: Row) -> dict[str, str]:
         if metric == PRIMARY:
             text = f"{baseline} {interval_text(measured[PRIMARY][baseline])}" if baseline else "-"
             cells["best baseline"] = text
-    titles = {MODEL: "exact line, %: windows", WHOLE: "exact line, %: whole recordings",
+    titles = {MODEL: "block accuracy, %: windows", WHOLE: "block accuracy, %: whole recordings",
               STATE_ORACLE: STATE_ORACLE, ELAPSED: ELAPSED}  # fmt: skip
     return cells | {
         title: interval_text(exact[name]) if name in exact else "-"

@@ -82,7 +82,7 @@ def test_runs_are_compared_on_the_same_recordings(
     capsys.readouterr()
     assert compared(made, *names, "--output", str(tmp_path)) == 0
     out = capsys.readouterr().out
-    for text in ("learning_rate", "2 recordings", "val/aligned_acc", "exact line"):
+    for text in ("learning_rate", "2 recordings", "val/aligned_acc", "block accuracy"):
         assert text in out
     assert "optimizer" not in out
     content = written(tmp_path)

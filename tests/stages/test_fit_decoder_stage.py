@@ -67,7 +67,7 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
         decoder.checkpoint, *(tiny_split(RECORDINGS[name]) for name in ("train", "val")), CPU
     )
     np.testing.assert_array_equal(fitted.tried, decoder.tried)
-    np.testing.assert_array_equal(fitted.template_fits, decoder.template_fits)
+    np.testing.assert_array_equal(fitted.template_matches, decoder.template_matches)
     assert fitted.temperature == decoder.temperature
     warm = copied(checkpoint, tmp_path / "warm")
     write_decoder(warm.with_name(DECODER_FILE), fitted._replace(temperature=1.75), warm)

@@ -85,7 +85,7 @@ def test_verdicts_of_files(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert paused["verdict"] == "paused"
     other = judged(project, project / "recordings/pocket25_001.csv.gz")
     assert other["verdict"] in ("another program", "none of the programs")
-    few = "DOUBTFUL: compared with 14 good recordings alone, one in 15"
+    few = "CAVEAT: compared with 14 good recordings alone, one in 15"
     assert any(note.startswith(few) for note in other["notes"])
     assert " 0.0 s to     0.0 s" not in capsys.readouterr().err
     assert {path.suffix for path in (project / "out").glob("face40_001.*")} == {

@@ -141,8 +141,8 @@ def test_a_recording_that_fits_no_program_is_marked(
     unknown, long = content["doubts"]
     assert "few rows agree on the program" in unknown
     assert "65 rows, the program has 32" in long
-    assert capsys.readouterr().err.count("x: DOUBTFUL") == 2
-    assert "(DOUBTFUL" in (tmp_path / "out" / "x.nc").read_text()
+    assert capsys.readouterr().err.count("x: CAVEAT") == 2
+    assert "(CAVEAT" in (tmp_path / "out" / "x.nc").read_text()
 
 
 def test_with_a_decoder_the_fit_to_the_programs_decides(
@@ -165,7 +165,7 @@ def test_with_a_decoder_the_fit_to_the_programs_decides(
     assert run(own, tmp_path / "out", *paths) == 0
     refused, frame, slow = (document(tmp_path / "out", path.stem) for path in paths)
     (doubt,) = refused["doubts"]
-    assert "fits none of the programs" in doubt
+    assert "matches none of the programs" in doubt
     assert refused["refusal"]["p_value"] <= refused["refusal"]["false_alarm_rate"]
     assert (frame["doubts"], frame["doubtful_below"]) == ([], None)
     assert frame["refusal"]["fit"] > refused["refusal"]["fit"]
@@ -340,7 +340,7 @@ def test_a_path_without_heights_is_drawn() -> None:
                "median_lag_confidence": share, "greedy_block": text}  # fmt: skip
     one = (Candidate("laser", 1.0),)
     predicted = RecordingPrediction(
-        "laser_1", **of_rows, agreement=1.0, refusal=None, speed=1.0, program_rows=count,
+        "laser_1", **of_rows, agreement=1.0, rejection=None, speed=1.0, program_rows=count,
         programs=one, operations=one, notes=(),
     )  # fmt: skip
     figure = draw_predicted(predicted, [])

@@ -132,7 +132,7 @@ def test_each_protocol_has_a_row_the_leaky_one_last_and_marked(table: Path) -> N
     assert rows["difference_windows"].tolist() == pytest.approx([0.1, np.nan, np.nan], nan_ok=True)
 
 
-def test_exact_lines_are_pooled_and_other_metrics_are_means_of_folds(table: Path) -> None:
+def test_block_accuracy_is_pooled_and_other_metrics_are_means_of_folds(table: Path) -> None:
     document = json.loads((table / "protocols.json").read_text())
     assert len(document["provenance"]["inputs"]) == 1 + 8
     assert document["left_out"] == ["session: no recording matches damage*"]

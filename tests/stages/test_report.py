@@ -140,29 +140,29 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
         assert "../y/z" in page
 
 
-def test_the_first_screen_answers_what_is_asked_and_names_doubts(
+def test_the_first_screen_answers_what_is_asked_and_names_caveats(
     results: Results, pictures: Path
 ) -> None:
     page = render(results, pictures)
     assert "Simulated" not in page
     models, count = results.evaluation["models"], results.evaluation["recordings"]
     windows, whole = models[MODEL], models[WHOLE]
-    program, where, executed, doubts = one_fold(results).answers.values()
+    program, where, executed, caveats = one_fold(results).answers.values()
     assert program == f"Correct in {count} of {count} test recordings."
     assert f"{interval(windows[PRIMARY])} of the time from windows of 1 s (4 rows)" in where
     assert f"{interval(whole[PRIMARY])} with whole recordings" in where
     assert interval(whole["gcode_error_rate"]) in executed
     assert interval(whole["segment_f1"]) in executed
-    assert doubts.startswith(f"{count} test recordings of one fold and one training")
-    assert "doubtful" not in doubts
-    assert page.index(f"<dd>{program}") < page.index(f"<dd>{doubts}") < page.index("<section")
+    assert caveats.startswith(f"{count} test recordings of one fold and one training")
+    assert "doubtful" not in caveats
+    assert page.index(f"<dd>{program}") < page.index(f"<dd>{caveats}") < page.index("<section")
     worse = {**models, WHOLE: {**whole, "program": SHARE}}
     evaluation = {**results.evaluation, "models": worse, "doubtful_lags": ["face_1", "face_2"]}
     dataset = {**results.dataset, "simulated": True}
     results_with_names = replace(results, evaluation=evaluation, dataset=dataset)
-    program, _, _, doubts = one_fold(results_with_names).answers.values()
+    program, _, _, caveats = one_fold(results_with_names).answers.values()
     assert program == f"Correct in {interval(SHARE)} of the time in {count} test recordings."
-    assert "the lag, and so the true time, is doubtful in 2" in doubts
+    assert "the lag, and so the true time, is doubtful in 2" in caveats
     assert "<b>Simulated recordings.</b>" in render(results_with_names, pictures)
 
 

@@ -27,9 +27,9 @@ from gcodefp.dataset.store import Split, parse_description, parse_vocabulary
 from gcodefp.evaluation.bootstrap import with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.metrics import (
+    LabelledPredictions,
     RowPredictions,
     RowSequences,
-    ScoredPredictions,
     SequencePredictions,
     compute_metrics,
 )
@@ -123,7 +123,7 @@ def write_evaluation(
     for name in (name for name in PREDICTORS if name in answers):
         sequences = RowSequences(rows, test.recording if name == WHOLE else rows // SEQUENCE_ROWS)
         by_sequence = SequencePredictions(sequences, answers[name])
-        scored[name] = ScoredPredictions(
+        scored[name] = LabelledPredictions(
             answers[name], test, rows, vocabulary, programs, by_sequence
         )
     content = {

@@ -107,7 +107,7 @@ def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
 
     Raises:
         UserError: it cannot be read as its layout says.
-        RecordingRejected: its clock runs backwards.
+        RecordingExcluded: its clock runs backwards.
     """
     source = recording.layout.sources[name]
     file = SourceFile(recording.files[name], name, source, recording.offsets.get(name, 0.0))

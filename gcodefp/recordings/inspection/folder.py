@@ -35,7 +35,7 @@ from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
 from gcodefp.recordings.laboratory.program_file import read_program
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 
 MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
@@ -229,7 +229,7 @@ def _inspect(
                 inspected.findings.append(
                     Finding(name, f"no file {source.files}", "optional: true")
                 )
-        except (UserError, RecordingRejected) as error:
+        except (UserError, RecordingExcluded) as error:
             inspected.findings.append(Finding(name, str(error)))
     files = {name: sniffed_files[recording.files[name]] for name in inspected.facts}
     if is_default:  # There is no layout to be corrected.
@@ -246,8 +246,8 @@ def _read(source: Recordable) -> tuple[str, Recording | None]:
     try:
         recording = load_recording(source, SENSOR_GROUPS, 1)
         return describe_reading(recording), recording
-    except RecordingRejected as rejection:
-        return f"would be excluded: {rejection}", None
+    except RecordingExcluded as exclusion:
+        return f"would be excluded: {exclusion}", None
     except UserError as error:
         return f"cannot be read with labels: {error}", None
 

@@ -37,7 +37,7 @@ SEPARATORS = (",", ";", "\t", "|")
 Texts = NDArray[np.object_]
 
 
-class RecordingRejected(Exception):
+class RecordingExcluded(Exception):
     """A rule excludes the recording; the message names the rule."""
 
 

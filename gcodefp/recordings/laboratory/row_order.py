@@ -50,7 +50,7 @@ def order_doubt(
         return None
     every = float(np.median(np.diff(jumps))) if len(jumps) > 1 else len(lines)
     return (
-        f"DOUBTFUL: its rows are out of time order: the position jumps at {len(jumps)} rows "
+        f"CAVEAT: its rows are out of time order: the position jumps at {len(jumps)} rows "
         f"({len(jumps) / len(steps):.1%}), most often {every:g} rows after the last time, by up to "
         f"{(steps[jumps] / fastest).max():.0f} times as far as the fastest moves; write the log "
         "in order, or, if a column marks where packets of rows start, set packets in the clock of "

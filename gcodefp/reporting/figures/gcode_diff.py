@@ -67,7 +67,7 @@ class DiffLine(NamedTuple):
     "gcode_diff",
     title="G-code, executed and predicted",
     category="Test",
-    caption="The lines that the test recording of median exact-line accuracy executed, with the "
+    caption="The lines that the test recording of median block accuracy executed, with the "
     "time at which each begins, and beside them those predicted from its sensors (the whole "
     "recording at once). Both sequences are aligned with the fewest edits, and a line counts once "
     "however long it lasts, as for the G-code error rate. Lines without a time are too short for a "

@@ -49,7 +49,7 @@ def draw_judgement(
     path.set_title("alignment")
     usual = detector.expected[judgement.program][alignment.state[inside]]
     fit.plot(seconds[inside], usual, color=paper.FAINT, linewidth=0.7, label="good recordings")
-    fit.plot(seconds, alignment.fit, color=paper.MODEL_BLUE, linewidth=0.7, label="this one")
+    fit.plot(seconds, alignment.match, color=paper.MODEL_BLUE, linewidth=0.7, label="this one")
     fit.axhline(0, color=paper.FAINT, linewidth=0.5)
     fit.set_title("fit of each row (0: as well as to no state of the program)")
     fit.set_xlabel("seconds of the recording")

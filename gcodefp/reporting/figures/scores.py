@@ -190,7 +190,9 @@ def _loss_title(sensors: JsonContent) -> str:
         most = f"; most: {name} (by {points} points)" if _loss(worst) < 0 else ""
         return f"No kind of sensor is missed beyond chance{most}"
     share = f"{100 * sensors['complete']['gcode']['value']:.0f}"
-    return f"Without {name} gcodefp loses {points} of its {share} percentage points of exact lines"
+    return (
+        f"Without {name} gcodefp loses {points} of its {share} percentage points of block accuracy"
+    )
 
 
 DODGE = 0.012
@@ -202,8 +204,8 @@ MARKERS = ("^", "s", "D", "v", "P")
     "ladder",
     title="Accuracy by window length",
     category="Test",
-    caption="The share of rows whose program is right and whose time in it is within 1 s of the "
-    "true one (solid), and whose program is right (dotted), against the length of the window: the "
+    caption="The share of rows whose program is correct and whose time in it is within 1 s of the "
+    "true one (solid), and whose program is correct (dotted), by the length of the window: the "
     "centre row of every window is counted. The last column is of whole recordings, all of whose "
     "rows count. A recording shorter than a window is decoded as a whole. "
     "Bars are 95 % intervals from a bootstrap over recordings.",

@@ -24,7 +24,7 @@ MAX_PATH_INCHES = 2.8
 MATCH_STYLES = {
     SegmentMatch.OFF: ("off-path", "off the path", paper.WRONG, 0.6, 3),
     SegmentMatch.OTHER_TIME: ("wrong-line", "on the path, wrong line", "#d08a1c", 0.8, 4),
-    SegmentMatch.CORRECT: ("right-line", "right line", paper.MODEL_BLUE, 1.2, 5),
+    SegmentMatch.CORRECT: ("right-line", "correct line", paper.MODEL_BLUE, 1.2, 5),
 }
 """Match -> id of the lines in the SVG, label, colour, width, and drawing order."""
 
@@ -34,9 +34,9 @@ MATCH_STYLES = {
     title="Toolpaths",
     category="Test",
     caption="Test recordings, each predicted as a whole: the best, the worst and two in between by "
-    "exact-line accuracy, where there are so many. Grey: where the controller reported the tool, a "
+    "block accuracy, where there are so many. Grey: where the controller reported the tool, a "
     "few times a second. Over it the tool's position as predicted from the sensors: blue is on the "
-    "path with the right line; orange on the path, but with the line of another moment, as when "
+    "path with the correct line; orange on the path, but with the line of another moment, as when "
     "the lag is wrong; red is more than 0.5 mm off the path, as cut corners are too. Below: X, Y "
     "and Z over time, with a red tick for each row whose line is wrong. Where no position is "
     "reported, the ends of the blocks are drawn.",
@@ -67,7 +67,7 @@ def draw_toolpath(results: Results) -> paper.Drawn:
     which = "all" if len(shown) == len(ranking) else f"{len(shown)} of"
     subtitle = (
         f"test split: {which} {plural(len(ranking), 'recording')}, each predicted as a "
-        "whole; in the titles the share of rows with the exact line by the controller's clock"
+        "whole; in the titles the block accuracy by the controller's clock"
         f"{_distance(shown)}"
     )
     return fig, _title(results, ranking), subtitle
@@ -84,7 +84,7 @@ def _title(results: Results, ranking: Sequence[Toolpath]) -> str:
     source = "sensors and the controller's position" if inputs else "the sensors"
     best, worst = paper.percent(ranking[0].accuracy), paper.percent(ranking[-1].accuracy)
     shares = best if best == worst else f"{worst} to {best}"
-    return f"From {source}, {shares} of a recording's rows get the controller's exact line"
+    return f"From {source}, {shares} of a recording's rows get the controller's block"
 
 
 def _distance(shown: Sequence[Toolpath]) -> str:

@@ -17,7 +17,7 @@ from sensed_programs import (
 )
 
 from gcodefp.detection.alignment import INSIDE
-from gcodefp.detection.attacks import GOOD, SPLICE_CONTROLS, altered_copies
+from gcodefp.detection.alterations import GOOD, SPLICE_CONTROLS, altered_copies
 from gcodefp.detection.detector import Detector, Judgement, fit_detector
 from gcodefp.detection.deviations import ELSEWHERE, EXTRA, MISSING, Statistics
 from gcodefp.detection.evaluation import evaluate_detector
@@ -101,7 +101,7 @@ def test_another_program_is_named_and_noise_is_none() -> None:
     other = TEST[-1].recording
     result = detector().judge(other, program=0)
     assert result.verdict == ANOTHER
-    assert int(np.argmax(result.fit_shares)) == 1
+    assert int(np.argmax(result.match_shares)) == 1
     noise = np.random.default_rng(5).normal(size=other.signals.shape).astype(np.float32)
     assert detector().judge(other._replace(signals=noise), program=0).verdict == UNKNOWN
 
@@ -113,7 +113,7 @@ def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
     signals[100:140, loud] += 10 * signals.std()
     louder = labelled.recording._replace(signals=signals)
     alignment = detector().judge(louder, labelled.program).alignment
-    assert 0.3 < alignment.fit[100:140].mean() < 0.9
+    assert 0.3 < alignment.match[100:140].mean() < 0.9
     assert (alignment.path.condition == INSIDE).mean() > 0.9
     is_dead = np.array([name.startswith("b.") for name in CHANNELS])
     without_node = labelled.recording._replace(valid=labelled.recording.valid & ~is_dead)
@@ -135,7 +135,7 @@ def test_what_does_not_fit_at_all_deviates_whatever_one_outlier_did() -> None:
     calibration = CalibrationSet(good, np.zeros(99, np.int64), np.zeros((99, 3)), np.ones(99))
     noise = Statistics(71, 0, 63, 0, 0, 0, 0, -1, 0)
     result = conformal_test(calibration, noise, 0)
-    assert (result.p_value, result.alarms) == (0.01, ("neg_fit_share",))
+    assert (result.p_value, result.alarms) == (0.01, ("neg_match_share",))
 
 
 def test_alarms_of_exchangeable_recordings_are_as_rare_as_the_rate() -> None:

@@ -28,7 +28,7 @@ from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
 from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.laboratory.layout import SHIPPED, parse_layout, read_layout
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 
 START = {
     "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,
@@ -174,7 +174,7 @@ def test_a_print_resets_its_filament_and_needs_positions_only_for_relative_moves
     log.write_text(text.replace(" G1 Z-0.5 F900*", " G92 E0*"))
     assert "G92 E0" in load_recording(source, ("imu",), 1).blocks
     log.write_text(text.replace(" G1 Z-0.5 F900*", " G91*"))
-    with pytest.raises(RecordingRejected, match=r"map x, y and z in the layout.*'G91'"):
+    with pytest.raises(RecordingExcluded, match=r"map x, y and z in the layout.*'G91'"):
         load_recording(source, ("imu",), 1)
 
 

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.laboratory.layout import Clock, LayoutError, Source, parse_layout
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 from gcodefp.recordings.laboratory.source_file import SourceClock, SourceFile
 
 SECONDS = np.arange(50) / 10
@@ -214,7 +214,7 @@ def test_a_header_of_another_length_is_the_layouts_error(
 
 def test_a_clock_that_runs_backwards(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "run.csv", "t,amps,code\n1,2,G1\n0.5,2,G1\n")
-    with pytest.raises(RecordingRejected, match=r"clock of run\.csv runs backwards 1 times"):
+    with pytest.raises(RecordingExcluded, match=r"clock of run\.csv runs backwards 1 times"):
         read(path)
 
 

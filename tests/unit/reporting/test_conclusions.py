@@ -17,7 +17,7 @@ from gcodefp.evaluation.names import (
     TREES,
     WHOLE,
     WHOLE_SUFFIX,
-    ScoredPredictor,
+    PredictorEntry,
     compared_baselines,
 )
 from gcodefp.evaluation.significance import MIN_RECORDINGS
@@ -50,27 +50,27 @@ def test_one_fold_has_numbers_and_supports_no_conclusion(
     ):
         assert part in result.evidence
     assert "never seen in training" in result.tested_on
-    assert "rough" not in result.answers["Doubts"]
+    assert "rough" not in result.answers["Caveats"]
     doubt = f"with windows gcodefp is worse than {NEIGHBOUR} (-"
-    assert (doubt in result.answers["Doubts"]) == (model > baseline)
+    assert (doubt in result.answers["Caveats"]) == (model > baseline)
 
 
 def test_a_difference_that_may_be_zero_is_a_doubt(results: Results) -> None:
     gain = {"value": 0.01, "low": -0.02, "high": 0.04}
     for name, text in ((MODEL, "windows"), (WHOLE, "whole recordings")):
         differences = {**results.evaluation["differences"], name: {NEIGHBOUR: gain}}
-        doubts = one_fold(evaluated(results, differences=differences)).answers["Doubts"]
+        caveats = one_fold(evaluated(results, differences=differences)).answers["Caveats"]
         worse = {**differences, name: {NEIGHBOUR: {"value": -0.1, "low": -0.2, "high": -0.05}}}
         for count, word in ((MIN_RECORDINGS, "worse than"), (MIN_RECORDINGS - 1, "not shown to")):
             few = evaluated(results, differences=worse, recordings=count)
-            assert f"with {text} gcodefp is {word}" in one_fold(few).answers["Doubts"]
+            assert f"with {text} gcodefp is {word}" in one_fold(few).answers["Caveats"]
         shown = f"not shown to be better than {NEIGHBOUR} (+1.0 percentage points [-2.0, +4.0])"
-        assert f"with {text} gcodefp is {shown}" in doubts
+        assert f"with {text} gcodefp is {shown}" in caveats
 
 
 def test_few_recordings_are_named(results: Results) -> None:
     result = one_fold(evaluated(results, recordings=MIN_RECORDINGS - 1))
-    assert "intervals themselves are rough" in result.answers["Doubts"]
+    assert "intervals themselves are rough" in result.answers["Caveats"]
 
 
 def test_a_baseline_without_states_is_not_the_best(results: Results) -> None:
@@ -85,7 +85,7 @@ def test_a_baseline_without_states_is_not_the_best(results: Results) -> None:
 
 def test_windows_have_no_rival_that_sees_whole_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"{TREES}{WHOLE_SUFFIX}"
-    monkeypatch.setitem(PREDICTORS, name, ScoredPredictor("trees_whole", BASELINE))
+    monkeypatch.setitem(PREDICTORS, name, PredictorEntry("trees_whole", BASELINE))
     predictors = [MODEL, WHOLE, NEIGHBOUR, name, ELAPSED]
     assert compared_baselines(MODEL, predictors) == [NEIGHBOUR]
     assert compared_baselines(WHOLE, predictors) == [NEIGHBOUR, name]

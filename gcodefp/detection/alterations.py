@@ -1,7 +1,7 @@
 """Alterations of good recordings, as if the machine had done something else.
 
 Signals are altered after scaling, where recordings of other gains are alike, and every seam is
-cross-faded. SPLICE_CONTROLS are no attacks: a seam alone must not raise an alarm.
+cross-faded. SPLICE_CONTROLS are negative controls: a seam alone must not raise an alarm.
 
 Shapes: N rows, C channels.
 """

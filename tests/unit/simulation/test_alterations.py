@@ -1,31 +1,31 @@
-"""Attacked recordings differ from the good one of the same name where the attack says."""
+"""Altered recordings differ from the good one of the same name where they should."""
 
 import numpy as np
 import pytest
 
 from gcodefp.recordings.clock import elapsed_seconds
-from gcodefp.simulation.attacks import ATTACKS, KEPT_SHARE, PAUSE_SECONDS, altered_lines
+from gcodefp.simulation.alterations import ALTERATIONS, KEPT_SHARE, PAUSE_SECONDS, altered_lines
 from gcodefp.simulation.programs import PROGRAMS, build_program
 from gcodefp.simulation.recording import simulate_recording
 
 GOOD = simulate_recording("pocket25", 1, 0)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_every_program_can_be_attacked(attack: str) -> None:
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_every_program_can_be_altered(alteration: str) -> None:
     rng = np.random.default_rng(0)
     unchanged = {"pause", "truncated", "cut", "spliced", "put_back", "offset"}
     for program in PROGRAMS:
-        same = altered_lines(program, attack, rng) == build_program(program)
-        assert same == (attack in unchanged), program
-    altered = simulate_recording("pocket25", 1, 0, attack)
+        same = altered_lines(program, alteration, rng) == build_program(program)
+        assert same == (alteration in unchanged), program
+    altered = simulate_recording("pocket25", 1, 0, alteration)
     assert set(altered.columns) >= {"t_console", "gcode_line", "gcode_string"}
     assert len(altered) > 100
 
 
-def test_attacks_change_what_they_name() -> None:
-    def seconds(attack: str) -> float:
-        table = simulate_recording("pocket25", 1, 0, attack)
+def test_alterations_change_what_they_name() -> None:
+    def seconds(alteration: str) -> float:
+        table = simulate_recording("pocket25", 1, 0, alteration)
         return float(elapsed_seconds(table["t_console"])[-1])
 
     expected = float(elapsed_seconds(GOOD["t_console"])[-1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN, build_vocabulary
-from gcodefp.model.scores import HEADS, SCORES, Score, row_scores
+from gcodefp.model.accuracy import ACCURACIES, HEADS, Counts, count_correct
 
 VOCABULARY = build_vocabulary(
     ["G0 X1 Y2", "G1 X2 Y1", "M3", "Z1", "G1 F7"], ["damageface", "face", "pocket"]
@@ -17,9 +17,9 @@ def scored(predicted: str, true: str, operations: tuple[int, int] = (0, 0)) -> d
     """metric -> correct and total of one row."""
     predicted_codes, true_codes = (VOCABULARY.encode([text], STEPS) for text in (predicted, true))
     predicted_operation, true_operation = (np.array([operation]) for operation in operations)
-    scores = row_scores(predicted_codes, true_codes, predicted_operation, true_operation)
-    assert tuple(scores) == SCORES
-    return {name: [int(s.correct[0]), int(s.total[0])] for name, s in scores.items()}
+    counts = count_correct(predicted_codes, true_codes, predicted_operation, true_operation)
+    assert tuple(counts) == ACCURACIES
+    return {name: [int(s.correct[0]), int(s.total[0])] for name, s in counts.items()}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_words_are_compared_one_by_one(
     predicted: str, true: str, fields: tuple[list[int], ...], token: list[int], gcode: int
 ) -> None:
     expected = [*fields, token, [gcode, 1], [1, 1]]
-    assert scored(predicted, true) == dict(zip(SCORES, expected, strict=True))
+    assert scored(predicted, true) == dict(zip(ACCURACIES, expected, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_words_are_compared_one_by_one(
 )
 def test_a_class_without_train_rows_is_never_correct(text: str, metric: str) -> None:
     # Both sides hold UNSEEN there.
-    scores = scored(text, text)
-    assert scores[metric] == scores["gcode"] == [0, 1]
-    assert scores["token"][0] == scores["token"][1] - 1
-    assert scores["token_type"][0] == scores["token_type"][1]
+    counts = scored(text, text)
+    assert counts[metric] == counts["gcode"] == [0, 1]
+    assert counts["token"][0] == counts["token"][1] - 1
+    assert counts["token_type"][0] == counts["token_type"][1]
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def test_the_operation_is_scored_at_each_row(predicted: int, true: int, correct:
 def test_a_true_block_that_was_cut_is_never_correct() -> None:
     for steps in (VOCABULARY.steps, STEPS):
         tokens = VOCABULARY.encode([" ".join(["G0 X1 Y2", *["X1"] * (steps - 2)])], steps)
-        scores = row_scores(tokens, tokens, np.zeros(1, int), np.zeros(1, int))
-        assert scores["token"].correct == scores["token"].total == steps
-        assert scores["gcode"].accuracy() == 0
+        counts = count_correct(tokens, tokens, np.zeros(1, int), np.zeros(1, int))
+        assert counts["token"].correct == counts["token"].total == steps
+        assert counts["gcode"].accuracy() == 0
 
 
 def test_accuracies_are_over_all_rows() -> None:
     true = VOCABULARY.encode(["G1 X2 Y1", "M3", "Z1"], STEPS)
     predicted = VOCABULARY.encode(["G1 X2 Y1", "M3", "M3"], STEPS)
-    scores = row_scores(predicted, true, np.array([0, 1, 2]), np.array([0, 2, 2]))
-    assert scores["gcode"].correct.tolist() == [1, 1, 0]
-    assert scores["operation"].correct.tolist() == [1, 0, 1]
-    assert scores["token"].accuracy() == pytest.approx(7 / 8)
-    assert Score(np.zeros(3, np.int64), np.zeros(3, np.int64)).accuracy() == 0.0
-    assert set(FIELDS) < set(HEADS) < set(SCORES)
+    counts = count_correct(predicted, true, np.array([0, 1, 2]), np.array([0, 2, 2]))
+    assert counts["gcode"].correct.tolist() == [1, 1, 0]
+    assert counts["operation"].correct.tolist() == [1, 0, 1]
+    assert counts["token"].accuracy() == pytest.approx(7 / 8)
+    assert Counts(np.zeros(3, np.int64), np.zeros(3, np.int64)).accuracy() == 0.0
+    assert set(FIELDS) < set(HEADS) < set(ACCURACIES)

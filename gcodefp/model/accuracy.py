@@ -5,7 +5,7 @@ true block:
 
 - token_type, command, parameter_type, parameter_value: the field, over words with that field;
 - token: the whole word, or the end;
-- gcode: the whole block (exact line);
+- gcode: the whole block (block accuracy);
 - operation: the recording's operation.
 
 A class that is not in the train split is never correct.
@@ -21,10 +21,10 @@ from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, UNSEEN
 
 HEADS = (*FIELDS, "operation")
 """Heads of the network with a cross-entropy."""
-SCORES = (*FIELDS, "token", "gcode", "operation")
+ACCURACIES = (*FIELDS, "token", "gcode", "operation")
 
 
-class Score(NamedTuple):
+class Counts(NamedTuple):
     """Correct and total predictions of each row, both (N,)."""
 
     correct: NDArray[np.int64]
@@ -35,13 +35,13 @@ class Score(NamedTuple):
         return float(self.correct.sum() / max(1, self.total.sum()))
 
 
-def row_scores(
+def count_correct(
     predicted: NDArray[np.integer],
     true: NDArray[np.integer],
     predicted_operation: NDArray[np.integer],
     true_operation: NDArray[np.integer],
-) -> Mapping[str, Score]:
-    """Compares N rows: metric -> its score, in the order of SCORES.
+) -> Mapping[str, Counts]:
+    """Compares N rows: metric -> its counts, in the order of ACCURACIES.
 
     Args:
         predicted, true: (N, S, 4) classes, in the order of vocabulary.FIELDS.
@@ -52,17 +52,17 @@ def row_scores(
     is_token = (kind == END) | (kind == COMMAND) | is_parameter
     has_field = (is_token, kind == COMMAND, is_parameter, is_parameter)
     is_correct = (predicted == true) & (true != UNSEEN)
-    scores = {}
+    counts = {}
     correct_token = is_token
     for index, (field, applies) in enumerate(zip(FIELDS, has_field, strict=True)):
         correct = is_correct[..., index] & applies
         correct_token = correct_token & (correct | ~applies)
-        scores[field] = Score(correct.sum(1), applies.sum(1))
-    scores["token"] = Score(correct_token.sum(1), is_token.sum(1))
+        counts[field] = Counts(correct.sum(1), applies.sum(1))
+    counts["token"] = Counts(correct_token.sum(1), is_token.sum(1))
     # A true block without an end was truncated: it is longer than any decoded block.
     is_exact = (correct_token == is_token).all(1) & (kind == END).any(1)
     operation = (predicted_operation == true_operation) & (true_operation != UNSEEN)
     every_row = np.ones(len(true), np.int64)
-    scores["gcode"] = Score(is_exact.astype(np.int64), every_row)
-    scores["operation"] = Score(operation.astype(np.int64), every_row)
-    return scores
+    counts["gcode"] = Counts(is_exact.astype(np.int64), every_row)
+    counts["operation"] = Counts(operation.astype(np.int64), every_row)
+    return counts

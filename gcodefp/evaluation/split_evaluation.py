@@ -24,7 +24,7 @@ from gcodefp.evaluation.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, with_inter
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
 from gcodefp.evaluation.decoder import Decoder, read_decoder
-from gcodefp.evaluation.metrics import ScoredPredictions, SequencePredictions, compute_metrics
+from gcodefp.evaluation.metrics import LabelledPredictions, SequencePredictions, compute_metrics
 from gcodefp.evaluation.names import MODEL, PREDICTORS, WHOLE, WHOLE_SUFFIX
 from gcodefp.evaluation.sequences import executed_blocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
@@ -125,7 +125,7 @@ def evaluate_split(
         task = BaselineInput(train, test, decoding.rows, programs, description.window, threads)
         predictions, baseline_decoders, tuned = run_baselines(task, val)
         decoding, decoders = _with_baselines(decoding, predictions), decoders | baseline_decoders
-    scored = scored_predictions(decoding, test, description)
+    scored = labelled_predictions(decoding, test, description)
     in_test = test.recordings[np.unique(test.recording)]
     content = _describe_inputs(decoding, test, description, device) | {
         "decoder": decoder.describe(),
@@ -175,12 +175,12 @@ def _describe_inputs(
     }
 
 
-def scored_predictions(
+def labelled_predictions(
     decoding: SplitPredictions,
     split: Split,
     description: DatasetDescription,
     names: Collection[str] = PREDICTORS,
-) -> dict[str, ScoredPredictions]:
+) -> dict[str, LabelledPredictions]:
     """The named predictors, in the order of the report, ready for any metric."""
     index = np.searchsorted(decoding.rows, decoding.windows.rows)
     scored = {}
@@ -188,7 +188,7 @@ def scored_predictions(
         if name not in names or (predictions := decoding.predictions.get(name)) is None:
             continue
         in_windows = SequencePredictions(decoding.windows, predictions.take(index))
-        scored[name] = ScoredPredictions(
+        scored[name] = LabelledPredictions(
             predictions, split, decoding.rows, description.vocabulary, description.programs,
             decoding.by_sequence.get(name, in_windows),
         )  # fmt: skip

@@ -47,7 +47,7 @@ _SCALED = {
     "adaptive40": lambda size: adaptive(40 * size, radius=0.3 * size, loops=8, turns=0.75),
 }
 
-ATTACKS = (
+ALTERATIONS = (
     *("feed+5", "feed-5", "feed+10", "feed-10", "feed+30", "feed-30", "size+8", "size-8"),
     *("fewer_passes", "swapped_lines", "omitted_lines", "pause", "truncated", "cut", "spliced"),
     *("put_back", "other_program", "offset"),
@@ -56,10 +56,10 @@ ATTACKS = (
 by OFFSET_MM in X and Y: sensors that see motions, not places, cannot see it."""
 
 
-def altered_lines(program: str, attack: str, rng: np.random.Generator) -> MillProgram:
+def altered_lines(program: str, kind: str, rng: np.random.Generator) -> MillProgram:
     """The lines that the machine runs instead of a program's."""
     lines = build_program(program)
-    if match := re.fullmatch(r"feed([+-]\d+)", attack):
+    if match := re.fullmatch(r"feed([+-]\d+)", kind):
         factor = 1 + int(match[1]) / 100
         return tuple(
             line._replace(
@@ -67,16 +67,16 @@ def altered_lines(program: str, attack: str, rng: np.random.Generator) -> MillPr
             )
             for line in lines
         )
-    if match := re.fullmatch(r"size([+-]\d+)", attack):
+    if match := re.fullmatch(r"size([+-]\d+)", kind):
         return _SCALED[program](1 + int(match[1]) / 100)
-    if attack == "fewer_passes":
+    if kind == "fewer_passes":
         return _SMALLER[program]()
-    if attack == "other_program":
+    if kind == "other_program":
         others = [name for name in PROGRAMS if name != program]
         return build_program(others[rng.integers(len(others))])
-    if attack == "swapped_lines":
+    if kind == "swapped_lines":
         return _first_that_runs(lines, rng, (1, 0), 2)
-    if attack == "omitted_lines":
+    if kind == "omitted_lines":
         return _first_that_runs(lines, rng, (), 4)
     return lines
 
@@ -100,15 +100,15 @@ def _first_that_runs(
     return lines
 
 
-def altered_trajectory(trajectory: Trajectory, attack: str, rng: np.random.Generator) -> Trajectory:
+def altered_trajectory(trajectory: Trajectory, kind: str, rng: np.random.Generator) -> Trajectory:
     """The trajectory with a pause, or moved as a whole."""
     moves = list(trajectory.moves)
-    if attack == "pause":
+    if kind == "pause":
         at = int(rng.integers(len(moves) // 5, 4 * len(moves) // 5))
         x, y, z = moves[at].end_mm
         feed = DWELL_MM / PAUSE_SECONDS * 60
         moves.insert(at + 1, Move(moves[at].line_index, 1, (x, y, z), (x, y, z + DWELL_MM), feed))
-    elif attack == "offset":
+    elif kind == "offset":
         moves = [_moved(move) for move in moves]
     else:
         return trajectory
@@ -126,26 +126,26 @@ def _moved(move: Move) -> Move:
 
 
 def altered_table(
-    table: pd.DataFrame, donor: pd.DataFrame, attack: str, rng: np.random.Generator
+    table: pd.DataFrame, donor: pd.DataFrame, kind: str, rng: np.random.Generator
 ) -> pd.DataFrame:
     """The recorded rows without some of them, or with samples of a donor in some, cross-faded."""
     rows = round(SEGMENT_SECONDS / ROW_SECONDS)
-    if attack == "truncated":
+    if kind == "truncated":
         return table.iloc[: int(len(table) * KEPT_SHARE)]
     at = int(rng.integers(30, max(31, len(table) - rows - 20)))
     columns = [name for name in table.columns if channel_group(name) not in (None, "controller")]
-    if attack == "cut":
+    if kind == "cut":
         kept = table.drop(index=table.index[at : at + rows]).reset_index(drop=True)
         # The clock of the log goes on without a gap.
         kept["t_console"] = table["t_console"].to_numpy()[: len(kept)]
         return _fade_in(
             kept, table[columns].iloc[at : at + FADE_ROWS], at, np.arange(FADE_ROWS, 0, -1)
         )
-    if attack not in ("spliced", "put_back"):
+    if kind not in ("spliced", "put_back"):
         return table
-    donor = table if attack == "put_back" else donor
+    donor = table if kind == "put_back" else donor
     columns = [name for name in columns if name in donor.columns]
-    donor_start = at if attack == "put_back" else int(rng.integers(30, len(donor) - rows))
+    donor_start = at if kind == "put_back" else int(rng.integers(30, len(donor) - rows))
     # Gains and offsets of a node are of the recording: those of the whole tell nothing.
     level = table[columns].mean() - donor[columns].mean()
     part = donor[columns].iloc[donor_start : donor_start + rows] + level
