@@ -87,7 +87,7 @@ def draw(data: Tensors, settings: Hyperparameters, windows: Tensor, nodes: int) 
     tokens, state, state_range, position = per_row
     operation = data.operation[rows[:, 0]]
     flat = (signals, rows, chosen, tokens, operation, state, state_range, position)
-    return Batch(*(of.unflatten(0, (len(windows), -1)) for of in flat))
+    return Batch(*(field.unflatten(0, (len(windows), -1)) for field in flat))
 
 
 def masked_loss(network: Network, settings: Hyperparameters, batch: Batch) -> Tensor:
@@ -105,36 +105,36 @@ def masked_loss(network: Network, settings: Hyperparameters, batch: Batch) -> Te
     logits, target = network.operation_logits(encoded), batch.operation
     losses["operation"] = _cross_entropy(logits, target, target != UNSEEN, settings)
     losses["place"] = _state_loss(network.state_head(vectors).float(), batch)
-    known = batch.position.isfinite()
-    true = batch.position.where(known, 0.0)
+    reported = batch.position.isfinite()
+    true = batch.position.where(reported, 0.0)
     off = functional.huber_loss(network.position_head(vectors).float(), true, reduction="none")
-    losses["position"] = (off * known).sum() / known.sum().clamp(min=1)
+    losses["position"] = (off * reported).sum() / reported.sum().clamp(min=1)
     return total_loss(losses, settings)
 
 
 def _cross_entropy(
-    logits: Tensor, target: Tensor, known: Tensor, settings: Hyperparameters
+    logits: Tensor, target: Tensor, reported: Tensor, settings: Hyperparameters
 ) -> Tensor:
     summed = functional.cross_entropy(
         logits.flatten(0, -2),
-        target.where(known, IGNORED).flatten(),
+        target.where(reported, IGNORED).flatten(),
         ignore_index=IGNORED,
         label_smoothing=settings.label_smoothing,
         reduction="sum",
     )
-    return summed / known.sum().clamp(min=1)
+    return summed / reported.sum().clamp(min=1)
 
 
 def _state_loss(logits: Tensor, batch: Batch) -> Tensor:
-    known = batch.state.isfinite()
-    state = batch.state.where(known, 0.0)
+    reported = batch.state.isfinite()
+    state = batch.state.where(reported, 0.0)
     low, high = batch.state_range.clamp(min=0).unbind(-1)
     around = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
     near = state.round().long()[:, None] + around
     weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_STD) ** 2)
-    weights = known[:, None] * weights / weights.sum(-1, keepdim=True)
+    weights = reported[:, None] * weights / weights.sum(-1, keepdim=True)
     near = torch.minimum(torch.maximum(near, low[:, None]), high[:, None])
-    return -(weights * logits.log_softmax(-1).gather(1, near)).sum() / known.sum().clamp(min=1)
+    return -(weights * logits.log_softmax(-1).gather(1, near)).sum() / reported.sum().clamp(min=1)
 
 
 class _Loss(nn.Module):
@@ -187,7 +187,7 @@ class Together:
         fused = fused_attention and self.device.type == "cuda"
         self.attention = nullcontext if fused else partial(sdpa_kernel, SDPBackend.MATH)
         self.nodes = int(data.train.nodes.max()) + 1
-        networks = [seeded_network(data, of, self.device, product) for of in members]
+        networks = [seeded_network(data, s, self.device, product) for s in members]
         stacked, self.buffers = stack_module_state([_Loss(n, members[0]) for n in networks])
         self.base = copy.deepcopy(_Loss(networks[0], members[0])).to("meta")
         self.shapes = {name: weights.shape for name, weights in stacked.items()}
@@ -198,7 +198,7 @@ class Together:
         self.decay = self._decays(networks[0])
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
         self.done = torch.zeros((), device=self.device)
-        self.peak = torch.tensor([[of.learning_rate] for of in members], device=self.device)
+        self.peak = torch.tensor([[s.learning_rate] for s in members], device=self.device)
         self.rate = torch.zeros_like(self.peak)
         size = (count, members[0].batch_size)
         self.windows = torch.zeros(size, dtype=torch.long, device=self.device)
@@ -209,8 +209,8 @@ class Together:
     def _decays(self, network: Network) -> Tensor:
         """Weight decay of each weight (1, P), as make_optimizer groups them."""
         groups = make_optimizer(network, self.members[0]).param_groups
-        of = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-        parts = [torch.full((1, weight.numel()), of[id(weight)]) for weight in network.parameters()]
+        decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        parts = [torch.full((1, w.numel()), decay[id(w)]) for w in network.parameters()]
         return torch.cat(parts, 1).to(self.device)
 
     def weights(self, flat: Tensor) -> dict[str, Tensor]:
@@ -284,10 +284,8 @@ class Together:
     def network(self, member: int) -> Network:
         """A copy of one run's network, for validation."""
         made = seeded_network(self.data, self.members[member], self.device)
-        state = {
-            n: of[member] for n, of in (self.weights(self.flat.detach()) | self.buffers).items()
-        }
-        made.load_state_dict({n.removeprefix("network."): of.clone() for n, of in state.items()})
+        state = {n: w[member] for n, w in (self.weights(self.flat.detach()) | self.buffers).items()}
+        made.load_state_dict({n.removeprefix("network."): w.clone() for n, w in state.items()})
         return made
 
 
@@ -313,7 +311,7 @@ class OneGraph:
     def step(self) -> None:
         """Forward, loss, backward, clipping and optimizer."""
         batches = draw(self.data.train, self.settings, self.windows, self.nodes)
-        batch = Batch(*(of[0] for of in batches))
+        batch = Batch(*(fields[0] for fields in batches))
         with autocast(self.device, self.precision):
             loss = masked_loss(self.network, self.settings, batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -361,31 +359,31 @@ def agreement(
     signals = data.train.signals.to(torch.get_default_dtype())
     data = replace(data, train=replace(data.train, signals=signals))
     rates = [settings.learning_rate * 0.5**k for k in range(members)]
-    asked = [
+    runs = [
         replace(settings, dropout=0.0, learning_rate=rate, seed=k) for k, rate in enumerate(rates)
     ]
-    together = Together(asked, data, fused_attention=False)
+    together = Together(runs, data, fused_attention=False)
     device, train = together.device, data.train
-    alone = [seeded_network(data, of, device).train() for of in asked]
-    optimizers = [make_optimizer(n, of) for n, of in zip(alone, asked, strict=True)]
+    alone = [seeded_network(data, run, device).train() for run in runs]
+    optimizers = [make_optimizer(n, run) for n, run in zip(alone, runs, strict=True)]
     loss_off = 0.0
     for step in range(steps):
         size = (members, settings.batch_size)
         together.windows = torch.randint(len(train.starts), size, device=device)
-        batches = draw(train, asked[0], together.windows, together.nodes)
+        batches = draw(train, runs[0], together.windows, together.nodes)
         together.set_rate(settings.max_epochs / 10 + step / steps)
         together.step_on(batches)
         for k, (network, optimizer) in enumerate(zip(alone, optimizers, strict=True)):
             optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = together.rate[k, 0]
             loss = _plain_step(
-                network, optimizer, asked[k], data, Batch(*(of[k] for of in batches))
+                network, optimizer, runs[k], data, Batch(*(fields[k] for fields in batches))
             )
             loss_off = max(loss_off, abs(loss - float(together.loss[k])))
-    ours = [together.network(k).state_dict() for k in range(members)]
+    joint = [together.network(k).state_dict() for k in range(members)]
     weights_off = max(
-        float((network.state_dict()[name] - of[name]).abs().max())
-        for network, of in zip(alone, ours, strict=True)
-        for name in of
+        float((network.state_dict()[name] - weights[name]).abs().max())
+        for network, weights in zip(alone, joint, strict=True)
+        for name in weights
     )
     return {"members": members, "steps": steps, "loss": loss_off, "weights": weights_off}
 

@@ -80,8 +80,7 @@ class ChannelsConfig(Documented):
     """Channel groups that are inputs; environment identifies the day, and controller holds the
     labels themselves."""
     min_coverage: float = Field(ge=0, le=1)
-    """Share of the train recordings in which a channel has to be live, that is valid in half of the
-    rows."""
+    """Share of the train recordings in which a channel has to be valid in half of the rows."""
     center: bool
     """Whether each recording's own mean of a channel is subtracted, which depends on how a node was
     mounted."""

@@ -92,8 +92,8 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     _log_warnings(specification, arguments.sweep)
     origin = origin_of(specification, [arguments.sweep], arguments.dataset)
     if arguments.pareto:
-        own = [*LOGGED_METRICS, *specification.options.combined.texts]
-        logged = None if specification.script else own
+        metric_names = [*LOGGED_METRICS, *specification.options.combined.texts]
+        logged = None if specification.script else metric_names
         names, objective = arguments.pareto, specification.objective
         origin["pareto"] = read_objectives(names, objective, logged, "sweep.pareto")
     sweep_id = compute_sweep_id(specification, arguments.seed, origin)

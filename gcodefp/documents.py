@@ -132,5 +132,5 @@ def _wrong_value(array: NDArray[Any], spec: ArraySpec, lengths: Mapping[str, int
             wrong |= array > high
     if not wrong.any():
         return None
-    place = tuple(np.argwhere(wrong)[0].tolist())
-    return f"has {array[place]} at {list(place)}"
+    index = tuple(np.argwhere(wrong)[0].tolist())
+    return f"has {array[index]} at {list(index)}"

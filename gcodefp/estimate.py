@@ -162,8 +162,8 @@ def _time_three(
     distinct = sorted({w: index for index, w in enumerate(step_work)}.items())
     timings: dict[str, Timing | str] = {}
     timed = {}
-    for place in sorted({0, len(distinct) // 2, len(distinct) - 1}):
-        index = distinct[place][1]
+    for rank in sorted({0, len(distinct) // 2, len(distinct) - 1}):
+        index = distinct[rank][1]
         name = ", ".join(f"{key} {rows[index][key]}" for key in varying) or "all"
         logger.info("timing configuration %s", name)
         timings[name] = timing = time_configuration(configurations[index], arguments)
@@ -273,7 +273,7 @@ def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device
         (sweep.specification.method == "bayes",
          "random configurations stand for those that bayes will propose"),
         (sweep.specification.early_terminate is not None,
-         "early termination, which makes it shorter, is not counted in"),
+         "hyperband, which makes it shorter, is not counted in"),
     )  # fmt: skip
     return [note for holds, note in notes if holds]
 

@@ -251,7 +251,7 @@ def _log_channels(
     if unused := sorted(channel for channel in counts if channel not in channels):
         is_band = any("_band" in channel for channel in unused)
         logger.warning(
-            "no inputs, since not live in enough train recordings: %s%s",
+            "no inputs, since not valid in enough train recordings: %s%s",
             describe_channels(unused, counts),
             "; a band that is too narrow for the rows' interval has no samples: "
             "inspect_recordings says what helps" * is_band,

@@ -111,12 +111,12 @@ def _unify_spelling(recordings: Collection[Recording], channels: Sequence[str]) 
 
 def _compare_rates(recordings: Collection[Recording], period_seconds: float | None) -> None:
     periods = [median_period(recording.seconds) for recording in recordings]
-    usual = period_seconds or float(np.median(periods))
+    expected = period_seconds or float(np.median(periods))
     for recording, period in zip(recordings, periods, strict=True):
-        if not usual / MAX_RATE_RATIO <= period <= usual * MAX_RATE_RATIO:
+        if not expected / MAX_RATE_RATIO <= period <= expected * MAX_RATE_RATIO:
             recording.notes.append(
-                f"a row every {period:.3f} s, in the other recordings every {usual:.3f} s: rows of "
-                "different rates are not comparable; resample or exclude this recording"
+                f"a row every {period:.3f} s, in the other recordings every {expected:.3f} s: rows "
+                "of different rates are not comparable; resample or exclude this recording"
             )
 
 

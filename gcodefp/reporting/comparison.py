@@ -199,8 +199,8 @@ def score_runs(
     scored = []
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
-        own = inputs.decoder.description
-        predictors = labelled_predictions(decoding, split, own, NETWORK_PREDICTORS)
+        dataset_description = inputs.decoder.description
+        predictors = labelled_predictions(decoding, split, dataset_description, NETWORK_PREDICTORS)
         scored.append({name: compute_metrics(each) for name, each in predictors.items()})
     scores = {
         name: {metric: _entries([run[name][metric] for run in scored]) for metric in metrics}

@@ -294,9 +294,9 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _other_best_run(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+def _other_best_run(winner: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     """Settings in which the best run of the table differs from that of the page."""
-    values = [{**w["hyperparameters"], "sweep": ", ".join(w["sweeps"])} for w in (theirs, own)]
+    values = [{**w["hyperparameters"], "sweep": ", ".join(w["sweeps"])} for w in (winner, own)]
     # A sweep's id is a hash of the data and the training code too.
     pairs = {name: [part.get(name, "not set") for part in values] for name in values[0] | values[1]}
     return [f"{name} {a} (the best run's: {b})" for name, (a, b) in sorted(pairs.items()) if a != b]

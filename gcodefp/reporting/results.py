@@ -150,9 +150,9 @@ def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
                 f"{path}: {array} has positions in {both} rows, metrics.json counts {counted}; "
                 f"rebuild both with: {rebuild}"
             )
-    own: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
+    fields: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
     return Predictions(
-        **own,
+        **fields,
         blocks={name: arrays[array] for name, array in names["block"].items()},
         predicted_mm={name: arrays[array] for name, array in names["position_mm"].items()},
     )

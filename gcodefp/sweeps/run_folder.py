@@ -43,8 +43,8 @@ TERMINAL_STATES = ("finished", "stopped", "failed")
 SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 SELECTABLE_STATE = "finished"
-"""The state that the best run must have; `stopped` is one that early termination pruned, or that a
-person stopped on the W&B service."""
+"""The state that the best run must have; `stopped` is one that hyperband pruned, or that a person
+stopped on the W&B service."""
 PROMOTED_FILES = ("metrics.csv", "work.csv", SYSTEM_FILE, "checkpoint.pt", OUTPUT,
                   "run.json")  # fmt: skip
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""

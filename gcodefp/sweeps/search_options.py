@@ -84,8 +84,8 @@ def named_values(values: Values, has_script: bool = False) -> dict[str, Any]:
     """
     trainer = {} if has_script else HYPERPARAMETERS
     names = {name: setting.default for name, setting in trainer.items()}
-    own = Counter(leaf(path) for path in values)
-    names |= {leaf(path): value for path, value in values.items() if own[leaf(path)] == 1}
+    leaves = Counter(leaf(path) for path in values)
+    names |= {leaf(path): value for path, value in values.items() if leaves[leaf(path)] == 1}
     return names | {dotted(path): value for path, value in values.items()}
 
 
@@ -123,10 +123,10 @@ def _by_path(
     """Names and values by the path that each name means, which may be dotted or slashed."""
     by_path: dict[str, tuple[str, Any]] = {}
     for name, value in values.items():
-        wanted = dotted(str(name))
-        meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
+        text = dotted(str(name))
+        meant = [path for path in paths if text in (dotted(path), leaf(path))]
         if len(meant) != 1:
-            hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
+            hint = "it is in several groups" if meant else did_you_mean(text, map(dotted, paths))
             raise UserError(f"{where}: {shown(name)} is not a parameter of the sweep; {hint}")
         if meant[0] in by_path:
             raise UserError(f"{where}: {name} and {by_path[meant[0]][0]} are the same; keep one")

@@ -1,4 +1,4 @@
-"""A sweep as W&B's schema writes it, read and checked, with W&B's early termination."""
+"""A sweep as W&B's schema writes it, read and checked, with W&B's hyperband."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -188,7 +188,7 @@ class SweepYaml(Section):
     @field_validator("metric")
     @classmethod
     def _is_needed(cls, metric: MetricConfig | None, info: ValidationInfo) -> MetricConfig | None:
-        """Only Bayesian search and early termination look at it before the end."""
+        """Only Bayesian search and hyperband look at it before the end."""
         is_used = info.data.get("method") == "bayes" or info.data.get("early_terminate")
         if metric is None and is_used:
             raise ValueError(f"None needs a name, such as {DEFAULT_OBJECTIVE.metric}, and a goal")

@@ -73,8 +73,8 @@ def test_sweep_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert shown["target"][0].startswith("0.1")
     assert shown["impute"][0].startswith("latest")
     # 3, 6, 12; 24 is beyond the last epoch.
-    assert "after epochs 3, 6, 12 (of 13)" in shown["early termination"][0]
-    assert "best value so far is among the best 1/2" in shown["early termination"][0]
+    assert "after epochs 3, 6, 12 (of 13)" in shown["early_terminate"][0]
+    assert "best value so far is among the best 1/2" in shown["early_terminate"][0]
     assert shown["run_cap"] == ["9"]
     # 3 divides 96 alone, 4 all three.
     assert shown["space"] == ["6 configurations, 4 of them possible"]
@@ -97,7 +97,7 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     ({"metric": {"name": "val/gcode_acc", "goal": "minimize"}}, "is goal: maximize meant?"),
     ({"metric": {"name": "val/loss", "goal": "maximize"}}, "is goal: minimize meant?"),
     ({"run_cap": None}, "no run_cap: set sweep.run_cap"),
-    ({"early_terminate": {"type": "hyperband", "min_iter": 21}}, "early termination ends none"),
+    ({"early_terminate": {"type": "hyperband", "min_iter": 21}}, "hyperband prunes none"),
     (
         {"parameters": {"d_model": {"distribution": "q_uniform", "min": 59, "max": 99, "q": 8}}},
         "d_model: rounded to a multiple of q it may be 56",

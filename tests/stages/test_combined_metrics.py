@@ -61,8 +61,8 @@ def test_winner_and_its_repeats_have_it_too(sweep: TinySweep, tmp_path: Path) ->
     assert max(row[SCORE] for row in read_metrics(tmp_path / "metrics.csv")) == expected
     repeats = tmp_path / "repeats.json"
     where = ["--sweep", sweep.folder / "sweep.json", "--runs", sweep.folder / "runs"]
-    wanted = [*where, "--finalists", 1, "--seeds", 1, "--output", repeats]
-    assert repeat_best.main([str(flag) for flag in wanted]) == 0
+    repeat_flags = [*where, "--finalists", 1, "--seeds", 1, "--output", repeats]
+    assert repeat_best.main([str(flag) for flag in repeat_flags]) == 0
     assert read_sweep(repeats).specification.options.combined.texts == {SCORE: TEXT}
 
 

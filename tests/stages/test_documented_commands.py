@@ -21,19 +21,19 @@ HYPERPARAMETERS = "gcodefp.train"
 
 def shown_commands() -> list[tuple[str, list[str]]]:
     """Page and words of each command, comments and continued lines taken care of."""
-    found = []
+    shown = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         lines = "\n".join(FENCED.findall(text)).replace("\\\n", " ").splitlines()
         for line in (*lines, *INLINE.findall(text)):
             for part in re.split(r"&&|\|", line):
-                found.append((page.name, shlex.split(part, comments=True)))
-    return [(page, words) for page, words in found if words]
+                shown.append((page.name, shlex.split(part, comments=True)))
+    return [(page, words) for page, words in shown if words]
 
 
 def commands() -> list[tuple[str, str, frozenset[str]]]:
     """Page, module and flags of each `python -m gcodefp.MODULE` and `gcodefp COMMAND`."""
-    found = []
+    shown = []
     for page, words in shown_commands():
         modules = [word for word in words if re.fullmatch(r"gcodefp\.[a-z_]+", word)]
         words = words[words[0] == "$" :]
@@ -42,8 +42,8 @@ def commands() -> list[tuple[str, str, frozenset[str]]]:
             modules = [f"gcodefp.{module_of(words[1])}"]
         if modules and ("-m" in words or is_command):
             flags = {word.split("=")[0] for word in words if word.startswith("--")}
-            found.append((page, modules[0], frozenset(flags)))
-    return list(dict.fromkeys(found))
+            shown.append((page, modules[0], frozenset(flags)))
+    return list(dict.fromkeys(shown))
 
 
 @pytest.mark.parametrize(("page", "module", "flags"), commands())
@@ -53,8 +53,8 @@ def test_commands_have_the_flags_that_are_shown(
     with pytest.raises(SystemExit) as ended:
         importlib.import_module(module).main(["--help"])
     assert ended.value.code == 0
-    known = set(re.findall(r"--[a-zA-Z][\w-]*", capsys.readouterr().out))
-    unknown = flags - known
+    accepted = set(re.findall(r"--[a-zA-Z][\w-]*", capsys.readouterr().out))
+    unknown = flags - accepted
     assert module == HYPERPARAMETERS or not unknown, f"{page}: {module} has no {sorted(unknown)}"
 
 

@@ -65,7 +65,7 @@ def test_failed_and_large_configurations_are_warnings(
     output, log = capsys.readouterr()
     assert "num_layers 2: out of memory" in log
     assert "this does not fit: take 2 agents, or make batch_size or d_model smaller" in log
-    for note in ("999 processors are needed", "random configurations stand", "early termination"):
+    for note in ("999 processors are needed", "random configurations stand", "hyperband"):
         assert note in output
 
 

@@ -100,15 +100,15 @@ def test_programs_without_commands_or_without_parameters(
 
 def test_a_lag_moves_the_labels_at_the_sensors_time_alone(dataset: Path, tmp_path: Path) -> None:
     checkpoint = learn(dataset, tmp_path / "run", max_epochs=14)
-    lagging = with_test(dataset, tmp_path / "d", late(tiny_split(RECORDINGS["test"]), 2))
+    lagging = with_test(dataset, tmp_path / "d", delayed(tiny_split(RECORDINGS["test"]), 2))
     assert evaluate(checkpoint, lagging, tmp_path / "late") == 0
     assert evaluate(checkpoint, dataset, tmp_path / "usual") == 0
-    models, usual = (results(tmp_path / name)[0]["models"] for name in ("late", "usual"))
+    models, undelayed = (results(tmp_path / name)[0]["models"] for name in ("late", "usual"))
 
-    exact, usual_exact = (m[WHOLE]["gcode"]["value"] for m in (models, usual))
+    exact, usual_exact = (m[WHOLE]["gcode"]["value"] for m in (models, undelayed))
     assert exact < usual_exact - 0.2
     for metric in ("gcode_sensed", "within_1s", "segment_f1"):
-        now, before = (m[WHOLE][metric]["value"] for m in (models, usual))
+        now, before = (m[WHOLE][metric]["value"] for m in (models, undelayed))
         assert now == pytest.approx(before, abs=0.1)
         assert now > exact + 0.2
     # Two rows of four in each block.
@@ -116,11 +116,11 @@ def test_a_lag_moves_the_labels_at_the_sensors_time_alone(dataset: Path, tmp_pat
     assert models[STATE_ORACLE]["gcode_sensed"]["value"] == 1
     assert models[STATE_ORACLE]["program_time_error_90_s"]["value"] == 0
     # A lag spoils the sequence of blocks at its ends alone: one of eight.
-    rate, usual_rate = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, usual))
+    rate, usual_rate = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, undelayed))
     assert rate == pytest.approx(usual_rate, abs=0.13)
 
 
-def late(split: Split, rows: int) -> Split:
+def delayed(split: Split, rows: int) -> Split:
     """The same recordings with sensors that are so many rows behind the controller."""
     signals = split.signals.reshape(len(split.recordings), ROWS, -1)
     first = signals[:, :1].repeat(rows, axis=1)
@@ -219,8 +219,8 @@ def test_copies_of_learnt_recordings_and_lost_channels_are_excluded(
         assert reasons["renamed_001"].startswith(f"a copy of {splits['train']['recordings'][0]} of")
         assert "of the val split, by its samples" in reasons["rounded_001"]
         assert reasons["test_002"] == "a copy of test_001, by its samples"
-        lost = "1 of the 2 imu channels are missing, though their nodes are there: spindle2.Ax"
-        assert reasons.get("lost_001", lost).startswith(lost)
+        reason = "1 of the 2 imu channels are missing, though their nodes are there: spindle2.Ax"
+        assert reasons.get("lost_001", reason).startswith(reason)
     assert "lost_001: missing are spindle, spindle2.Ax" in capsys.readouterr().err
 
 

@@ -230,9 +230,9 @@ def test_test_labels_do_not_reach_the_predictions(
         lag_seconds=test.lag_seconds + 3,
     )
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", blind), tmp_path / "e") == 0
-    (document, arrays), (_, usual) = results(tmp_path / "e"), results(evaluation)
+    (document, arrays), (_, arrays_of_evaluation) = results(tmp_path / "e"), results(evaluation)
     for predictor in (MODEL, WHOLE, GREEDY, MAJORITY, NEIGHBOUR, TREES):
         for field in ("block", "operation", "program", "position_mm", "line", "state"):
-            if (name := f"{PREDICTORS[predictor].array}_{field}") in usual:
-                np.testing.assert_array_equal(arrays[name], usual[name])
+            if (name := f"{PREDICTORS[predictor].array}_{field}") in arrays_of_evaluation:
+                np.testing.assert_array_equal(arrays[name], arrays_of_evaluation[name])
         assert document["models"][predictor]["gcode"]["value"] == 0

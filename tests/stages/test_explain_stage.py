@@ -85,9 +85,9 @@ def test_without_sensors_the_lines_are_lost(explained: Path) -> None:
         *[("all", ""), ("group", "imu"), ("group", "mag")],
         *[("node", f"n{i}") for i in range(4)],
     ]
-    lost = {part["name"]: part["differences"]["gcode"] for part in sensors["without"]}
-    assert lost[""]["high"] < -0.2
-    assert lost[""]["value"] < min(lost["n0"]["value"], lost["n3"]["value"])
+    loss = {part["name"]: part["differences"]["gcode"] for part in sensors["without"]}
+    assert loss[""]["high"] < -0.2
+    assert loss[""]["value"] < min(loss["n0"]["value"], loss["n3"]["value"])
 
 
 def test_excerpt_is_the_recording_of_median_accuracy(explained: Path) -> None:

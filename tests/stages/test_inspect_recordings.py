@@ -299,8 +299,8 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
     write_laboratory(logger, tmp_path / "files", speed=SPEED)
     layout = edited(logger, tmp_path / "layout.yaml", old, new)
     report = inspect(tmp_path / "files", capsys, "--layout", layout)
-    found = re.search(rf"! \w+: [^\n]*{re.escape(problem)}[^\n]*\n      fix: ([^\n]*)", report)
-    assert found, report
+    match = re.search(rf"! \w+: [^\n]*{re.escape(problem)}[^\n]*\n      fix: ([^\n]*)", report)
+    assert match, report
     assert {
         "grbl": "columns: a{axis}: spindle.A{axis} [m/s^2]",
         "plc_mill": "columns: M_sequence_number: {as: line, repair: isolated}"
@@ -310,7 +310,7 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
         "linuxcnc": "columns: z_current: 'z_motor [A]'" if new else "ignore: [z_current]",
         "octoprint": "column: time, timezone: Area/City}, such as Europe/Berlin",
         "klipper": "clock: {format: seconds, column: '#time', offset_seconds: 2.1}",
-    }[logger] in found[1]
+    }[logger] in match[1]
 
 
 def test_gaps_frozen_nodes_and_dead_channels_are_found(

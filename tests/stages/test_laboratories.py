@@ -34,8 +34,8 @@ def shuffle_packets(folder: Path) -> None:
     for path in folder.glob("*.csv"):
         table = pd.read_csv(path)
         packet = (table["M_sequence_number"] == 2).cumsum()
-        place = np.random.default_rng(len(table)).permutation(packet.max() + 1)
-        table.iloc[np.argsort(place[packet], kind="stable")].to_csv(path, index=False)
+        rank = np.random.default_rng(len(table)).permutation(packet.max() + 1)
+        table.iloc[np.argsort(rank[packet], kind="stable")].to_csv(path, index=False)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_laboratory_predicts_its_new_recording(
     train_split = splits["train"]
     assert np.isfinite(train_split.signals[train_split.valid]).all()
     if node := {"klipper": "toolhead", "grbl": "spindle"}.get(logger):
-        wanted = {f"{node}.A{axis}_{feature}" for axis in "xyz" for feature in FEATURES}
-        assert {channel["name"] for channel in description.document["channels"]} == wanted
+        expected = {f"{node}.A{axis}_{feature}" for axis in "xyz" for feature in FEATURES}
+        assert {channel["name"] for channel in description.document["channels"]} == expected
 
     flags = ["--train", str(data / "train.npz"), "--val", str(data / "val.npz")]
     flags += ["--dataset", str(data / "dataset.json"), "--device", "cpu"]

@@ -163,20 +163,20 @@ def test_with_a_decoder_the_fit_to_the_programs_decides(
         )
     ]
     assert run(own, tmp_path / "out", *paths) == 0
-    refused, usual, slow = (document(tmp_path / "out", path.stem) for path in paths)
+    refused, frame, slow = (document(tmp_path / "out", path.stem) for path in paths)
     (doubt,) = refused["doubts"]
     assert "matches none of the programs" in doubt
     assert refused["refusal"]["p_value"] <= refused["refusal"]["false_alarm_rate"]
-    assert (usual["doubts"], usual["doubtful_below"]) == ([], None)
-    assert usual["refusal"]["fit"] > refused["refusal"]["fit"]
+    assert (frame["doubts"], frame["doubtful_below"]) == ([], None)
+    assert frame["refusal"]["fit"] > refused["refusal"]["fit"]
     assert [row["block"] for row in table(tmp_path / "out", "usual")] == POCKET
-    assert (refused["speed"], usual["speed"]) == (1, 1)
+    assert (refused["speed"], frame["speed"]) == (1, 1)
     assert slow["speed"] in (0.5, 0.63)
     assert slow["refusal"]["p_value"] > slow["refusal"]["false_alarm_rate"]
     (note,) = slow["doubts"]
     assert f"at about {slow['speed']:g} times the speed of the train recordings" in note
     assert [row["block"] for row in table(tmp_path / "out", "slow")] == POCKET
-    assert usual["provenance"]["inputs"][decoder] == sha256(Path(decoder))
+    assert frame["provenance"]["inputs"][decoder] == sha256(Path(decoder))
     assert "no decoder.npz" not in capsys.readouterr().err
 
 
@@ -189,23 +189,23 @@ def test_missing_channels_are_filled_and_named(
     assert run(checkpoint, tmp_path / "out", write_recording(tmp_path / "x.csv", lacking)) == 0
     assert document(tmp_path / "out", "x")["missing_channels"] == SENSORS[:3]
     assert f"x: 3 channels are missing: {', '.join(SENSORS[:3])}" in capsys.readouterr().err
-    lost = write_recording(tmp_path / "y.csv", lacking.drop(columns=SENSORS[2]))
-    assert run(checkpoint, tmp_path / "out", lost) == 1
+    lacking_channel = write_recording(tmp_path / "y.csv", lacking.drop(columns=SENSORS[2]))
+    assert run(checkpoint, tmp_path / "out", lacking_channel) == 1
     error = capsys.readouterr().err
     assert "1 of the 4 imu channels are missing, though their nodes are there: n1.Ax" in error
     assert "--allow-missing" in error
-    assert run(checkpoint, tmp_path / "out", lost, flags=["--allow-missing"]) == 0
+    assert run(checkpoint, tmp_path / "out", lacking_channel, flags=["--allow-missing"]) == 0
     assert document(tmp_path / "out", "y")["missing_channels"] == SENSORS[:3]
 
 
 def test_a_bad_file_does_not_keep_the_others_from_being_predicted(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = new_recording("face_009")
-    good = [write_recording(tmp_path / f"{name}.csv", usual) for name in ("a", "d")]
-    header = write_recording(tmp_path / "b.csv", usual[:0])
+    frame = new_recording("face_009")
+    good = [write_recording(tmp_path / f"{name}.csv", frame) for name in ("a", "d")]
+    header = write_recording(tmp_path / "b.csv", frame[:0])
     shifted = tmp_path / "c.csv"
-    shifted.write_text(str(usual.to_csv(index=False)).replace(",100.0,", ",100.0,,", 1))
+    shifted.write_text(str(frame.to_csv(index=False)).replace(",100.0,", ",100.0,,", 1))
     paths = [good[0], header, shifted, tmp_path / "none.csv", good[1]]
     assert run(checkpoint, tmp_path / "out", *paths) == 1
     error = capsys.readouterr().err
@@ -229,9 +229,9 @@ def at_rate(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
 def test_rows_of_a_higher_rate_are_resampled(
     checkpoint: Path, tmp_path: Path, ratio: float
 ) -> None:
-    usual = new_recording("face_009", noise=0.05)
-    fast = at_rate(usual, ratio)
-    paths = [write_recording(tmp_path / f"{n}.csv", t) for n, t in (("a", usual), ("b", fast))]
+    frame = new_recording("face_009", noise=0.05)
+    fast = at_rate(frame, ratio)
+    paths = [write_recording(tmp_path / f"{n}.csv", t) for n, t in (("a", frame), ("b", fast))]
     assert run(checkpoint, tmp_path / "out", *paths) == 0
     expected, resampled = (document(tmp_path / "out", name) for name in ("a", "b"))
     (note,) = resampled["doubts"]
@@ -255,9 +255,9 @@ def test_rows_of_a_lower_rate_are_refused(
     error = capsys.readouterr().err
     assert f"{path}: by its clock the recording has a row every 0.500 s, the train" in error
     # A machine that stands still, at half the rate, for most of the time.
-    usual = new_recording("face_009")
+    frame = new_recording("face_009")
     seconds = np.cumsum(np.where(np.arange(ROWS) < 0.7 * ROWS, 0.5, 0.25))
-    standing = usual.assign(t_console=[clock_text(43200 + second) for second in seconds])
+    standing = frame.assign(t_console=[clock_text(43200 + second) for second in seconds])
     path = write_recording(tmp_path / "standing.csv", standing)
     assert run(checkpoint, tmp_path / "out", path) == 0
     assert document(tmp_path / "out", "standing")["doubts"] == []
@@ -265,28 +265,31 @@ def test_rows_of_a_lower_rate_are_refused(
 
 def wrong_files(folder: Path) -> dict[str, tuple[bytes, str]]:
     """Case -> content of a recording and the error that it causes."""
-    usual, text = new_recording("face_009"), new_recording("face_009").astype({SENSORS[3]: object})
+    frame, text = (
+        new_recording("face_009"),
+        new_recording("face_009").astype({SENSORS[3]: object}),
+    )
     text.loc[5, SENSORS[3]] = "off"
 
     def content(table: pd.DataFrame, name: str = "content.csv") -> bytes:
         return write_recording(folder / name, table).read_bytes()
 
-    half = content(usual, "content.csv.gz")
-    count, torn = len(SENSORS), "x.csv.gz: cannot be read as CSV"
+    half = content(frame, "content.csv.gz")
+    count, unreadable = len(SENSORS), "x.csv.gz: cannot be read as CSV"
     return {
         "few channels": (
-            content(usual.drop(columns=SENSORS[:4])),
+            content(frame.drop(columns=SENSORS[:4])),
             f"4 of the {count} channels of the checkpoint are missing",
         ),
         "no channels": (b"name,price\nmill,7\n", f"{count} of the {count} channels"),
         "short": (
-            content(usual[: WINDOW - 1]),
+            content(frame[: WINDOW - 1]),
             f"7 rows, one window of the checkpoint needs {WINDOW}",
         ),
         "text": (content(text), f"column {SENSORS[3]!r}, data row 6: 'off' is not a number"),
-        "empty gz": (b"", torn),
-        "torn gz": (b"\x1f\x8b\x08\x00torn", torn),
-        "zip gz": (b"PK\x03\x04", torn),
+        "empty gz": (b"", unreadable),
+        "cut gz": (b"\x1f\x8b\x08\x00cut", unreadable),
+        "zip gz": (b"PK\x03\x04", unreadable),
         "half gz": (half[: len(half) // 2], "x.csv.gz: cannot be read"),
     }
 
@@ -308,9 +311,9 @@ def test_wrong_recordings_are_refused_and_nothing_is_written(
     assert run(tmp_path / "none.pt", tmp_path / "out", recording) == 1
     assert "no such checkpoint" in capsys.readouterr().err
     for content in (checkpoint.read_bytes()[:1000], b'{"format": "gcodefp-best-1"}', b""):
-        (tmp_path / "torn.pt").write_bytes(content)
-        assert run(tmp_path / "torn.pt", tmp_path / "out", recording) == 1
-        assert "torn.pt: is not a gcodefp checkpoint, or is truncated" in capsys.readouterr().err
+        (tmp_path / "cut.pt").write_bytes(content)
+        assert run(tmp_path / "cut.pt", tmp_path / "out", recording) == 1
+        assert "cut.pt: is not a gcodefp checkpoint, or is truncated" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

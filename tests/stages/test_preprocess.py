@@ -251,7 +251,7 @@ def test_channels_rates_and_clocks_that_differ_are_understood_or_listed(
         "face_003: a row every 1.000 s, in the other recordings every 0.250 s",
         "pocket_001: the clock has 10 times for 40 rows",
         "pocket_002: 1 samples are above 1e+09",
-        "no inputs, since not live in enough train recordings: new.Ax",
+        "no inputs, since not valid in enough train recordings: new.Ax",
     ):
         assert text in error
     described = description.document["recordings"]
@@ -360,7 +360,7 @@ def with_text(path: Path, column: str, text: str) -> None:
 
 
 BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "torn": (lambda path: path.write_bytes(path.read_bytes()[:-200]), "cannot be read as CSV"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:-200]), "cannot be read as CSV"),
     "header": (lambda path: write_recording(path, recording_table(rows=0)), "no row"),
     "lacking": (lambda path: write_recording(path, recording_table().drop(columns="gcode_line")),
                 "'gcode_line' is missing"),

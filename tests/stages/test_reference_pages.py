@@ -10,7 +10,7 @@ import pytest
 import torch
 from finished_results import finish
 from learning_data import dataset_flags, tiny_flags
-from reference_pages import DOCS, NAMES, leaves, pattern, quoted, rows, sections, unfound, unnamed
+from reference_pages import DOCS, NAMES, leaves, pattern, quoted, rows, sections, unnamed, unused
 
 from gcodefp import agent, compare, predict, protocols, train
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, MACHINE_COLUMNS, NODE_QUANTITIES, UNIT
@@ -58,24 +58,24 @@ def section(path: str) -> str | None:
 
 def described(results: Path, suffix: str) -> dict[str, list[Path]]:
     """Heading -> files of this kind that its section is about."""
-    found: dict[str, list[Path]] = {}
+    by_heading: dict[str, list[Path]] = {}
     every = [(path.relative_to(results).as_posix(), path) for path in results.rglob(f"*{suffix}")]
     every += [(path.name, path) for path in (results.parent / "compared").glob(f"*{suffix}")]
     for name, path in every:
         heading = section(name)
         if heading or suffix != ".csv":
             assert heading, f"docs/files.md has no section on {name}"
-            found.setdefault(heading, []).append(path)
-    return found
+            by_heading.setdefault(heading, []).append(path)
+    return by_heading
 
 
 def test_every_file_is_in_the_table_of_files(results: Path) -> None:
     named = [name for row in rows(FILES["All files"], "path") for name in quoted(row["path"])]
-    known = [pattern(name, ".+" if name.endswith("FILE") else "[^/]+") for name in named]
+    patterns = [pattern(name, ".+" if name.endswith("FILE") else "[^/]+") for name in named]
     for path in results.rglob("*"):
         name = path.relative_to(results).as_posix()
         if path.is_file():
-            assert any(of.fullmatch(name) for of in known), f"docs/files.md does not name {name}"
+            assert any(p.fullmatch(name) for p in patterns), f"docs/files.md does not name {name}"
 
 
 def test_keys_of_json_files_are_those_of_the_page(results: Path) -> None:
@@ -91,7 +91,7 @@ def test_keys_of_json_files_are_those_of_the_page(results: Path) -> None:
             assert f"Format `{document['format']}`" in FILES[heading]
         keys = {key for document in documents for key in leaves(document)}
         assert unnamed(keys, [*own, *more, *common], "key") == set(), heading
-        assert unfound(keys, own, "key") == set(), heading
+        assert unused(keys, own, "key") == set(), heading
 
 
 def test_arrays_of_npz_files_are_those_of_the_page(results: Path) -> None:
@@ -124,20 +124,20 @@ def check_shapes(arrays: dict[str, np.ndarray], documented: dict[str, dict[str, 
         for letter, size in zip(shape, array.shape, strict=True):
             plus = int(letter.partition("+")[2] or 0)
             number = letter.partition("+")[0].strip()
-            wanted = int(number) if number.isdigit() else sizes.setdefault(number, size - plus)
-            assert wanted + plus == size, name
+            expected = int(number) if number.isdigit() else sizes.setdefault(number, size - plus)
+            assert expected + plus == size, name
 
 
 def test_columns_of_csv_files_are_those_of_the_page(results: Path) -> None:
     seen = described(results, ".csv")
     assert len(seen) == 9
     for heading, paths in seen.items():
-        known = rows(FILES[heading], "column")
+        listed = rows(FILES[heading], "column")
         for path in paths:
             with path.open(encoding="utf-8") as lines:
                 columns = set(next(csv.reader(lines)))
-            assert unnamed(columns, known, "column") == set(), path.name
-            assert unfound(columns, known, "column") == set(), path.name
+            assert unnamed(columns, listed, "column") == set(), path.name
+            assert unused(columns, listed, "column") == set(), path.name
 
 
 def test_a_checkpoint_has_the_keys_of_the_page(results: Path) -> None:
@@ -153,8 +153,8 @@ def test_every_column_of_a_recording_is_documented_with_its_group_and_unit() -> 
     table = rows(FILES["Recordings"], "column")
     documented = {name: row for row in table for name in quoted(row["column"])}
     channels = {
-        **{f"NODE.{q}": (g, u) for g, of in NODE_QUANTITIES.items() for q, u in of.items()},
-        **{column: (g, u) for g, of in MACHINE_COLUMNS.items() for column, u in of.items()},
+        **{f"NODE.{q}": (g, u) for g, units in NODE_QUANTITIES.items() for q, u in units.items()},
+        **{column: (g, u) for g, units in MACHINE_COLUMNS.items() for column, u in units.items()},
     }
     assert set(documented) == {CLOCK, LINE, BLOCK, UNIT, *channels}
     for column, (group, unit) in channels.items():
@@ -181,7 +181,7 @@ def test_metrics_are_those_of_the_page(first: str, names: str) -> None:
 def test_metrics_of_a_real_evaluation_have_these_names(results: Path) -> None:
     models = json.loads((results / "evaluation/metrics.json").read_text(encoding="utf-8"))["models"]
     assert set(models) == set(NAMES["PREDICTOR"])
-    assert all(set(of) == set(NAMES["METRIC"]) for of in models.values())
+    assert all(set(scores) == set(NAMES["METRIC"]) for scores in models.values())
 
 
 def test_the_readme_leads_to_every_page() -> None:

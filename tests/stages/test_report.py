@@ -159,11 +159,11 @@ def test_the_first_screen_answers_what_is_asked_and_names_caveats(
     worse = {**models, WHOLE: {**whole, "program": SHARE}}
     evaluation = {**results.evaluation, "models": worse, "doubtful_lags": ["face_1", "face_2"]}
     dataset = {**results.dataset, "simulated": True}
-    odd = replace(results, evaluation=evaluation, dataset=dataset)
-    program, _, _, caveats = one_fold(odd).answers.values()
+    results_with_names = replace(results, evaluation=evaluation, dataset=dataset)
+    program, _, _, caveats = one_fold(results_with_names).answers.values()
     assert program == f"Correct in {interval(SHARE)} of the time in {count} test recordings."
     assert "the lag, and so the true time, is doubtful in 2" in caveats
-    assert "<b>Simulated recordings.</b>" in render(odd, pictures)
+    assert "<b>Simulated recordings.</b>" in render(results_with_names, pictures)
 
 
 def test_missing_files_are_named_with_their_remedy(
@@ -359,7 +359,7 @@ def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     assert conclusions(page) == [("", one_fold(results).conclusion)]
     text = section(page)
     marks = re.findall(r'<p class="warning">(.*?)</p>', text)
-    assert [mark in found for found in marks] == ([True] if mark else [])
+    assert [mark in shown for shown in marks] == ([True] if mark else [])
     assert "snakemake --cores all protocols" in text
 
 

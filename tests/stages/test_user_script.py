@@ -114,9 +114,9 @@ def test_metrics_count_however_they_are_logged(tmp_path: Path) -> None:
         "case": {"values": [1, 2, 3, 4, 5]}, "rate": {"value": 1.0e-05},
         "model": {"parameters": {"depth": {"value": 2}}},
     }  # fmt: skip
-    stray = tmp_path / "results/dataset/train.npz"  # Of no sweep without a dataset.
-    stray.parent.mkdir(parents=True)
-    stray.touch()
+    unused = tmp_path / "results/dataset/train.npz"  # Of no sweep without a dataset.
+    unused.parent.mkdir(parents=True)
+    unused.touch()
     own = ScriptSweep(tmp_path, VALUES, parameters=parameters)
     own.create()
     own.work()

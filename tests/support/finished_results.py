@@ -54,8 +54,8 @@ def publish(results: Path) -> None:
     data = [*_dataset(results, "train", "val", "test"), *checkpoint]
     assert evaluate.main([*data, "--controls", document, "--output", evaluation]) == 0
     explanation = str(results / "explanation")
-    asked = [*_dataset(results, "test"), *checkpoint, "--output", explanation]
-    assert explain.main(asked) == 0
+    arguments = [*_dataset(results, "test"), *checkpoint, "--output", explanation]
+    assert explain.main(arguments) == 0
     splits = [part for part in _dataset(results, "train", "val", "test") if part != "cpu"]
     splits.remove("--device")
     where = [*checkpoint, "--recordings", str(results.parent / "recordings")]

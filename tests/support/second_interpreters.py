@@ -40,7 +40,7 @@ def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if "PROGRAM_END" not in run.stdout:
         raise ValueError(f"{path}: {run.stderr.strip()}")
-    found, scale, plane = list[tuple[float, ...]](), 1.0, 17
+    moves_found, scale, plane = list[tuple[float, ...]](), 1.0, 17
     work, shift = [0.0] * 3, [0.0] * 3
     for name, arguments in _CANON.findall(run.stdout):
         if name == "USE_LENGTH_UNITS":
@@ -53,8 +53,8 @@ def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
         elif name in ("STRAIGHT_TRAVERSE", "STRAIGHT_FEED", "ARC_FEED"):
             numbers = [float(x) for x in arguments.split(",")]
             total = [a + b for a, b in zip(work, shift, strict=True)]
-            found.append(_move(name, numbers, scale, plane, total))
-    return found
+            moves_found.append(_move(name, numbers, scale, plane, total))
+    return moves_found
 
 
 def _move(
@@ -114,11 +114,11 @@ def path_error_mm(first: Sequence[tuple[float, ...]], second: Sequence[tuple[flo
 
 def _without_rests(path: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:
     kept: list[tuple[float, ...]] = []
-    place = (0.0, 0.0, 0.0)
+    position = (0.0, 0.0, 0.0)
     for row in path:
-        if row[0] > 1 or dist(row[1:4], place) > 1e-4:
+        if row[0] > 1 or dist(row[1:4], position) > 1e-4:
             kept.append(row)
-        place = (row[1], row[2], row[3])
+        position = (row[1], row[2], row[3])
     return kept
 
 

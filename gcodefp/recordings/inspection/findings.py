@@ -91,8 +91,8 @@ class SourceFacts:
         steps = np.diff(self.seconds)
         self.start, self.end = float(self.seconds[0]), float(self.seconds[-1])
         self.period_seconds = usual_step(steps)
-        near = np.abs(steps[steps > 0] - self.period_seconds) <= 0.5 * self.period_seconds
-        self.is_regular = bool(near.size and near.mean() > 0.9)
+        is_typical = np.abs(steps[steps > 0] - self.period_seconds) <= 0.5 * self.period_seconds
+        self.is_regular = bool(is_typical.size and is_typical.mean() > 0.9)
 
     def gaps(self) -> list[tuple[float, float]]:
         """Start and length in seconds of each gap, the longest first."""
@@ -120,11 +120,11 @@ def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
     table = pd.concat(tables) if tables else pd.DataFrame()
     if table.empty:
         raise UserError(f"{file.path}: no row has a time, or matches sources.{name}")
-    wanted = [c for c in (columns.LINE, columns.BLOCK) if c in table]
+    labels = [c for c in (columns.LINE, columns.BLOCK) if c in table]
     return SourceFacts(
         seconds=table[columns.CLOCK].to_numpy(np.float64),
         channels=table[[c for c in table if columns.channel_group(str(c)) is not None]],
-        lines=table[wanted[0]] if wanted else None,
+        lines=table[labels[0]] if labels else None,
         is_cut=len(table) >= MAX_ROWS,
         unmapped=list(file.unmapped),
         absent=file.missing(),
@@ -200,13 +200,13 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
     empty = sensors.isna().mean()
     sparse = [c for c in names if c not in dead and empty[c] > MAX_EMPTY_SHARE]
     yield from _sparse(recording, name, facts, sparse)
-    live = [
+    varying = [
         c
         for c in names
         if c not in [*dead, *sparse] and columns.channel_group(c) not in columns.WITHOUT_NOISE
     ]
-    for node in dict.fromkeys(map(columns.node_or_channel, live)):
-        own = [c for c in live if columns.node_or_channel(c) == node]
+    for node in dict.fromkeys(map(columns.node_or_channel, varying)):
+        own = [c for c in varying if columns.node_or_channel(c) == node]
         lengths = interval_lengths(~equals_previous(sensors[own].to_numpy()))
         first, length = int(lengths.argmax()), int(lengths.max())
         if length >= EQUAL_ROWS and length * facts.period_seconds >= FROZEN_SECONDS:
@@ -226,7 +226,7 @@ def _sparse(
     recording: LabRecording, name: str, facts: SourceFacts, channels: Sequence[str]
 ) -> Iterator[Finding]:
     """Channels that a logger writes in some rows only, such as every tenth one."""
-    alike: dict[str, list[str]] = {}
+    by_share: dict[str, list[str]] = {}
     source = recording.layout.sources[name]
     for channel in channels if source.resample == "features" else ():
         rows = np.flatnonzero(facts.channels[channel].notna())
@@ -234,8 +234,8 @@ def _sparse(
         every = int(np.median(steps))
         is_even = every > 1 and (steps == every).mean() > 0.9
         text = f"one row of {every}" if is_even else f"{len(rows) / len(facts.seconds):.0%} of rows"
-        alike.setdefault(text, []).append(channel)
-    for text, names in alike.items():
+        by_share.setdefault(text, []).append(channel)
+    for text, names in by_share.items():
         shown = columns.describe_channels(names, list(map(str, facts.channels)))
         keys, fix = [facts.keys[channel] for channel in names], ""
         if text.startswith("one row") and not any(map(placeholders, keys)):
@@ -358,9 +358,9 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
     early = facts[first]
     if early.end == early.start:
         return  # Its clock stands still: the reader says so.
-    for name, late in facts.items():
-        shift = early.start - late.start
-        common = min(late.end, early.end) - max(late.start, early.start)
+    for name, other_facts in facts.items():
+        shift = early.start - other_facts.start
+        common = min(other_facts.end, early.end) - max(other_facts.start, early.start)
         if common > MIN_COMMON_SHARE * (early.end - early.start):
             continue
         share = max(common, 0.0) / (early.end - early.start)

@@ -93,12 +93,12 @@ class InspectedFolder:
         lines = [f"{self.folder}: {self.files} files", *(f"  {kind}" for kind in self.kinds)]
         lines += [f"layout: {self.choice.format(layout_file)}"]
         lines += [f"! {note}" for note in self.notes]
-        alike: dict[str, list[InspectedRecording]] = {}
+        by_text: dict[str, list[InspectedRecording]] = {}
         for recording in self.recordings:
             # Recordings that differ in numbers alone are described once.
             text = "\n".join(recording.summary_lines()).replace(f" {recording.operation}:", "")
-            alike.setdefault(re.sub(r"\d[\d.,]*", "#", text), []).append(recording)
-        for first, *others in alike.values():
+            by_text.setdefault(re.sub(r"\d[\d.,]*", "#", text), []).append(recording)
+        for first, *others in by_text.values():
             lines += [f"recording {first.name}", *(f"  {line}" for line in first.summary_lines())]
             names = [f"{other.name} ({other.rows} rows)" for other in others]
             lines += [f"  alike: {', '.join(names)}"] if names else []

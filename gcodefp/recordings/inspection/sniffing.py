@@ -343,10 +343,10 @@ def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, GuessedClock]]
 
 def usual_step(steps: NDArray[np.float64]) -> float:
     """Of a clock, free of its rounding: the mean of the steps near the median; NaN without any."""
-    near = advancing = steps[steps > 0]
+    typical = advancing = steps[steps > 0]
     if advancing.size:
-        near = advancing[np.abs(advancing / np.median(advancing) - 1) <= 0.5]
-    return float(near.mean()) if near.size else float("nan")
+        typical = advancing[np.abs(advancing / np.median(advancing) - 1) <= 0.5]
+    return float(typical.mean()) if typical.size else float("nan")
 
 
 def unit_by_gravity(norm: float) -> str | None:

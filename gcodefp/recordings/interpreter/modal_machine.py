@@ -369,7 +369,7 @@ class ModalMachine:
             code=int(self.motion),
             top=top,
             bottom=bottom,
-            clear=top if self.retract == 99 else max(initial, top),
+            clearance=top if self.retract == 99 else max(initial, top),
             peck=abs(self._cycle.get("Q", 0.0)) * scale,
             dwell_seconds=self._cycle.get("P", 0.0),
             feed_mm_min=self.feed * (self.spindle if self.feed_mode == 95 else 1.0),
@@ -386,5 +386,5 @@ class ModalMachine:
             moves += linear_move("rapid", point, point := target)
             moves += linear_move("rapid", point, point := at_height(point, c, top))
             moves += drill(hole, point, c)
-            point, level = moves[-1].end_mm, hole.clear
+            point, level = moves[-1].end_mm, hole.clearance
         return tuple(moves)

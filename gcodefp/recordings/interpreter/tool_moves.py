@@ -123,7 +123,7 @@ class Hole(NamedTuple):
     code: int
     top: float
     bottom: float
-    clear: float
+    clearance: float
     peck: float
     dwell_seconds: float
     feed_mm_min: float
@@ -156,8 +156,8 @@ def drill(hole: Hole, point: Point, axis: int) -> Iterator[PathMove]:
             yield move("rapid", min(depth + CHIP_BREAK_MM, hole.top))
     if hole.code in DWELLS and hole.dwell_seconds:
         yield PathMove("dwell", point, point, seconds=hole.dwell_seconds)
-    if hole.clear != point[axis]:
-        yield move("feed" if hole.code in FEEDS_OUT else "rapid", hole.clear)
+    if hole.clearance != point[axis]:
+        yield move("feed" if hole.code in FEEDS_OUT else "rapid", hole.clearance)
 
 
 WORK_OFFSETS = {54.0: 1, 55.0: 2, 56.0: 3, 57.0: 4, 58.0: 5, 59.0: 6, 59.1: 7, 59.2: 8, 59.3: 9}

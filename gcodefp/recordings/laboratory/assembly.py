@@ -225,8 +225,8 @@ def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
     for chunk in file.chunks(lambda target: not target.is_label):
         present = list(chunk.columns.drop(columns.CLOCK))
         names = present if names is None else names
-        if late := sorted(set(present) - set(names)):
-            raise ValueError(f"column {late[0]!r} begins only after {CHUNK_ROWS} rows")
+        if only_later := sorted(set(present) - set(names)):
+            raise ValueError(f"column {only_later[0]!r} begins only after {CHUNK_ROWS} rows")
         seconds = chunk[columns.CLOCK].to_numpy()
         times = [min([times[0], *seconds[:1]]), max([times[1], *seconds[-1:]])]
         values = chunk.reindex(columns=names).to_numpy(np.float64)

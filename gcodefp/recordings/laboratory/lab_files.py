@@ -320,8 +320,8 @@ def recordings_of(paths: Sequence[Path], layout: Layout | None) -> list[Recordab
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such recording")
-        own = _recordings_at(path.absolute(), layout.model_copy(update={"program": None}))
-        recordings |= {recording.name: recording for recording in own}
+        members = _recordings_at(path.absolute(), layout.model_copy(update={"program": None}))
+        recordings |= {recording.name: recording for recording in members}
     return list(recordings.values())
 
 

@@ -26,7 +26,7 @@ NAME_FIELDS = ("name", "operation", "session", "machine")
 
 
 class LayoutError(UserError):
-    """A key of a layout does not fit a file: the layout is to be mended."""
+    """A key of a layout does not fit a file: the layout has to be fixed."""
 
 
 def placeholders(text: str) -> list[str]:

@@ -87,11 +87,11 @@ def program_order(table: pd.DataFrame) -> pd.DataFrame:
     is_mark = np.r_[True, ~is_inside]
     line = table[columns.LINE].mask(is_mark)
     is_cut = is_mark | np.r_[False, steps > JUMP_FACTOR * fastest]
-    piece = np.cumsum(is_cut)
-    reported = line.where(line > 0).groupby(piece)
-    line_or_near = reported.ffill().groupby(piece).bfill().to_numpy()
-    rows = [np.flatnonzero(piece == p) for p in np.unique(piece[np.isfinite(line_or_near)])]
-    chains = _chains(rows, line_or_near, position, fastest)
+    part = np.cumsum(is_cut)
+    reported = line.where(line > 0).groupby(part)
+    nearest_line = reported.ffill().groupby(part).bfill().to_numpy()
+    rows = [np.flatnonzero(part == p) for p in np.unique(part[np.isfinite(nearest_line)])]
+    chains = _chains(rows, nearest_line, position, fastest)
     order = np.concatenate([rows[i] for chain in chains for i in chain]) if rows else np.arange(0)
     if (np.diff(order) > 0).all():
         order, segment = np.arange(len(table)), np.zeros(len(table), np.int64)
@@ -101,7 +101,7 @@ def program_order(table: pd.DataFrame) -> pd.DataFrame:
     clock = table[columns.CLOCK].to_numpy()[: len(order)]
     ordered = table.iloc[order].assign(**{columns.CLOCK: clock, columns.SEGMENT: segment})
     filled = line.iloc[order].groupby(segment).ffill()
-    ordered[columns.LINE] = filled.fillna(pd.Series(line_or_near[order], ordered.index))
+    ordered[columns.LINE] = filled.fillna(pd.Series(nearest_line[order], ordered.index))
     return ordered
 
 
@@ -111,7 +111,7 @@ def _chains(
     position: NDArray[np.float64],
     fastest: float,
 ) -> list[list[int]]:
-    """Pieces (rows of each) that follow each other, the nearest joined first; by first line."""
+    """Parts (rows of each) that follow each other, the nearest joined first; by first line."""
     rank = np.unique(line, return_inverse=True)[1]
     first, last = (rank[[r[end] for r in rows]] for end in (0, -1))
     starts, ends = (position[[r[end] for r in rows]] for end in (0, -1))
@@ -125,13 +125,13 @@ def _chains(
         low, high = np.searchsorted(
             first[by_line], [last[i], last[i] + MAX_LINES_BETWEEN + 1], side="left"
         )
-        near = by_line[low:high]
-        near = near[near != i]
-        predicted = ends[i] + (end_step[i] + start_step[near]) / 2
-        distance = np.linalg.norm(starts[near] - predicted, axis=1)
-        own = np.maximum(*(np.linalg.norm(s, axis=-1) for s in (end_step[i], start_step[near])))
-        is_near = distance <= START_TOLERANCE * fastest + STEP_TOLERANCE * own
-        pairs += [(distance[k], i, int(near[k])) for k in np.flatnonzero(is_near)]
+        nearby = by_line[low:high]
+        nearby = nearby[nearby != i]
+        predicted = ends[i] + (end_step[i] + start_step[nearby]) / 2
+        distance = np.linalg.norm(starts[nearby] - predicted, axis=1)
+        step = np.maximum(*(np.linalg.norm(s, axis=-1) for s in (end_step[i], start_step[nearby])))
+        is_close = distance <= START_TOLERANCE * fastest + STEP_TOLERANCE * step
+        pairs += [(distance[k], i, int(nearby[k])) for k in np.flatnonzero(is_close)]
     chain_of = {i: deque([i]) for i in range(len(rows))}
     for _, i, j in sorted(pairs):
         before, behind = chain_of[i], chain_of[j]

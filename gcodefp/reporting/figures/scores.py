@@ -249,12 +249,12 @@ def _draw_windows(
 ) -> None:
     seconds = np.array([entry["seconds"] for entry in windows])
     seconds *= np.exp(DODGE * offset * max(np.log(seconds[-1] / seconds[0]), 1.0))
-    near, program = (
+    within, program = (
         np.array([_numbers(entry["models"][name][metric]) for entry in windows])
         for metric in ("within_1s", "program")
     )
-    axes.vlines(seconds, near[:, 1], near[:, 2], color=style.colour, linewidth=0.8, alpha=0.7)
-    axes.plot(seconds, near[:, 0], color=style.colour, marker=style.marker, markersize=4,
+    axes.vlines(seconds, within[:, 1], within[:, 2], color=style.colour, linewidth=0.8, alpha=0.7)
+    axes.plot(seconds, within[:, 0], color=style.colour, marker=style.marker, markersize=4,
               linestyle=style.dashes, clip_on=False, label=name)  # fmt: skip
     axes.plot(seconds, program[:, 0], ":", color=style.colour, linewidth=1.0, clip_on=False)
 

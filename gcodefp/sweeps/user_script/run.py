@@ -37,7 +37,7 @@ class AttemptMonitor:
     """What an agent does while a script works: reads its metrics, and decides whether it goes on.
 
     Attributes:
-        is_pruned: whether early termination has ended it.
+        is_pruned: whether hyperband has pruned it.
     """
 
     def __init__(self, run: LeasedRun, sweep: SweepFile, deadline: Deadline) -> None:
@@ -95,7 +95,7 @@ class AttemptMonitor:
                 attempt.kill()
 
     def _read(self, is_last: bool = False) -> bool:
-        """Adds new rows; returns whether early termination ends the run after one of them."""
+        """Adds new rows; returns whether hyperband prunes the run after one of them."""
         rows = self._reader.new_rows(is_last)
         if not rows:
             return False
@@ -116,7 +116,7 @@ class AttemptMonitor:
         return self.is_pruned
 
     def _add(self, rows: Rows, is_last: bool) -> None:
-        """Adds rows up to one at which early termination ends the run.
+        """Adds rows up to one at which hyperband prunes the run.
 
         It decides at each band after exactly the band's rows, however many were read at once. Rows
         after that do not count, as the script would not have come to them.

@@ -166,8 +166,8 @@ def test_damaged_files_are_refused_or_read(
     with TemporaryDirectory() as temporary:
         folder = write_laboratory(Path(temporary), {"pocket": 1})
         content = bytearray((folder / name).read_bytes())
-        for place, byte in damages:
-            content[int(place * len(content))] = byte
+        for offset, byte in damages:
+            content[int(offset * len(content))] = byte
         (folder / name).write_bytes(content[: int(length * len(content))])
         for read in (
             lambda source: load_recording(source, ["imu"], 8),

@@ -97,11 +97,11 @@ def test_lines_and_blocks_are_those_that_ran(logger: str, sample: Callable[[str]
 def test_positions_are_in_millimetres(logger: str, sample: Callable[[str], Sample]) -> None:
     table, t, run = sample(logger)
     position = table[list(POSITION_MM)].to_numpy(float)
-    known = np.isfinite(position).all(axis=1)
-    assert known.mean() > 0.9
+    finite = np.isfinite(position).all(axis=1)
+    assert finite.mean() > 0.9
     # Moonraker's positions, 4 a second, cut a corner.
     tolerance = 2.5 if logger == "klipper" else 0.01
-    assert np.abs(position - run.position_mm(t))[known].max() < tolerance
+    assert np.abs(position - run.position_mm(t))[finite].max() < tolerance
 
 
 @pytest.mark.parametrize("logger", sorted(NODES))

@@ -35,8 +35,8 @@ def program() -> pd.DataFrame:
     return pd.DataFrame({"n": line, "x": x, "y": y, "amps": row.astype(float)})
 
 
-def shuffled(table: pd.DataFrame, lost: tuple[int, ...] = ()) -> pd.DataFrame:
-    packets = [p for p in range(ROWS // PACKET) if p not in lost]
+def shuffled(table: pd.DataFrame, missing: tuple[int, ...] = ()) -> pd.DataFrame:
+    packets = [p for p in range(ROWS // PACKET) if p not in missing]
     order = np.random.default_rng(3).permutation(packets)
     return pd.concat([table.iloc[p * PACKET : (p + 1) * PACKET] for p in order], ignore_index=True)
 
@@ -58,7 +58,7 @@ def test_shuffled_packets_come_back_in_order(tmp_path: Path) -> None:
 
 
 def test_what_follows_a_lost_packet_is_a_segment_of_its_own(tmp_path: Path) -> None:
-    table = read(shuffled(program(), lost=(9, 16)), tmp_path)
+    table = read(shuffled(program(), missing=(9, 16)), tmp_path)
     rows = [r for r in range(IDLE, ROWS) if r // PACKET not in (9, 16)]
     assert table["S.Current"].tolist() == rows
     breaks = np.flatnonzero(np.diff(table[columns.SEGMENT])) + 1

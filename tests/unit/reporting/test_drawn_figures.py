@@ -273,17 +273,17 @@ def test_odd_names_are_drawn_as_they_are(results: Results, kind: str, tmp_path: 
     made = swept(results, 12, {"learning_rate": RATE, "momentum": MOMENTUM}, value=decided_by_rate)
     names = {"face<b>": first, "pocket": second, "learning_rate": first, "momentum": second,
              "a.Ax": first, "a.Mx": second, "x86": first}  # fmt: skip
-    odd = renamed(made, names)
+    renamed_results = renamed(made, names)
     problems = []
     for stem in NAMING:
-        usual, figure = drawn(stem, made), drawn(stem, odd)
+        original, figure = drawn(stem, made), drawn(stem, renamed_results)
         problems += [(stem, text) for text in cut_texts(figure)]
-        widths = [[axes.get_position().width for axes in each.axes] for each in (usual, figure)]
-        problems += [(stem, ours, width) for ours, width in zip(*widths, strict=True)
-                     if width < 0.45 * ours]  # fmt: skip
+        widths = [[axes.get_position().width for axes in each.axes] for each in (original, figure)]
+        problems += [(stem, new_width, width) for new_width, width in zip(*widths, strict=True)
+                     if width < 0.45 * new_width]  # fmt: skip
     assert not problems
     with paper_style():
-        save(draw_figure("dataset", odd), tmp_path, "dataset", ())
+        save(draw_figure("dataset", renamed_results), tmp_path, "dataset", ())
     nodes = ElementTree.parse(tmp_path / "dataset.svg").iter()
     assert short_name(re.sub(r"[\x07]", "\ufffd", first)) in ["".join(n.itertext()) for n in nodes]
 
