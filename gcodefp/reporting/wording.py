@@ -8,13 +8,7 @@ import numpy as np
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.metrics import METRICS, MILLIMETRES, SECONDS, SHARE
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ORACLE,
-    PRIMARY,
-    PRIVILEGED,
-    SENSORS,
-)
+from gcodefp.evaluation.names import BASELINE, ORACLE, PRIMARY, PRIVILEGED, SENSORS
 from gcodefp.evaluation.significance import FoldsDifference
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.reporting.sweep_results import JsonContent
@@ -99,8 +93,8 @@ RULES = {
 
 SENSED_METRICS = {
     "aligned_acc": "block accuracy of windows, sensors' time",
-    "gcode_acc": "block accuracy, row by row, sensors' time",
-    "token_acc": "token accuracy, row by row, sensors' time",
+    "gcode_acc": "greedy blocks, sensors' time",
+    "token_acc": "greedy tokens, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
 
