@@ -99,8 +99,8 @@ RULES = {
 
 SENSED_METRICS = {
     "aligned_acc": "block accuracy of windows, sensors' time",
-    "gcode_acc": "block accuracy, row by row, sensors' time",
-    "token_acc": "token accuracy, row by row, sensors' time",
+    "gcode_acc": "block accuracy by row, sensors' time",
+    "token_acc": "token accuracy by row, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
 

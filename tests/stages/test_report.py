@@ -107,7 +107,7 @@ def test_report_stands_alone(
     assert output.read_bytes() == first
     # These end the output of `make run`; warnings stand before them.
     lines = [line.partition(" report: ")[2] for line in capsys.readouterr().err.splitlines()]
-    words = ("measured: ", "how good: ", "conclusion: No evidence", "next: ", f"report: {output}")
+    words = ("searched: ", "how good: ", "conclusion: No evidence", "next: ", f"report: {output}")
     assert all(map(str.startswith, lines[-len(words) :], words))
     assert interval(models[MODEL][PRIMARY]) in lines[-4]
 

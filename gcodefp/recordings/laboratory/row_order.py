@@ -25,7 +25,7 @@ START_TOLERANCE, STEP_TOLERANCE = 0.2, 0.5
 """How far from its predicted start a packet begins: in fastest steps, and in its own ones."""
 
 
-def order_doubt(
+def order_note(
     lines: NDArray[np.floating], position_mm: NDArray[np.floating], seconds: NDArray[np.floating]
 ) -> str | None:
     """What is doubtful about the order of N rows; None if their positions may follow each other.
