@@ -30,7 +30,7 @@ from gcodefp.model.hmm import (
     waiting_chain,
 )
 from gcodefp.model.hyperparameters import Hyperparameters
-from gcodefp.model.network import Network, Sizes
+from gcodefp.model.network import Network, NetworkSizes
 from gcodefp.model.templates import DISCRIMINANTS, THRESHOLDS, Templates, feature_offsets
 from gcodefp.model.window_decoding import encode_recording, viterbi_windows
 
@@ -78,7 +78,7 @@ CASES = {
 def network(states: int) -> Network:
     """An untrained network of the default size."""
     torch.manual_seed(0)
-    sizes = Sizes(CHANNELS, 4, 6, 2000, 6, 6, states)
+    sizes = NetworkSizes(CHANNELS, 4, 6, 2000, 6, 6, states)
     return Network(sizes, Hyperparameters()).eval()
 
 

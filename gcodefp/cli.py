@@ -31,7 +31,7 @@ DIRECT = ("inspect_recordings", "predict", "status", "dashboard", "compare", "ve
 """Commands that users call."""
 DEVELOPERS = ("configuration_reference",)
 RENAMED = {"calibrate": "fit_decoder", "evaluate_program": "evaluate_script"}
-"""Former name of a module -> the one of today; a file of the former name calls `main`."""
+"""Former name of a module -> that of today; the module of the former name only says so."""
 SIZED = {"-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor"}
 """Snakemake's flags that say how many jobs there are at a time."""
 VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "--printshellcmds"}

@@ -36,7 +36,7 @@ from gcodefp.errors import UserError
 from gcodefp.model.data import Tensors, network_sizes, select_device
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
-from gcodefp.model.network import Network, Sizes
+from gcodefp.model.network import Network, NetworkSizes
 from gcodefp.model.trainer import failure_class, load_training_data
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
 from gcodefp.sweeps.ranking import ended_runs
@@ -137,7 +137,7 @@ def unfinished_configurations(sweep: SweepFile, over: Collection[int]) -> list[H
     return accepted
 
 
-def macs_per_window(hyperparameters: Hyperparameters, sizes: Sizes, window: int) -> float:
+def macs_per_window(hyperparameters: Hyperparameters, sizes: NetworkSizes, window: int) -> float:
     """Multiply-adds of a forward pass over one window, about."""
     with torch.device("meta"):
         network = Network(sizes, hyperparameters)

@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", type=Path, help="dataset.json; needed with --test, --train and --val")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--val", type=Path, help="val.npz, on which the baselines' options are chosen")
-    text = "rows from one window to the next, by length; default: %(default)s, for publication 1"
+    text = (
+        "rows between windows in the accuracy by window length; default: %(default)s, to publish: 1"
+    )
     add("--ladder-stride", type=positive, default=STRIDE_ROWS, metavar="ROWS", help=text)
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add_device_flags(parser)
@@ -70,13 +72,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     write_predictions(arguments.output, decoding, test, description)
     data = (arguments.dataset, arguments.test, arguments.train, arguments.val)
     inputs = (*decoder.paths(arguments.checkpoint), *data, *arguments.controls)
-    head = {
+    origin = {
         "provenance": provenance(path for path in inputs if path),
         "external": str(arguments.recordings) if arguments.recordings else None,
         "excluded": excluded,
         "controls": controls,
     }
-    write_json(arguments.output / "metrics.json", EVALUATION_FORMAT, head | content)
+    write_json(arguments.output / "metrics.json", EVALUATION_FORMAT, origin | content)
     if description.leaky:
         logger.warning(LEAKY_NOTE)
     _log(content["models"])

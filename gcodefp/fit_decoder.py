@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser("fit_decoder", __doc__)
     add = parser.add_argument
     add_files(parser, "checkpoint", "train", "val", "dataset")
-    add("--control", choices=[name for name, c in CONTROLS.items() if c.needs_training])
+    names = [name for name, control in CONTROLS.items() if control.needs_training]
+    add("--control", choices=names, help="negative control that the checkpoint was trained for")
     add("--output", type=Path, required=True, help="decoder.npz; read where checkpoint.pt is")
     add_device_flags(parser)
     return run_command(parser, _fit, argv)

@@ -31,8 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--recordings", type=Path, required=True, help="folder of the files, as for preprocess")
     add_files(parser, "dataset", "train", "val", "test")
-    add("--checkpoint", type=Path, help="whose confidence is a baseline; none without one")
-    add("--seed", type=not_negative, default=0, help="of the alterations (default: %(default)s)")
+    add("--checkpoint", type=Path, help="checkpoint.pt, whose confidence is a baseline")
+    add(
+        "--seed",
+        type=not_negative,
+        default=0,
+        help="seed of the alterations (default: %(default)s)",
+    )
     add("--output", type=Path, required=True, help="folder for detector.npz and detection.json")
     return run_command(parser, _fit, argv)
 

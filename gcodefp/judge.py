@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     text = "files, or folders of a layout"
     add("recordings", nargs="+", type=Path, metavar="RECORDING", help=text)
-    add("--program", required=True, help="that should have run, as in dataset.json")
+    add("--program", required=True, help="name of the program that should have run")
     add("--false-alarm-rate", type=share, default=FALSE_ALARM_RATE,
-        help="of good recordings (default: %(default)s)")  # fmt: skip
+        help="share of good recordings that deviate (default: %(default)s)")  # fmt: skip
     add("--layout", help="how other files are read; default: as the recordings of the train split")
     add_files(parser, "dataset", folder=DATASET)
     add("--detector", type=Path, default=RESULTS / "detection/detector.npz",
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--false-alarms-per-hour", type=not_negative_number, default=FALSE_ALARMS_PER_HOUR,
         help="warnings of --follow on good recordings (default: %(default)s)")  # fmt: skip
     add("--idle-seconds", type=not_negative_number, default=30.0,
-        help="after which a followed file is complete (default: %(default)s)")  # fmt: skip
+        help="without growth, a followed file is complete (default: %(default)s)")  # fmt: skip
     return run_command(parser, _judge, argv)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcodefp.detection.profile import LabelledSignals, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, RecordingSignals
 from gcodefp.programs.lag import interpolate_rows
 
 FADE_ROWS = 3
@@ -37,7 +37,7 @@ class AlteredCopy(NamedTuple):
 
     kind: str
     program: int
-    recording: SensedRecording
+    recording: RecordingSignals
     row: float = np.nan
     is_local: bool = True
 
@@ -74,9 +74,9 @@ def altered_copies(
     rows = min(rows_in(10), count // 3)
     row = draw(count, rows)
     rest = rng.choice(np.arange(count - rows_in(2), count), rows + 2 * FADE_ROWS)
-    standstill = SensedRecording(recording.name, recording.signals[rest], recording.valid[rest])
-    head = _rows(recording, 0, row + FADE_ROWS)
-    paused = _join(_join(head, standstill), _rows(recording, row, count))
+    standstill = RecordingSignals(recording.name, recording.signals[rest], recording.valid[rest])
+    begin = _rows(recording, 0, row + FADE_ROWS)
+    paused = _join(_join(begin, standstill), _rows(recording, row, count))
     altered.append(AlteredCopy("pause 10 s", program, paused, row))
     altered.append(AlteredCopy(OWN_SPLICE, program, _splice(recording, recording, row, row, rows)))
     same = [other for other in others if other.program == program and other is not labelled]
@@ -109,7 +109,7 @@ def altered_copies(
         at = np.linspace(0, count - 1, round(count / (1 + percent / 100)))
         nearest = np.rint(at).astype(int)
         resampled = interpolate_rows(recording.signals, at).astype(np.float32)
-        changed = SensedRecording(recording.name, resampled, recording.valid[nearest])
+        changed = RecordingSignals(recording.name, resampled, recording.valid[nearest])
         altered.append(AlteredCopy(f"feed {percent:+d} %", program, changed, 0, is_local=False))
     return altered
 
@@ -119,12 +119,12 @@ def name_prefix(name: str) -> str:
     return name[: len(name) - len(name.lstrip(ascii_letters))]
 
 
-def _rows(recording: SensedRecording, first: int, end: int) -> SensedRecording:
+def _rows(recording: RecordingSignals, first: int, end: int) -> RecordingSignals:
     signals, valid = recording.signals[first:end], recording.valid[first:end]
-    return SensedRecording(recording.name, signals, valid)
+    return RecordingSignals(recording.name, signals, valid)
 
 
-def _join(first: SensedRecording, second: SensedRecording) -> SensedRecording:
+def _join(first: RecordingSignals, second: RecordingSignals) -> RecordingSignals:
     """Two parts, whose last and first FADE_ROWS rows are cross-faded."""
     fade, count = FADE_ROWS, len(first.signals) - FADE_ROWS
     share = (np.arange(1, fade + 1) / (fade + 1))[:, None]
@@ -132,12 +132,12 @@ def _join(first: SensedRecording, second: SensedRecording) -> SensedRecording:
     parts = first.signals[:count], seam, second.signals[fade:]
     both = first.valid[count:] & second.valid[:fade]
     valid = np.concatenate([first.valid[:count], both, second.valid[fade:]])
-    return SensedRecording(first.name, np.concatenate(parts).astype(np.float32), valid)
+    return RecordingSignals(first.name, np.concatenate(parts).astype(np.float32), valid)
 
 
 def _splice(
-    recording: SensedRecording, donor: SensedRecording, row: int, donor_row: int, rows: int
-) -> SensedRecording:
+    recording: RecordingSignals, donor: RecordingSignals, row: int, donor_row: int, rows: int
+) -> RecordingSignals:
     """A recording whose rows from `row` on are those of a donor from `donor_row` on."""
     part = _rows(donor, donor_row, donor_row + rows)
     rest = _rows(recording, row + rows - FADE_ROWS, len(recording.signals))

@@ -26,7 +26,7 @@ from gcodefp.detection.profile import (
     Array,
     LabelledSignals,
     Profile,
-    SensedRecording,
+    RecordingSignals,
     fit_profile,
     sensor_numbers,
     state_samples,
@@ -97,7 +97,7 @@ class Detector:
         return profile
 
     def judge(
-        self, recording: SensedRecording, program: int, rate: float = FALSE_ALARM_RATE
+        self, recording: RecordingSignals, program: int, rate: float = FALSE_ALARM_RATE
     ) -> Judgement:
         """Judges a recording that should be of a program."""
         alignment = align_to_program(self.profile(program), recording)
@@ -115,7 +115,7 @@ class Detector:
         )
         return Judgement(program, verdict, test, statistics, deviations, match_shares, alignment)
 
-    def match_shares(self, recording: SensedRecording) -> Array:
+    def match_shares(self, recording: RecordingSignals) -> Array:
         """Share of the expected match of a recording as each program, (K,); 0 without a profile."""
         return np.array([
             0.0 if profile is None
@@ -123,7 +123,7 @@ class Detector:
             for profile, expected in zip(self.profiles, self.expected, strict=True)
         ])  # fmt: skip
 
-    def live_statistics(self, recording: SensedRecording, program: int) -> Array:
+    def live_statistics(self, recording: RecordingSignals, program: int) -> Array:
         """The statistics of `live.LIVE` after each row of a recording, (N, L)."""
         return live_statistics(self.profile(program), self.expected[program], recording)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPath, viterbi_path
-from gcodefp.detection.profile import Array, Mask, Profile, SensedRecording
+from gcodefp.detection.profile import Array, Mask, Profile, RecordingSignals
 from gcodefp.evaluation.sequences import segments
 from gcodefp.programs.lag import moving_average
 
@@ -88,7 +88,7 @@ class Alignment:
     step_seconds: float
 
 
-def align_to_program(profile: Profile, recording: SensedRecording) -> Alignment:
+def align_to_program(profile: Profile, recording: RecordingSignals) -> Alignment:
     """Aligns a recording with the profile of a program."""
     matches, step = profile.row_matches(recording), profile.step_seconds
     path, count = viterbi_path(matches), len(matches)

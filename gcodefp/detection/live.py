@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.detection.alignment import NOT_STARTED, live_jump_gain, live_states
-from gcodefp.detection.profile import CLIP, Array, Profile, SensedRecording
+from gcodefp.detection.profile import CLIP, Array, Profile, RecordingSignals
 
 WARM_UP_ROWS = 100
 """No warning before them."""
@@ -38,7 +38,7 @@ begins."""
 FLOORS = (1.0, 0.1, 0.0)
 
 
-def live_statistics(profile: Profile, expected: Array, recording: SensedRecording) -> Array:
+def live_statistics(profile: Profile, expected: Array, recording: RecordingSignals) -> Array:
     """The statistics after each row, (N, L); 0 within the first WARM_UP_ROWS.
 
     Args:
@@ -77,8 +77,8 @@ def live_thresholds(live: Array, seconds: Array, per_hour: float) -> tuple[Array
     return ranked[rank], (int(alarms[rank]) + 1) / hours
 
 
-def _matches_so_far(profile: Profile, recording: SensedRecording) -> Array:
-    """Fits (N, T) of which each row's is computed from the rows until it, and few more."""
+def _matches_so_far(profile: Profile, recording: RecordingSignals) -> Array:
+    """Matches (N, T) of which each row's is computed from the rows until it, and few more."""
     count = len(recording.signals)
     matches = np.empty((count, len(profile)))
     end = min(WARM_UP_ROWS, count)
@@ -92,9 +92,9 @@ def _matches_so_far(profile: Profile, recording: SensedRecording) -> Array:
 
 
 def _matches(
-    profile: Profile, recording: SensedRecording, states: NDArray[np.int64], first: int, end: int
+    profile: Profile, recording: RecordingSignals, states: NDArray[np.int64], first: int, end: int
 ) -> Array:
-    """Fits of some rows, (M, T), with the scale of the rows whose states are known."""
+    """Matches of some rows, (M, T), with the scale of the rows whose states are known."""
     count, valid = len(states), recording.valid[:end]
     values = np.where(valid, recording.signals[:end], 0.0).astype(np.float64)
     mean = values[:count].sum(0) / np.maximum(valid[:count].sum(0), 1)

@@ -37,7 +37,7 @@ SENSOR_LIMIT, GROUP_LIMIT = 2.0, 1.0
 largest one is twice as large. Chosen on good real recordings, as the penalties in `alignment`."""
 
 
-class SensedRecording(NamedTuple):
+class RecordingSignals(NamedTuple):
     """The signals of a recording.
 
     Attributes:
@@ -86,7 +86,7 @@ class Profile:
         """Moving average of signals (N, C), as in the profile."""
         return moving_average(signals, odd_rows_in(SMOOTHING_SECONDS, self.step_seconds))
 
-    def row_matches(self, recording: SensedRecording) -> Array:
+    def row_matches(self, recording: RecordingSignals) -> Array:
         """How well each row matches each state, (N, T); about 1 where the recording is good."""
         valid_share = recording.valid.mean(0)
         return self.matches(self.smooth(recording.normalised), recording.valid, valid_share)
@@ -130,7 +130,7 @@ class LabelledSignals(NamedTuple):
         state_rows: (T,) row of each state, with a fraction; NaN where the recording has none.
     """
 
-    recording: SensedRecording
+    recording: RecordingSignals
     program: int
     state_rows: Array
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import DatasetDescription
-from gcodefp.detection.profile import Array, SensedRecording
+from gcodefp.detection.profile import Array, RecordingSignals
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.recordings import columns
@@ -44,7 +44,7 @@ class UniformRecording(NamedTuple):
         notes: caveats: on the durations, or the signals.
     """
 
-    recording: SensedRecording
+    recording: RecordingSignals
     file_row: NDArray[np.int32]
     uniform_row: Array
     clock: NDArray[np.str_] | None
@@ -88,7 +88,7 @@ def read_uniform(
             f"CAVEAT: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
             "so its duration may be wrong; repair the clock"
         )
-    recording = SensedRecording(own.name, signals, valid)
+    recording = RecordingSignals(own.name, signals, valid)
     signature = sensor_signature(own.signals)
     return UniformRecording(recording, own.row, uniform_row, read.clock, signature, tuple(notes))
 

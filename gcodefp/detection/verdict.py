@@ -2,8 +2,8 @@
 
 Each statistic of a recording is compared with those of good recordings, each of which is measured
 with a profile that it is no part of (jackknife; Barber et al. 2021). Their largest values are
-modelled as a Pareto tail, so that one outlier does not set the threshold for all: the score of a
-recording is the least of the tail probabilities, as -log10. The p-value is its rank among the
+modelled as a Pareto tail, so that one outlier does not set the threshold for all: the anomaly score
+of a recording is the least of the tail probabilities, as -log10. The p-value is its rank among the
 scores of the good recordings, in whose tails it counts as they do in its own. With n of them no
 p-value is below 1 / (n + 1), so no lower rate of false alarms can be promised.
 
@@ -161,7 +161,7 @@ class ConformalTest(NamedTuple):
     Attributes:
         p_value: share of good recordings that deviate as much.
         rate: of false alarms, at least 1 / (good recordings + 1).
-        scores: statistic -> -log10 of its tail probability.
+        scores: statistic -> anomaly score: -log10 of its tail probability.
         alarms: the statistics for which the recording deviates.
     """
 

@@ -17,7 +17,6 @@ from gcodefp.evaluation.names import (
     PIPELINE,
     PREDICTORS,
     PRIMARY,
-    WITH_CONFIDENCE,
 )
 
 PositiveCount = Annotated[int, Field(ge=1, le=10**15)]
@@ -101,13 +100,13 @@ class ConfusionDocument(Document):
         return self
 
 
-CentreScores = Annotated[dict[str, EstimatedShare], with_keys(CENTRE_METRICS)]
+CentreEstimates = Annotated[dict[str, EstimatedShare], with_keys(CENTRE_METRICS)]
 
 
 class WindowLength(Document):
     rows: PositiveCount | None
     seconds: Annotated[float, Field(gt=0, le=1e15)] | None
-    models: Annotated[dict[str, CentreScores], with_keys((), PREDICTORS), Field(min_length=1)]
+    models: Annotated[dict[str, CentreEstimates], with_keys((), PREDICTORS), Field(min_length=1)]
 
 
 def _ascend(ladder: list[WindowLength]) -> list[WindowLength]:
@@ -123,7 +122,7 @@ def _ascend(ladder: list[WindowLength]) -> list[WindowLength]:
     return ladder
 
 
-Scores = Annotated[dict[str, Estimated], with_keys(METRICS)]
+MetricEstimates = Annotated[dict[str, Estimated], with_keys(METRICS)]
 
 
 class EvaluatedSplit(SplitSettings):
@@ -155,7 +154,7 @@ class MetricsDocument(Document):
     rows: PositiveCount
     segments: PositiveCount
     controls: list[ControlContent]
-    models: Annotated[dict[str, Scores], with_keys(PIPELINE, PREDICTORS)]
+    models: Annotated[dict[str, MetricEstimates], with_keys(PIPELINE, PREDICTORS)]
     confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
     differences: Annotated[dict[str, dict[str, Interval]], with_keys(PIPELINE)]
     decoder: DecoderDocument
@@ -180,7 +179,7 @@ class ExplainedChannel(Channel):
     node: str | None
 
 
-OcclusionScores = Annotated[dict[str, EstimatedShare], with_keys(OCCLUSION_METRICS)]
+OcclusionEstimates = Annotated[dict[str, EstimatedShare], with_keys(OCCLUSION_METRICS)]
 OcclusionDifferences = Annotated[dict[str, Interval], with_keys(OCCLUSION_METRICS)]
 
 
@@ -191,7 +190,7 @@ class OccludedSensors(Document):
 
 
 class SensorsContent(Document):
-    complete: OcclusionScores
+    complete: OcclusionEstimates
     without: list[OccludedSensors] = Field(min_length=1)
 
 
@@ -222,5 +221,5 @@ class ExplanationDocument(Document):
     zscored: bool = False
     channels: list[ExplainedChannel] = Field(min_length=1)
     sensors: SensorsContent
-    calibration: Annotated[dict[str, Calibration], with_keys(WITH_CONFIDENCE)]
+    calibration: Annotated[dict[str, Calibration], with_keys(PIPELINE)]
     excerpt: Excerpt

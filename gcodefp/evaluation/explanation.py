@@ -40,9 +40,9 @@ from gcodefp.evaluation.names import (
     MODEL,
     NODE,
     OCCLUSION_METRICS,
+    PIPELINE,
     PREDICTORS,
     WHOLE,
-    WITH_CONFIDENCE,
 )
 from gcodefp.model.data import to_tensors
 from gcodefp.model.trainer import describe_device
@@ -76,9 +76,9 @@ def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Expla
     """Decodes a split, and scores it under sensor occlusion."""
     return Explanation(
         predict_split(decoder, split, device),
-        _score_windows(decoder, split, device),
+        _estimate_windows(decoder, split, device),
         [
-            (hidden, _score_windows(decoder, occlude_channels(split, hidden.channels), device))
+            (hidden, _estimate_windows(decoder, occlude_channels(split, hidden.channels), device))
             for hidden in channel_sets(decoder.description.scaler.channels)
         ],
     )
@@ -111,7 +111,7 @@ def describe_explanation(
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
-            for name in WITH_CONFIDENCE
+            for name in PIPELINE
         },
         "excerpt": _describe_excerpt(decoding, split, description),
     }
@@ -129,7 +129,7 @@ def explanation_arrays(
         "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
     }
-    for name in WITH_CONFIDENCE:
+    for name in PIPELINE:
         array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = decoding.confidence[name]
         arrays[f"{array}_right"] = decoding.predictions[name].blocks == true
@@ -165,7 +165,7 @@ def occlude_channels(split: Split, channels: Sequence[int]) -> Split:
     return replace(split, signals=signals, valid=valid)
 
 
-def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
+def _estimate_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
     description = decoder.description
     decoded = decode_windows(decoder, to_tensors(split, description, device))
     rows = np.flatnonzero(decoded.is_covered)

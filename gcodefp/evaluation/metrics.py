@@ -189,7 +189,7 @@ def _program_time_error(level: float) -> Callable[[LabelledPredictions], Statist
     return error_quantile
 
 
-def _sensed_line(scored: LabelledPredictions) -> Statistic:
+def _sensed_block(scored: LabelledPredictions) -> Statistic:
     state = scored.predictions.state
     if state is None:
         return EMPTY
@@ -262,7 +262,7 @@ METRICS: Mapping[str, Metric] = {
     "gcode_sensed": Metric(
         "block accuracy, sensors' time",
         "rows whose predicted state has the block that is executed when the sensors measure / rows",
-        "rows", _sensed_line, main=True,
+        "rows", _sensed_block, main=True,
     ),
     "gcode": Metric(
         "block accuracy, controller's clock",
@@ -314,9 +314,9 @@ def update_definitions(page: str) -> str:
 
     Each is between the comments `<!-- metrics of rows -->` (or `sequences`) and `<!-- end -->`.
     """
-    head = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
+    header = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
     for kind in ("rows", "sequences"):
-        table = head + "".join(
+        table = header + "".join(
             f"| `{name}` | {m.title} | {m.definition} | {m.unit} | {m.counts} |\n"
             for name, m in METRICS.items()
             if m.of_sequences == (kind == "sequences")

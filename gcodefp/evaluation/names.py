@@ -60,7 +60,7 @@ NETWORK_AND_TEMPLATES = "network and templates"
 PRIMARY = "within_1s"
 """The primary metric: which program, and which time in it; conclusions are about it."""
 PIPELINE = (MODEL, WHOLE)
-"""The predictions that conclusions are about: from windows, and from whole recordings."""
+"""The predictions that conclusions are about, and that have a confidence."""
 WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
 """Ends the names of the predictors that decode whole recordings."""
 CENTRE_METRICS = {
@@ -79,8 +79,6 @@ ALL, GROUP, NODE = "all", "group", "node"
 """Kinds of channel sets: all channels, those of one group, or those of one sensor node."""
 OCCLUSION_METRICS = ("gcode", "token", "operation")
 """The metrics of sensor occlusion."""
-WITH_CONFIDENCE = (MODEL, WHOLE)
-"""The predictors with a confidence."""
 
 
 def compared_baselines(name: str, predictors: Iterable[str]) -> list[str]:

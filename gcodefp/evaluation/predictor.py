@@ -70,7 +70,7 @@ class Predictor:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The kinds of programs, such as face or pocket."""
+        """The classes of work, such as face or pocket."""
         return tuple(self.description.vocabulary.operations)
 
     @property

@@ -28,7 +28,7 @@ from gcodefp.evaluation.metrics import LabelledPredictions, SequencePredictions,
 from gcodefp.evaluation.names import MODEL, PREDICTORS, WHOLE, WHOLE_SUFFIX
 from gcodefp.evaluation.sequences import executed_blocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
-from gcodefp.evaluation.window_lengths import STRIDE_ROWS, CentreDecoder, score_window_lengths
+from gcodefp.evaluation.window_lengths import STRIDE_ROWS, CentreDecoder, evaluate_window_lengths
 from gcodefp.files import write_arrays, write_text
 from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
@@ -122,8 +122,8 @@ def evaluate_split(
     if train:
         if val is None:
             logger.warning("without --val the options of the baselines are defaults, not tuned")
-        task = BaselineInput(train, test, decoding.rows, programs, description.window, threads)
-        predictions, baseline_decoders, tuned = run_baselines(task, val)
+        inputs = BaselineInput(train, test, decoding.rows, programs, description.window, threads)
+        predictions, baseline_decoders, tuned = run_baselines(inputs, val)
         decoding, decoders = _with_baselines(decoding, predictions), decoders | baseline_decoders
     scored = labelled_predictions(decoding, test, description)
     in_test = test.recordings[np.unique(test.recording)]
@@ -136,7 +136,7 @@ def evaluate_split(
             }
             for name, each in scored.items()
         },
-        "ladder": score_window_lengths(decoders, test, programs, stride_rows, doubtful),
+        "ladder": evaluate_window_lengths(decoders, test, programs, stride_rows, doubtful),
         "doubtful_lags": [name for name in doubtful if name in in_test],
         "baselines": tuned,
         **break_down(scored, description),
@@ -217,8 +217,8 @@ def write_predictions(
             (index, block, np.nan if row is None else test.seconds[rows[row]])
             for block, row in true
         ]
-        facts = predicted.program[own], predicted.line[own], predicted.blocks[own]
-        blocks = [block for block, _ in executed_blocks(description.programs, *facts)]
+        of_rows = predicted.program[own], predicted.line[own], predicted.blocks[own]
+        blocks = [block for block, _ in executed_blocks(description.programs, *of_rows)]
         reconstructed += [(index, block) for block in blocks]
         name = str(test.recordings[index])
         text = reconstructed_program(blocks, name, notes)

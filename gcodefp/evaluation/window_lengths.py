@@ -33,7 +33,7 @@ class CentreStates(NamedTuple):
     state: NDArray[np.int64]
 
 
-def score_window_lengths(
+def evaluate_window_lengths(
     decoders: Mapping[str, CentreDecoder],
     split: Split,
     programs: Programs,
@@ -48,7 +48,7 @@ def score_window_lengths(
 
     def scores(decode: CentreDecoder, rows: int | None) -> dict[str, Any]:
         centres = decode_centre_rows(decode, split, rows, stride)
-        estimates = score_centres(centres, split, programs, doubtful)
+        estimates = evaluate_centres(centres, split, programs, doubtful)
         return {metric: score._asdict() for metric, score in estimates.items()}
 
     return [
@@ -82,7 +82,7 @@ def decode_centre_rows(
     return CentreStates(np.concatenate(centres), np.concatenate(states))
 
 
-def score_centres(
+def evaluate_centres(
     centres: CentreStates, split: Split, programs: Programs, doubtful: Collection[str] = ()
 ) -> dict[str, Estimate]:
     """The shares of centre rows within 1 s and of the correct program, with their intervals.

@@ -22,7 +22,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.model.data import network_sizes
 from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
-from gcodefp.model.network import Network, Sizes
+from gcodefp.model.network import Network, NetworkSizes
 from gcodefp.programs.table import Programs
 
 FORMAT = "gcodefp-checkpoint-3"
@@ -175,7 +175,7 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
 
 
 def check_weights(
-    sizes: Sizes, hyperparameters: Hyperparameters, weights: dict[str, Any], path: Path
+    sizes: NetworkSizes, hyperparameters: Hyperparameters, weights: dict[str, Any], path: Path
 ) -> None:
     """Checks weights before a network of their size takes memory.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError
-from gcodefp.model.network import Sizes
+from gcodefp.model.network import NetworkSizes
 from gcodefp.recordings.columns import node_or_channel
 
 GAIN_STD = 0.1
@@ -91,10 +91,10 @@ def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     return np.stack([first, last + window - first], axis=1)[segment]
 
 
-def network_sizes(description: DatasetDescription) -> Sizes:
+def network_sizes(description: DatasetDescription) -> NetworkSizes:
     """The network's sizes for a dataset."""
     vocabulary = description.vocabulary
-    return Sizes(
+    return NetworkSizes(
         channels=len(description.scaler.channels),
         commands=len(vocabulary.commands),
         parameter_types=len(vocabulary.parameter_types),

@@ -24,7 +24,7 @@ from gcodefp.evaluation.significance import (
     MIN_RECORDINGS,
     NOT_BETTER,
     UNDECIDED,
-    FoldScores,
+    FoldValues,
     decide,
     difference_over_folds,
     reversed_folds,
@@ -156,7 +156,7 @@ def _tested_on(evaluation: JsonContent) -> str:
 
 
 def conclude(
-    name: str, baseline: str | None, folds: Sequence[FoldScores], problems: Sequence[str]
+    name: str, baseline: str | None, folds: Sequence[FoldValues], problems: Sequence[str]
 ) -> dict[str, Any]:
     """The conclusion on a prediction of PIPELINE, from folds by recording, each trained anew.
 
@@ -204,7 +204,7 @@ def conclude(
     return entry | {"conclusion": f"From {PIPELINE_TITLES[name]} {conclusion}."}
 
 
-def _reason(folds: Sequence[FoldScores], kind: str) -> str:
+def _reason(folds: Sequence[FoldValues], kind: str) -> str:
     """Why gcodefp is not shown to be better."""
     gain = difference_over_folds(folds)
     side = side_of_zero(gain.low, gain.high)

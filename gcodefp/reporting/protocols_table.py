@@ -28,7 +28,7 @@ from gcodefp.evaluation.names import (
     WHOLE,
     compared_baselines,
 )
-from gcodefp.evaluation.significance import FoldScores
+from gcodefp.evaluation.significance import FoldValues
 from gcodefp.reporting.conclusions import PIPELINE_TITLES, conclude
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, read_predictions, read_result
 from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text, unit_format
@@ -125,7 +125,7 @@ def read_protocols(path: Path) -> dict[str, Any]:
     for row in document["protocols"]:
         for name in filter(row["verdicts"].__contains__, PIPELINE):
             entry = row["verdicts"][name]
-            folds = [FoldScores(*map(fold.get, FoldScores._fields)) for fold in entry["folds"]]
+            folds = [FoldValues(*map(fold.get, FoldValues._fields)) for fold in entry["folds"]]
             baseline = entry["baseline"] if folds else None
             row["verdicts"][name] = conclude(name, baseline, folds, warnings(row))
     return document
@@ -223,12 +223,12 @@ def _best(baselines: Sequence[str], documents: Sequence[Mapping[str, Any]]) -> s
 
 def _fold_scores(
     name: str, baseline: str | None, documents: Sequence[Mapping[str, Any]]
-) -> list[FoldScores]:
+) -> list[FoldValues]:
     folds = []
     for document in documents if baseline else ():
         own, other = (document["models"][each][PRIMARY]["value"] for each in (name, baseline))
         counts = document["recordings"], document["train_recordings"]
-        folds.append(FoldScores(document["split"]["seed"], own, other, *counts))
+        folds.append(FoldValues(document["split"]["seed"], own, other, *counts))
     return folds
 
 
@@ -271,7 +271,7 @@ def columns(row: Row) -> dict[str, str]:
             text = f"{baseline} {interval_text(measured[PRIMARY][baseline])}" if baseline else "-"
             cells["best baseline"] = text
     titles = {MODEL: "block accuracy, %: windows", WHOLE: "block accuracy, %: whole recordings",
-              STATE_ORACLE: STATE_ORACLE, ELAPSED: ELAPSED}  # fmt: skip
+              STATE_ORACLE: "state oracle", ELAPSED: ELAPSED}  # fmt: skip
     return cells | {
         title: interval_text(exact[name]) if name in exact else "-"
         for name, title in titles.items()

@@ -14,7 +14,7 @@ from recording_files import preprocess
 
 from gcodefp import fit_detector, judge, simulate
 from gcodefp.reporting.figures.detection import draw_detection
-from gcodefp.reporting.templates import environment
+from gcodefp.reporting.templates import jinja_environment
 
 PROGRAMS = ("face40", "pocket25")
 
@@ -62,7 +62,7 @@ def test_the_detector_is_tested_on_altered_copies(project: Path) -> None:
 
 def test_figure_and_section_show_every_kind(project: Path) -> None:
     document = json.loads((project / "detection/detection.json").read_text())
-    section = environment().get_template("detection.html")
+    section = jinja_environment().get_template("detection.html")
     page = section.render(detection=document)
     assert all(f"<td>{kind}</td>" in page for kind in document["kinds"])
     assert "three good recordings" in section.render(detection={**document, "kinds": {}})

@@ -23,7 +23,7 @@ from gcodefp.evaluation.names import (
     TREES,
     WHOLE,
 )
-from gcodefp.evaluation.significance import BEATS, NOT_BETTER, UNDECIDED, FoldScores, half_width
+from gcodefp.evaluation.significance import BEATS, NOT_BETTER, UNDECIDED, FoldValues, half_width
 from gcodefp.files import write_json
 from gcodefp.protocols import main
 from gcodefp.reporting.conclusions import conclude
@@ -222,7 +222,7 @@ def test_five_folds_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
 def test_nothing_else_beats_it_and_the_reason_is_stated(
     shares: list[float], kind: str, words: str
 ) -> None:
-    folds = [FoldScores(seed, share, 0.5, 2, 8) for seed, share in enumerate(shares)]
+    folds = [FoldValues(seed, share, 0.5, 2, 8) for seed, share in enumerate(shares)]
     result = conclude(MODEL, TREES if folds else None, folds, [])
     assert result["kind"] == kind
     assert words in result["conclusion"]
@@ -230,7 +230,7 @@ def test_nothing_else_beats_it_and_the_reason_is_stated(
 
 
 def test_folds_with_the_position_as_input_are_no_evidence() -> None:
-    folds = [FoldScores(seed, 0.6 + seed / 100, 0.5, 2, 8) for seed in range(5)]
+    folds = [FoldValues(seed, 0.6 + seed / 100, 0.5, 2, 8) for seed in range(5)]
     result = conclude(MODEL, TREES, folds, ["NO SENSING, position is an input"])
     assert (result["kind"], result["conclusion"]) == (
         UNDECIDED, "From windows there is no conclusion: NO SENSING, position is an input."

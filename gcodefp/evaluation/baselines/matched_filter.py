@@ -29,7 +29,7 @@ from gcodefp.evaluation.baselines.baseline_input import (
     states_by_window,
 )
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
-from gcodefp.evaluation.window_lengths import decode_centre_rows, score_centres
+from gcodefp.evaluation.window_lengths import decode_centre_rows, evaluate_centres
 from gcodefp.model.hmm import rows_at_once
 from gcodefp.model.templates import fill_states, labelled_recordings
 from gcodefp.programs.lag import interpolate_rows, moving_average
@@ -151,15 +151,18 @@ class MatchedFilter:
         return 1 / np.sqrt(np.maximum(energy, least)), np.where(is_end, 0.0, np.inf)
 
 
-def filter_predictions(task: BaselineInput, matched: MatchedFilter) -> Predictions:
+def filter_predictions(inputs: BaselineInput, matched: MatchedFilter) -> Predictions:
     """What a fitted filter predicts from windows, and from whole recordings."""
     by_window = states_by_window(
-        task, lambda signals, starts: matched.window_states(signals, task.window)[starts]
+        inputs, lambda signals, starts: matched.window_states(signals, inputs.window)[starts]
     )
-    whole = np.zeros(len(task.test.recording), np.int64)
-    centres = decode_centre_rows(matched, task.test, None)
+    whole = np.zeros(len(inputs.test.recording), np.int64)
+    centres = decode_centre_rows(matched, inputs.test, None)
     whole[centres.rows] = centres.state
-    return {FILTER: at_states(task, by_window), FILTER_WHOLE: at_states(task, whole[task.rows])}
+    return {
+        FILTER: at_states(inputs, by_window),
+        FILTER_WHOLE: at_states(inputs, whole[inputs.rows]),
+    }
 
 
 def tune_matched_filter(
@@ -180,7 +183,7 @@ def tune_matched_filter(
             matched = fit_matched_filter(aligned, programs, options)
             if val is None:
                 return matched
-            scores = score_centres(decode_centre_rows(matched, val, window), val, programs)
+            scores = evaluate_centres(decode_centre_rows(matched, val, window), val, programs)
             fitted.append(replace(matched, val_within_1s=scores["within_1s"].value))
     assert val is not None, "without it the first options were taken"
     best = max(fitted, key=lambda matched: matched.val_within_1s or 0.0)

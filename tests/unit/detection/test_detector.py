@@ -22,7 +22,7 @@ from gcodefp.detection.detector import Detector, Judgement, fit_detector
 from gcodefp.detection.deviations import ELSEWHERE, EXTRA, MISSING, Statistics
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.live import live_thresholds
-from gcodefp.detection.profile import LabelledSignals, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, RecordingSignals
 from gcodefp.detection.verdict import (
     ANOTHER,
     AS_EXPECTED,
@@ -46,9 +46,9 @@ def detector() -> Detector:
     return fitted()
 
 
-def with_rows(labelled: LabelledSignals, rows: np.ndarray) -> SensedRecording:
+def with_rows(labelled: LabelledSignals, rows: np.ndarray) -> RecordingSignals:
     recording = labelled.recording
-    return SensedRecording(recording.name, recording.signals[rows], recording.valid[rows])
+    return RecordingSignals(recording.name, recording.signals[rows], recording.valid[rows])
 
 
 def judged(labelled: LabelledSignals, rows: np.ndarray, rate: float = 0.05) -> Judgement:
@@ -187,7 +187,7 @@ def test_live_statistics_are_those_of_the_rows_so_far() -> None:
     rows = np.concatenate([ALL[:140], np.resize(ALL[-8:], 60), ALL[140:]])
     altered = with_rows(labelled, rows)
     statistics = detector().live_statistics(altered, 0)
-    part = SensedRecording("part", altered.signals[:170], altered.valid[:170])
+    part = RecordingSignals("part", altered.signals[:170], altered.valid[:170])
     # The moving average looks two rows ahead.
     assert np.allclose(detector().live_statistics(part, 0)[:168], statistics[:168], atol=0.5)
     assert (statistics[:99] == 0).all()
@@ -200,7 +200,7 @@ def test_live_statistics_are_those_of_the_rows_so_far() -> None:
 def test_noise_is_warned_of_while_it_runs() -> None:
     rng = np.random.default_rng(5)
     noise = rng.normal(size=(2 * LENGTH, len(CHANNELS))).astype(np.float32)
-    statistics = detector().live_statistics(SensedRecording("n", noise, noise < 9), 0)
+    statistics = detector().live_statistics(RecordingSignals("n", noise, noise < 9), 0)
     assert (statistics > detector().live_thresholds()[0]).any()
 
 

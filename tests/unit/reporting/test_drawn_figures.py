@@ -425,7 +425,7 @@ def test_miscalibration_needs_an_interval_without_0(
     edited = {**calibration, MODEL: {**calibration[MODEL], "overconfidence": over}}
     shown = " ".join(texts(drawn("calibration", document(results, calibration=edited))))
     assert title in shown
-    assert f"{100 * calibration[MODEL]['right']['value']:.0f} % right" in shown
+    assert f"{100 * calibration[MODEL]['right']['value']:.0f} % correct" in shown
     assert f"ECE {calibration[MODEL]['expected_calibration_error']['value']:.3f}" in shown
 
 

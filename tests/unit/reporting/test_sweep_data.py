@@ -15,7 +15,7 @@ from gcodefp.reporting import sweep_data
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.sweep_results import CURVE_COLUMNS, read_table
-from gcodefp.reporting.templates import environment
+from gcodefp.reporting.templates import jinja_environment
 
 
 @pytest.fixture(scope="module")
@@ -133,5 +133,5 @@ def test_many_epochs_leave_curves_of_the_best_runs_only(
 
 
 def test_json_in_the_page_ends_no_script() -> None:
-    text = environment().from_string("{{ data | tojson }}").render(data=["</script>"])
+    text = jinja_environment().from_string("{{ data | tojson }}").render(data=["</script>"])
     assert "<" not in text
