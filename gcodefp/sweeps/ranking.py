@@ -310,10 +310,10 @@ def pareto_columns(selection: Selection, goals: Mapping[str, str]) -> dict[str, 
     """Run -> its columns of runs.csv: the objectives that are not there yet, and ON_FRONT."""
     columns: dict[str, dict[str, Any]] = {}
     losses: dict[str, list[float]] = {}
-    known = (*COSTS, selection.objective.metric)
+    present = (*COSTS, selection.objective.metric)
     for run in selection.ranking:
         values = {name: _value(run, name, selection.objective) for name in goals}
-        columns[run.name] = {n: v for n, v in values.items() if n not in known} | {ON_FRONT: None}
+        columns[run.name] = {n: v for n, v in values.items() if n not in present} | {ON_FRONT: None}
         row = [Objective(n, goals[n]).loss(v) for n, v in values.items() if v is not None]
         if len(row) == len(goals):
             losses[run.name] = row
