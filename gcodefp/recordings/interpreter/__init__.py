@@ -77,8 +77,8 @@ class Interpretation:
         more = f"; and {len(lines) - most} more lines" if len(lines) > most else ""
         count = sum(not block.error_text for block in self.blocks)
         share = f"{count} of {len(self.blocks)} executed blocks understood"
-        head = f"{self.dialect}: {share}"
-        return f"{head}; {shown}{more}" if lines else head
+        understood = f"{self.dialect}: {share}"
+        return f"{understood}; {shown}{more}" if lines else understood
 
 
 def interpret_program(

@@ -310,11 +310,11 @@ def _read_printer_line(number: int, code: str) -> ExecutedLine:
     try:
         return ExecutedLine(number, tuple(w for w in split_words(code, False) if w.letter != "N"))
     except ValueError as error:
-        head = _TEXT_COMMAND.match(code)
-        if head is None or head[1].upper() in ("G0", "G1", "G2", "G3", "G00", "G01", "G02", "G03"):
+        word = _TEXT_COMMAND.match(code)
+        if word is None or word[1].upper() in ("G0", "G1", "G2", "G3", "G00", "G01", "G02", "G03"):
             return ExecutedLine(number, text=code, error_text=str(error))
     try:  # `G28 X Y`, `M84 E`
         return ExecutedLine(number, tuple(split_words(_BARE_LETTERS.sub(r"\g<1>0", code), False)))
     except ValueError as error:
-        is_text = head[1].upper().startswith("M") and head[1].upper() != "M98"
+        is_text = word[1].upper().startswith("M") and word[1].upper() != "M98"
         return ExecutedLine(number, text=code, error_text="" if is_text else str(error))
