@@ -66,7 +66,7 @@ onstart:
 
 
 onsuccess:
-    # What was measured, how good it is, what is next, where the report is: after all that Snakemake writes.
+    # What was searched, how good it is, what is next, where the report is: after all that Snakemake writes.
     # Jobs of a cluster have not written it here.
     summary = Path(RESULTS, "logs/report.log")
     if summary.is_file() and summary.stat().st_mtime > STARTED:

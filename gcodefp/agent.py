@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _work(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
-    if (doubt := goal_warning(sweep.specification.objective)) is not None:
-        logger.warning("%s: metric.goal: %s", arguments.sweep, doubt)
+    if (warning := goal_warning(sweep.specification.objective)) is not None:
+        logger.warning("%s: metric.goal: %s", arguments.sweep, warning)
     if arguments.count and (sweep.address or arguments.workers > 1):
         raise UserError(
             f"--count {arguments.count}: is for one worker (--workers 1) on a sweep of the local "

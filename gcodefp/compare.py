@@ -156,20 +156,20 @@ def _tables(content: Mapping[str, Any]) -> list[Table]:
     parts.append(_table("run", names, facts | content["hyperparameters"]))
     at_best = "at the best epoch" if content["scores"] else "at the best step"
     parts.append(_table(at_best, names, content["at_best_epoch"]))
-    heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
+    headers = [names[0], *(header for name in names[1:] for header in (name, "difference"))]
     for predictor, metrics in content["scores"].items():
         if PREDICTORS[predictor].kind == SENSORS:
             # Row by row, there is no time in the program.
             values = {n: {score["value"] for score in metrics[n]} for n in METRIC_TITLES}
             rows = {_title(n): _cells(metrics[n]) for n, value in values.items() if value != {None}}
-            parts.append(_table(predictor, heads, rows))
+            parts.append(_table(predictor, headers, rows))
     return parts
 
 
-def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
+def _table(title: str, headers: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
     table = Table(title, box=None, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
     for name, row in rows.items():
         table.add_row(name, *map(cell_text, row))
     return table

@@ -79,8 +79,8 @@ def _write(arguments: argparse.Namespace) -> None:
 
 def _write_schema(path: Path | None, origin: str, schema: Schema) -> None:
     if path is not None:
-        head = f"# Written by `make docs` from {origin}, for editors.\n"
-        write_text(path, head + yaml.safe_dump(schema, sort_keys=False, width=100))
+        comment = f"# Written by `make docs` from {origin}, for editors.\n"
+        write_text(path, comment + yaml.safe_dump(schema, sort_keys=False, width=100))
 
 
 def reference(schema: Schema, shipped: Mapping[str, Any]) -> str:

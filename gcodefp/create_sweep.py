@@ -121,8 +121,8 @@ def _log_warnings(specification: Specification, path: Path) -> None:
     if "metric" not in specification.document:
         metric = specification.objective.metric
         logger.info("%s: has no metric; %s decides which run wins", path, metric)
-    if (doubt := goal_warning(specification.objective)) is not None:
-        logger.warning("%s: metric.goal: %s", path, doubt)
+    if (warning := goal_warning(specification.objective)) is not None:
+        logger.warning("%s: metric.goal: %s", path, warning)
     for condition in never_true(specification):
         logger.warning("%s: %r is never true: no run has it", condition.where, condition.text)
 

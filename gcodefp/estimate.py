@@ -112,7 +112,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     print(f"a run takes {per_run}; {runs} by {agents}: about {total}")
     for note in _notes(sweep, arguments, device):
         print(note)
-    _report_memory(list(timed.values()), arguments, device)
+    _print_memory(list(timed.values()), arguments, device)
 
 
 def unfinished_configurations(sweep: SweepFile, over: Collection[int]) -> list[Hyperparameters]:
@@ -278,7 +278,7 @@ def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device
     return [note for holds, note in notes if holds]
 
 
-def _report_memory(
+def _print_memory(
     timings: Sequence[Timing], arguments: argparse.Namespace, device: torch.device
 ) -> None:
     """Prints the peak memory of agents, with a warning where it does not fit."""

@@ -20,6 +20,7 @@ from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, Results, results_from_flags
 from gcodefp.reporting.sweep_results import SweepResults, read_script_evaluation
 from gcodefp.reporting.wording import interval
+from gcodefp.terminal import plural
 
 logger = logging.getLogger("gcodefp.report")
 
@@ -54,7 +55,7 @@ def _report(arguments: argparse.Namespace) -> None:
     write_text(arguments.output, render(results, figures, protocols, benchmarks, evaluation))
     for warning in results.warnings:
         logger.warning(warning)
-    logger.info("measured: %s", _measured(results))
+    logger.info("searched: %s", _searched(results))
     if isinstance(results, Results):
         logger.info("how good: %s", _how_good(results))
         conclusions = protocol_section(results, protocols)["conclusions"]
@@ -68,18 +69,20 @@ def _report(arguments: argparse.Namespace) -> None:
     logger.info("report: %s", arguments.output if is_clone else arguments.output.absolute())
 
 
-def _measured(results: SweepResults) -> str:
+def _searched(results: SweepResults) -> str:
     """How much was searched and tested."""
     stopped = int((results.runs["state"] == "stopped").sum())
     text = f"{len(results.runs)} runs" + (f", {stopped} of them stopped early" if stopped else "")
     if isinstance(results, Results):
         tested = results.evaluation
-        text += f"; the best one on {tested['rows']:,} rows of {tested['recordings']} recordings"
+        noun = "simulated recording" if results.is_simulated else "recording"
+        recordings = plural(tested["recordings"], noun)
+        text += f"; the best one tested on {tested['rows']:,} rows of {recordings}"
     return text
 
 
 def _how_good(results: Results) -> str:
-    """The primary metric of the pipeline and of the best baseline, on the test split."""
+    """The primary metric of gcodefp and of the best baseline, on the test split."""
     scores = results.evaluation["models"]
     texts = []
     for name, title in PIPELINE_TITLES.items():

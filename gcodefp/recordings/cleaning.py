@@ -32,7 +32,7 @@ from gcodefp.recordings.laboratory.reader import (
     select_groups,
     write_canonical,
 )
-from gcodefp.recordings.laboratory.row_order import order_doubt
+from gcodefp.recordings.laboratory.row_order import order_note
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 RELATIVE, SHIFT = Word("G", 91.0), Word("G", 92.0)
@@ -119,8 +119,8 @@ def load_recording(
     if has_reports:
         _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
     row_range = _row_range(table, counts, notes)
-    if doubt := order_doubt(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
-        notes.append(doubt)
+    if note := order_note(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
+        notes.append(note)
     if has_reports and not np.isfinite(position_mm).any():
         _check_blocks(table[columns.BLOCK], is_of_layout="operation" in attrs)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]

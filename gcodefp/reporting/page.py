@@ -151,7 +151,7 @@ def versions(provenances: Any) -> dict[str, Any]:
         for name, version in {"python": provenance["python"], **provenance["packages"]}.items():
             packages.setdefault(name, set()).add(version or "not installed")
     rows = [[name, " and ".join(sorted(texts))] for name, texts in packages.items()]
-    return {"head": ["package", "version"], "rows": rows}
+    return {"header": ["package", "version"], "rows": rows}
 
 
 def _gallery(stems: Sequence[str], runs: int) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """The tables of the report page, as dicts that the templates fill in.
 
-A table has `head`, the names of its columns, and `rows`, lists of cells.
+A table has `header`, the names of its columns, and `rows`, lists of cells.
 """
 
 import math
@@ -65,8 +65,8 @@ def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool)
         rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
         sections += [{"title": group.title, "note": note, "rows": rows}] if rows else []
-    head = [f"{METRIC_TITLES[m]}, {unit_format(m).unit}" for m in metrics]
-    return {"head": head, "sections": sections}
+    header = [f"{METRIC_TITLES[m]}, {unit_format(m).unit}" for m in metrics]
+    return {"header": header, "sections": sections}
 
 
 def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
@@ -76,7 +76,7 @@ def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
 
 
 def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
-    """`sections` have, of each of CENTRE_METRICS, a row for each model; `head` the windows."""
+    """`sections` have, of each of CENTRE_METRICS, a row for each model; `header` the windows."""
     entries, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
     notes = {
         "within_1s": "all recordings" if doubtful else "",
@@ -84,7 +84,7 @@ def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
         "doubtful",
         "program": "",
     }
-    head = [
+    header = [
         "whole recording"
         if entry["rows"] is None
         else f"{entry['rows']} rows, {entry['seconds']:.3g} s"
@@ -103,7 +103,7 @@ def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
         for metric, registered in CENTRE_METRICS.items()
         if doubtful or metric == registered
     ]
-    return {"head": head, "sections": sections if models else []}
+    return {"header": header, "sections": sections if models else []}
 
 
 def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
@@ -117,7 +117,7 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
         for control in controls
         for what, name, score in comparisons(control)
     ]  # fmt: skip
-    head = [
+    header = [
         "control",
         "predictor",
         "compared",
@@ -129,14 +129,16 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
     return {
         "names": [control["what"] for control in controls],
         "leaks": [sentence for control in controls for sentence in leak_warnings(control)],
-        "table": {"head": head, "rows": rows},
+        "table": {"header": header, "rows": rows},
     }
 
 
 def best_run_tables(results: SweepResults) -> dict[str, Table]:
     """The best run's hyperparameters that were `searched`, and the `others`."""
-    head = ["hyperparameter", "value", "from"]
-    tables: dict[str, Table] = {key: {"head": head, "rows": []} for key in ("searched", "others")}
+    header = ["hyperparameter", "value", "from"]
+    tables: dict[str, Table] = {
+        key: {"header": header, "rows": []} for key in ("searched", "others")
+    }
     for name, value in results.best_run["hyperparameters"].items():
         drawn = results.searched.get(hyperparameter_column(name), {"distribution": "default"})
         is_fixed = drawn["distribution"] in ("default", "constant")
@@ -163,13 +165,13 @@ def runs_table(results: SweepResults) -> Table:
     sweeps = ["sweep"] if len(results.best_run["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[cell_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
-    head = [
+    header = [
         name.replace("_", " ").replace("epoch", results.step).replace(" mb", " MB")
         if name in (*OUTCOME_FIELDS, *SYSTEM_FIELDS)
         else name
         for name in names
     ]
-    return {"head": head, "rows": rows}
+    return {"header": header, "rows": rows}
 
 
 def pareto_table(results: SweepResults) -> Table | None:
@@ -181,12 +183,12 @@ def pareto_table(results: SweepResults) -> Table | None:
     values, others = front.values[front.is_best].tolist(), best[names].to_numpy(object)
     cells = zip(best["run"], values, others, strict=True)
     rows = [[run, *map(cell_text, [*own, *more])] for run, own, more in cells]
-    return {"head": ["run", *front.goals, *names], "rows": rows}
+    return {"header": ["run", *front.goals, *names], "rows": rows}
 
 
 def result_table(result: JsonContent) -> Table:
     """What the user's own evaluation printed."""
-    return {"head": ["", "value"], "rows": [[name, cell_text(v)] for name, v in result.items()]}
+    return {"header": ["", "value"], "rows": [[name, cell_text(v)] for name, v in result.items()]}
 
 
 def cleaning_table(dataset: JsonContent) -> Table:
@@ -196,7 +198,7 @@ def cleaning_table(dataset: JsonContent) -> Table:
         [text, f"{counts.get(rule, 0):,}", sum(entry.get(rule, 0) > 0 for entry in recordings)]
         for rule, text in RULES.items()
     ]
-    return {"head": ["rule", "count", "recordings"], "rows": rows}
+    return {"header": ["rule", "count", "recordings"], "rows": rows}
 
 
 def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
     intervals = work_intervals(results.work, results.has_script)
     return {
         "total": "{1} runs, {2} {step}s, {3} of training".format(*rows[0], step=results.step),
-        "parts": {"head": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
+        "parts": {"header": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
         "processes": len(process_spans(intervals)),
         "repeated_epochs": repeated_epochs(intervals),
         "stages": stages,
@@ -279,7 +281,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
         **section,
         "state": "shown",
         "conclusions": [] if others else conclusions(document["protocols"]),
-        "head": list(columns(document["protocols"][0])),
+        "header": list(columns(document["protocols"][0])),
         "rows": rows,
         "excluded": document["left_out"],
         "others": others,

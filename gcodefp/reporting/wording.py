@@ -93,8 +93,8 @@ RULES = {
 
 SENSED_METRICS = {
     "aligned_acc": "block accuracy of windows, sensors' time",
-    "gcode_acc": "greedy blocks, sensors' time",
-    "token_acc": "greedy tokens, sensors' time",
+    "gcode_acc": "block accuracy by row, sensors' time",
+    "token_acc": "token accuracy by row, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
 

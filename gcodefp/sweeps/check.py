@@ -147,8 +147,8 @@ def _notes(specification: Specification, possible: int | None) -> Iterator[str]:
         yield f"no metric in the file: {objective.metric} decides, {objective.goal}"
     elif "goal" not in metric:
         yield "the metric has no goal: it is minimized, as in W&B"
-    if (doubt := goal_warning(objective)) is not None:
-        yield doubt
+    if (warning := goal_warning(objective)) is not None:
+        yield warning
     if specification.run_cap is None and specification.method != "grid":
         method = specification.method
         yield f"no run_cap: set sweep.run_cap in the configuration; method {method} has no end"

@@ -107,7 +107,7 @@ def test_report_stands_alone(
     assert output.read_bytes() == first
     # These end the output of `make run`; warnings stand before them.
     lines = [line.partition(" report: ")[2] for line in capsys.readouterr().err.splitlines()]
-    words = ("measured: ", "how good: ", "conclusion: No evidence", "next: ", f"report: {output}")
+    words = ("searched: ", "how good: ", "conclusion: No evidence", "next: ", f"report: {output}")
     assert all(map(str.startswith, lines[-len(words) :], words))
     assert interval(models[MODEL][PRIMARY]) in lines[-4]
 
@@ -207,7 +207,7 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
         assert [each["title"] for each in table["sections"]] == titles
         rows = dict(row for section in table["sections"] for row in section["rows"])
         assert list(rows) == list(models)
-        cells.append({n: dict(zip(table["head"], row, strict=True)) for n, row in rows.items()})
+        cells.append({n: dict(zip(table["header"], row, strict=True)) for n, row in rows.items()})
     main, details = cells
     assert main[MAJORITY]["program, %"] == (NOTHING, "")
     assert main[MODEL]["program, %"].value == "100.0"
@@ -218,13 +218,16 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
 def test_window_lengths_are_a_table_of_windows(leaky: list[str]) -> None:
     evaluation = results_of(leaky).evaluation
     table = window_length_table(evaluation)
-    assert table["head"] == ["16 rows, 4 s", "32 rows, 8 s", "64 rows, 16 s", "whole recording"]
+    assert table["header"] == ["16 rows, 4 s", "32 rows, 8 s", "64 rows, 16 s", "whole recording"]
     near, program = table["sections"]
     assert [near["title"], program["title"]] == ["within 1 s, %", "program, %"]
     assert [name for name, _ in near["rows"]] == [MODEL, FILTER]
     assert near["rows"][1][1][0] == ("40.0", "[30.0, 50.0]")
     assert [cell.value for cell in program["rows"][0][1]] == ["59.0", "74.0", "84.0", "99.0"]
-    assert window_length_table({"ladder": [], "doubtful_lags": []}) == {"head": [], "sections": []}
+    assert window_length_table({"ladder": [], "doubtful_lags": []}) == {
+        "header": [],
+        "sections": [],
+    }
     doubtful = window_length_table({**evaluation, "doubtful_lags": ["face_003"]})["sections"]
     assert doubtful[::2] == [{**near, "note": "all recordings"}, program]
     assert doubtful[1]["note"].startswith("without face_003, whose lag")

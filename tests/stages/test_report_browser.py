@@ -101,7 +101,7 @@ def runs(page: Page) -> list[str]:
     return page.locator("#runs .tabulator-row [tabulator-field='0']").all_inner_texts()
 
 
-def head(page: Page, name: str) -> Locator:
+def header(page: Page, name: str) -> Locator:
     return page.locator("#runs .tabulator-col button").get_by_text(name, exact=True)
 
 
@@ -149,17 +149,17 @@ def test_every_picture_is_drawn(page: Page) -> None:
 
 def test_click_on_a_column_sorts_numbers_as_numbers_and_failed_runs_last(page: Page) -> None:
     assert runs(page) == ["0001", "0000", "0002", "0003"]
-    seconds = head(page, "seconds")
+    seconds = header(page, "seconds")
     seconds.click()
     assert runs(page) == ["0002", "0000", "0001", "0003"]
     assert sorted_by(page, "ascending") == ["seconds"]
     seconds.press("Enter")
     assert runs(page) == ["0001", "0000", "0002", "0003"]
     assert sorted_by(page, "descending") == ["seconds"]
-    head(page, "optimizer").click()
+    header(page, "optimizer").click()
     assert runs(page) == ["0001", "0002", "0000", "0003"]
     assert sorted_by(page, "ascending") == ["optimizer"]
-    head(page, "run").click()
+    header(page, "run").click()
     assert runs(page) == ["0000", "0001", "0002", "0003"]
 
 

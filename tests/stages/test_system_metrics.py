@@ -91,7 +91,7 @@ def test_all_views_show_them(
     assert select_best.main([*where, "--output", str(best)]) == 0
     table = runs_table(read_sweep_results(sweep, best))
     for name in ("cpu share", "peak memory MB", "gpu share", "peak gpu memory MB"):
-        assert name in table["head"]
+        assert name in table["header"]
     lines = [line.split(",") for line in (best / "runs.csv").read_text().splitlines()]
     best_run = dict(zip(lines[0], lines[1], strict=True))
     summary = system_summary(own.runs / "0001")

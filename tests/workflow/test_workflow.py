@@ -49,7 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_output_ends_with_a_summary(finished: Path) -> None:
     output = (finished / "output.txt").read_text()
     assert "output:" not in output  # The files of each rule are not listed.
-    words = ("measured", "how good", "conclusion", "next", "report", "report")
+    words = ("searched", "how good", "conclusion", "next", "report", "report")
     assert re.findall(r" report: ([a-z ]+): ", output) == [*words]
     assert output.endswith("report: results/report.html\n")
 

@@ -19,7 +19,12 @@ from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.inspection.draft import flow, line_of
 from gcodefp.recordings.inspection.guessing import guess_targets
-from gcodefp.recordings.inspection.sniffing import GRAVITY, SniffedFile, unit_by_gravity, usual_step
+from gcodefp.recordings.inspection.sniffing import (
+    GRAVITY,
+    SniffedFile,
+    typical_period,
+    unit_by_gravity,
+)
 from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import placeholders
 from gcodefp.recordings.laboratory.program_file import number_lines
@@ -31,7 +36,7 @@ from gcodefp.recordings.samples import equals_previous, interval_lengths
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""
 GAP_PERIODS = 5.0
-"""A step of the clock longer than this many usual ones is a gap."""
+"""A period of the clock longer than this many typical ones is a gap."""
 EQUAL_ROWS, FROZEN_SECONDS = 20, 1.0
 """A node that repeats its samples for so many rows, and so long, is frozen."""
 MAX_ISOLATED_SHARE = 0.01
@@ -88,17 +93,17 @@ class SourceFacts:
     keys: dict[str, str]
 
     def __post_init__(self) -> None:
-        steps = np.diff(self.seconds)
+        periods = np.diff(self.seconds)
         self.start, self.end = float(self.seconds[0]), float(self.seconds[-1])
-        self.period_seconds = usual_step(steps)
-        is_typical = np.abs(steps[steps > 0] - self.period_seconds) <= 0.5 * self.period_seconds
+        self.period_seconds = typical_period(periods)
+        is_typical = np.abs(periods[periods > 0] - self.period_seconds) <= 0.5 * self.period_seconds
         self.is_regular = bool(is_typical.size and is_typical.mean() > 0.9)
 
     def gaps(self) -> list[tuple[float, float]]:
         """Start and length in seconds of each gap, the longest first."""
-        steps = np.diff(self.seconds) if self.is_regular else np.empty(0)
-        rows = np.flatnonzero(steps > GAP_PERIODS * self.period_seconds)
-        gaps = [(float(self.seconds[row]), float(steps[row])) for row in rows]
+        periods = np.diff(self.seconds) if self.is_regular else np.empty(0)
+        rows = np.flatnonzero(periods > GAP_PERIODS * self.period_seconds)
+        gaps = [(float(self.seconds[row]), float(periods[row])) for row in rows]
         return sorted(gaps, key=lambda gap: -gap[1])
 
 
@@ -230,9 +235,9 @@ def _sparse(
     source = recording.layout.sources[name]
     for channel in channels if source.resample == "features" else ():
         rows = np.flatnonzero(facts.channels[channel].notna())
-        steps = np.diff(rows)
-        every = int(np.median(steps))
-        is_even = every > 1 and (steps == every).mean() > 0.9
+        distances = np.diff(rows)
+        every = int(np.median(distances))
+        is_even = every > 1 and (distances == every).mean() > 0.9
         text = f"one row of {every}" if is_even else f"{len(rows) / len(facts.seconds):.0%} of rows"
         by_share.setdefault(text, []).append(channel)
     for text, names in by_share.items():
@@ -387,8 +392,8 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         yield Finding(name, text, _clock_fix(recording, name, offset_seconds=round(shift, 1)))
 
 
-def _time_zones(shift: float, step: float) -> float:
-    """The steps of time zones that a shift in seconds seems to be; 0 if it seems to be none."""
-    nearest = round(shift / step) * step
-    is_near = abs(shift - nearest) < MAX_SKEW_SECONDS * (step / HOUR_SECONDS)
+def _time_zones(shift: float, unit: float) -> float:
+    """The multiple of time zones that a shift in seconds seems to be; 0 if it seems to be none."""
+    nearest = round(shift / unit) * unit
+    is_near = abs(shift - nearest) < MAX_SKEW_SECONDS * (unit / HOUR_SECONDS)
     return nearest if is_near and abs(nearest) <= MAX_ZONES_HOURS * HOUR_SECONDS else 0.0

@@ -101,8 +101,8 @@ def read_columns(
         texts = {name: np.array(fields[index], object) for index, name in names.items()}
         table, invalid = _numbers(texts, is_optional)
         if invalid is not None:
-            table, doubt = _numbers(texts, is_optional, decimal=",")
-            if doubt is not None or _may_be_thousands(texts):
+            table, problem = _numbers(texts, is_optional, decimal=",")
+            if problem is not None or _may_be_thousands(texts):
                 raise ValueError(invalid)
     except (OSError, EOFError, ValueError, csv.Error, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read as CSV: {error}; {fix}") from None

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from gcodefp.recordings import columns
 
 JUMP_FACTOR = 3.0
-"""A step longer than this many times the fastest lasting ones is a jump."""
+"""A move longer than this many times the fastest lasting ones is a jump."""
 LASTING_QUANTILE = 0.99
-"""Of the steps that their neighbour confirms: above are those within jumps, one behind another."""
+"""Of the moves that their neighbour confirms: above are those within jumps, one behind another."""
 MAX_JUMP_SHARE = 0.01
 MIN_BACKWARD_SHARE = 0.1
 """Of jumps, that the line decreases at, if rows are out of order; fast moves never do that."""
 MAX_LINES_BETWEEN = 3
 """Lines that no row reports, between a packet and the next one."""
-START_TOLERANCE, STEP_TOLERANCE = 0.2, 0.5
-"""How far from its predicted start a packet begins: in fastest steps, and in its own ones."""
+START_TOLERANCE, MOVE_TOLERANCE = 0.2, 0.5
+"""How far from its predicted start a packet begins: in fastest moves, and in its own ones."""
 
 
-def order_doubt(
+def order_note(
     lines: NDArray[np.floating], position_mm: NDArray[np.floating], seconds: NDArray[np.floating]
 ) -> str | None:
     """What is doubtful about the order of N rows; None if their positions may follow each other.
@@ -35,30 +35,31 @@ def order_doubt(
         position_mm: (N, 3); NaN where there is none.
         seconds: (N,) clock.
     """
-    steps = _steps(position_mm) / np.maximum(np.diff(seconds), np.median(np.diff(seconds)))
-    moving = np.minimum(steps[1:], steps[:-1])
+    periods = np.diff(seconds)
+    moves = _row_distances_mm(position_mm) / np.maximum(periods, np.median(periods))
+    moving = np.minimum(moves[1:], moves[:-1])
     if not (moving > 0).any():
         return None
     fastest = float(np.quantile(moving[moving > 0], LASTING_QUANTILE))
     is_reported = lines.min() < lines.max()
     # Without lines, a short fast move between two rows must not look like one.
-    jumps = np.flatnonzero(steps > JUMP_FACTOR * (1 if is_reported else 2) * fastest)
+    jumps = np.flatnonzero(moves > JUMP_FACTOR * (1 if is_reported else 2) * fastest)
     # The line may be reported a row late.
     behind = np.minimum(lines[jumps + 1], lines[np.minimum(jumps + 2, len(lines) - 1)])
     backward = (behind < lines[jumps]).mean() if len(jumps) else 0.0
-    if len(jumps) < MAX_JUMP_SHARE * len(steps) or (is_reported and backward < MIN_BACKWARD_SHARE):
+    if len(jumps) < MAX_JUMP_SHARE * len(moves) or (is_reported and backward < MIN_BACKWARD_SHARE):
         return None
     every = float(np.median(np.diff(jumps))) if len(jumps) > 1 else len(lines)
     return (
         f"CAVEAT: its rows are out of time order: the position jumps at {len(jumps)} rows "
-        f"({len(jumps) / len(steps):.1%}), most often {every:g} rows after the last time, by up to "
-        f"{(steps[jumps] / fastest).max():.0f} times as far as the fastest moves; write the log "
+        f"({len(jumps) / len(moves):.1%}), most often {every:g} rows after the last time, by up to "
+        f"{(moves[jumps] / fastest).max():.0f} times as far as the fastest moves; write the log "
         "in order, or, if a column marks where packets of rows start, set packets in the clock of "
         "the layout (docs/files.md)"
     )
 
 
-def _steps(position_mm: NDArray[np.floating]) -> NDArray[np.float64]:
+def _row_distances_mm(position_mm: NDArray[np.floating]) -> NDArray[np.float64]:
     """Way from each of N rows to the next in mm, (N - 1,); 0 where it is not known."""
     reported = position_mm[:, np.isfinite(position_mm).any(axis=0)].astype(np.float64)
     return np.nan_to_num(np.linalg.norm(np.diff(reported, axis=0), axis=1))
@@ -80,13 +81,13 @@ def program_order(table: pd.DataFrame) -> pd.DataFrame:
     names = [name for name in columns.POSITION_MM if name in table]
     position = table[names].to_numpy(np.float64)
     packet = table[columns.ROW_RANGE].to_numpy()
-    steps = _steps(position)
+    moves = _row_distances_mm(position)
     is_inside = np.diff(packet) == 0
-    typical = pd.Series(steps[is_inside]).groupby(packet[1:][is_inside]).median()
+    typical = pd.Series(moves[is_inside]).groupby(packet[1:][is_inside]).median()
     fastest = float(typical.max()) if len(typical) else 0.0
     is_mark = np.r_[True, ~is_inside]
     line = table[columns.LINE].mask(is_mark)
-    is_cut = is_mark | np.r_[False, steps > JUMP_FACTOR * fastest]
+    is_cut = is_mark | np.r_[False, moves > JUMP_FACTOR * fastest]
     part = np.cumsum(is_cut)
     reported = line.where(line > 0).groupby(part)
     nearest_line = reported.ffill().groupby(part).bfill().to_numpy()
@@ -115,7 +116,7 @@ def _chains(
     rank = np.unique(line, return_inverse=True)[1]
     first, last = (rank[[r[end] for r in rows]] for end in (0, -1))
     starts, ends = (position[[r[end] for r in rows]] for end in (0, -1))
-    start_step, end_step = (
+    first_move, last_move = (
         np.array([position[r[i]] - position[r[j]] if len(r) > 1 else 0 * position[0] for r in rows])
         for i, j in ((1, 0), (-1, -2))
     )
@@ -127,10 +128,10 @@ def _chains(
         )
         nearby = by_line[low:high]
         nearby = nearby[nearby != i]
-        predicted = ends[i] + (end_step[i] + start_step[nearby]) / 2
+        predicted = ends[i] + (last_move[i] + first_move[nearby]) / 2
         distance = np.linalg.norm(starts[nearby] - predicted, axis=1)
-        step = np.maximum(*(np.linalg.norm(s, axis=-1) for s in (end_step[i], start_step[nearby])))
-        is_close = distance <= START_TOLERANCE * fastest + STEP_TOLERANCE * step
+        move = np.maximum(*(np.linalg.norm(s, axis=-1) for s in (last_move[i], first_move[nearby])))
+        is_close = distance <= START_TOLERANCE * fastest + MOVE_TOLERANCE * move
         pairs += [(distance[k], i, int(nearby[k])) for k in np.flatnonzero(is_close)]
     chain_of = {i: deque([i]) for i in range(len(rows))}
     for _, i, j in sorted(pairs):

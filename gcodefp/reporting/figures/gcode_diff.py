@@ -152,10 +152,10 @@ def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
     axes.set_xlim(0, LETTERS)
     axes.set_ylim(rows - 0.4, -2.0)
     axes.axis("off")
-    heads = ((TIME_END, "s", "right"), (TRUE_START, "executed", "left"),
+    headers = ((TIME_END, "s", "right"), (TRUE_START, "executed", "left"),
              (PREDICTED_START, "predicted", "left"))  # fmt: skip
-    for x, head, side in heads:
-        axes.text(x, -1.2, head, size=6.5, weight="bold", va="center", ha=side)
+    for x, header, side in headers:
+        axes.text(x, -1.2, header, size=6.5, weight="bold", va="center", ha=side)
     for row, line in enumerate(lines):
         is_edited = line.edit in EDIT_COLOURS
         if is_edited:

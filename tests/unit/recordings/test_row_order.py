@@ -10,7 +10,7 @@ import pytest
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.laboratory.layout import Source, parse_layout
-from gcodefp.recordings.laboratory.row_order import order_doubt
+from gcodefp.recordings.laboratory.row_order import order_note
 from gcodefp.recordings.laboratory.source_file import SourceFile
 
 ROWS, PACKET, MARK = 240, 10, 2
@@ -78,7 +78,7 @@ def test_rows_out_of_order_are_doubtful() -> None:
     def doubt(table: pd.DataFrame, has_lines: bool = True) -> str | None:
         lines = table["n"].mask(table["n"] == MARK).ffill().fillna(0) * has_lines
         position = table[["x", "y", "x"]].to_numpy() * [1, 1, np.nan]
-        return order_doubt(lines.to_numpy(float), position, np.arange(len(table)) / 10)
+        return order_note(lines.to_numpy(float), position, np.arange(len(table)) / 10)
 
     right = program()
     assert doubt(right) is None

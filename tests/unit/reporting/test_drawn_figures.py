@@ -294,26 +294,27 @@ def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None
     assert shown.count("-") == sum(missing) == 7 * len(silent)
 
 
-def test_the_ladder_has_a_line_for_each_model_and_a_column_of_whole_recordings(
+def test_window_lengths_have_a_line_for_each_predictor_and_a_column_of_whole_recordings(
     results: Results,
 ) -> None:
-    left, right = drawn("ladder", results).axes
-    rungs = results.evaluation["ladder"]
-    lines = [list(line.get_ydata()) for line in left.lines]
+    windows, whole = drawn("ladder", results).axes
+    entries = results.evaluation["ladder"]
+    lines = [list(line.get_ydata()) for line in windows.lines]
     bars = [
-        [tuple(y for _, y in part) for part in each.get_segments()] for each in left.collections
+        [tuple(y for _, y in part) for part in each.get_segments()] for each in windows.collections
     ]
     for name in (MODEL, FILTER):
         near, program = (
-            [rung["models"][name][metric] for rung in rungs] for metric in ("within_1s", "program")
+            [entry["models"][name][metric] for entry in entries]
+            for metric in ("within_1s", "program")
         )
         for scores in (near, program):
             assert [score["value"] for score in scores[:-1]] in lines
         assert [(score["low"], score["high"]) for score in near[:-1]] in bars
-        assert [near[-1]["value"]] in [list(line.get_ydata()) for line in right.lines]
-    assert left.get_xscale() == "log"
-    assert left.get_xticks().tolist() == [rung["seconds"] for rung in rungs[:-1]]
-    labels = [label.get_text() for label in left.get_xticklabels()]
+        assert [near[-1]["value"]] in [list(line.get_ydata()) for line in whole.lines]
+    assert windows.get_xscale() == "log"
+    assert windows.get_xticks().tolist() == [entry["seconds"] for entry in entries[:-1]]
+    labels = [label.get_text() for label in windows.get_xticklabels()]
     assert labels == ["4\n16", "8\n32", "16\n64"]
 
 
