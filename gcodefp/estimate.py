@@ -233,7 +233,7 @@ def _part(data: Tensors, count: int) -> Tensors:
     """So many windows, evenly from the whole split."""
     total = len(data.starts)
     chosen = torch.linspace(0, total - 1, min(count, total)).long().to(data.starts.device)
-    names = ("starts", "segments", "row_mask")
+    names = ("starts", "row_ranges", "row_mask")
     return replace(data, **{name: getattr(data, name)[chosen] for name in names})
 
 

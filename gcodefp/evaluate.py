@@ -1,6 +1,6 @@
 """Scores a checkpoint on the test split, unseen by training and selection, or on other recordings.
 
-Predictions of the model are free-running, from sensors alone. Every metric has a 95 % interval from
+gcodefp's predictions are free-running, from sensors alone. Every metric has a 95 % interval from
 a bootstrap over recordings. Baselines are scored alike, and so is the state oracle, a decoder that
 does not know the lag of each recording's sensors behind the controller.
 """
@@ -48,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", type=Path, help="dataset.json; needed with --test, --train and --val")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--val", type=Path, help="val.npz, on which the baselines' options are chosen")
-    text = (
-        "rows between windows in the accuracy by window length; default: %(default)s, to publish: 1"
-    )
+    text = "rows between windows, in accuracy by length; default: %(default)s, for publication 1"
     add("--ladder-stride", type=positive, default=STRIDE_ROWS, metavar="ROWS", help=text)
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add_device_flags(parser)

@@ -57,9 +57,9 @@ def _explain(arguments: argparse.Namespace) -> None:
 def _log(content: Mapping[str, Any]) -> None:
     form = "{value:+.3f} [{low:+.3f}, {high:+.3f}]"
     # The figure has the nodes too, which are many.
-    for hidden in (part for part in content["sensors"]["without"] if part["kind"] != "node"):
-        name = f"{hidden['kind']} {hidden['name']}".strip()
-        loss = form.format(**hidden["differences"]["gcode"])
+    for occluded in (part for part in content["sensors"]["without"] if part["kind"] != "node"):
+        name = f"{occluded['kind']} {occluded['name']}".strip()
+        loss = form.format(**occluded["differences"]["gcode"])
         logger.info("block accuracy without %s: %s", name, loss)
 
 

@@ -32,12 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--recordings", type=Path, required=True, help="folder of the files, as for preprocess")
     add_files(parser, "dataset", "train", "val", "test")
     add("--checkpoint", type=Path, help="checkpoint.pt, whose confidence is a baseline")
-    add(
-        "--seed",
-        type=not_negative,
-        default=0,
-        help="seed of the alterations (default: %(default)s)",
-    )
+    text = "seed of the alterations (default: %(default)s)"
+    add("--seed", type=not_negative, default=0, help=text)
     add("--output", type=Path, required=True, help="folder for detector.npz and detection.json")
     return run_command(parser, _fit, argv)
 

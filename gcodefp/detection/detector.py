@@ -142,15 +142,15 @@ def labelled_signals(
     programs, by_name = description.programs, {each.recording.name: each for each in recordings}
     labelled = []
     for split in splits:
-        for passage in labelled_recordings(split, programs):
-            rows, program, states = passage.rows, passage.program, passage.states
+        for recording in labelled_recordings(split, programs):
+            rows, program, states = recording.rows, recording.program, recording.states
             uniform = by_name.get(str(split.recordings[split.recording[rows[0]]]))
             if uniform is None:
                 continue
             own = np.full(int(np.diff(programs.first)[program]), np.nan)
             at = np.interp(split.row[rows], uniform.file_row, uniform.uniform_row)
             own[states - programs.first[program]] = np.interp(
-                passage.state_rows, np.arange(len(at)), at
+                recording.state_rows, np.arange(len(at)), at
             )
             labelled.append(LabelledSignals(uniform.recording, program, own))
     return labelled

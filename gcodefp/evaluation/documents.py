@@ -109,17 +109,17 @@ class WindowLength(Document):
     models: Annotated[dict[str, CentreEstimates], with_keys((), PREDICTORS), Field(min_length=1)]
 
 
-def _ascend(ladder: list[WindowLength]) -> list[WindowLength]:
+def _ascend(lengths: list[WindowLength]) -> list[WindowLength]:
     """Windows, ever longer, and whole recordings as the last entry, all of the same models."""
-    for entry in ladder:
-        if {entry.rows is None, entry.seconds is None} != {entry is ladder[-1]}:
+    for entry in lengths:
+        if {entry.rows is None, entry.seconds is None} != {entry is lengths[-1]}:
             raise ValueError("rows and seconds are null in its last entry, and in no other")
-    seconds = [entry.seconds or 0.0 for entry in ladder[:-1]]
+    seconds = [entry.seconds or 0.0 for entry in lengths[:-1]]
     if any(low >= high for low, high in pairwise(seconds)):
         raise ValueError("its windows are not in ascending order")
-    if any(set(entry.models) != set(ladder[0].models) for entry in ladder):
+    if any(set(entry.models) != set(lengths[0].models) for entry in lengths):
         raise ValueError("its entries have different models")
-    return ladder
+    return lengths
 
 
 MetricEstimates = Annotated[dict[str, Estimated], with_keys(METRICS)]

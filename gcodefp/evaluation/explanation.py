@@ -1,6 +1,6 @@
 """Explains the predictions of a checkpoint: sensor occlusion, calibration, and a signal excerpt.
 
-Sensor occlusion (Zeiler and Fergus 2014): the channels of one group or node are hidden in every
+Sensor occlusion (Zeiler and Fergus 2014): the channels of one group or node are occluded in every
 test recording, as node_dropout does in training, and the split is scored without retraining. The
 loss of accuracy shows what this network uses, not what another one could do without these sensors:
 of two redundant sensors it may need neither, or both.
@@ -57,7 +57,7 @@ Metrics = Mapping[str, Statistic]
 
 
 class ChannelSet(NamedTuple):
-    """A set of channels that is hidden together."""
+    """A set of channels that is occluded together."""
 
     kind: str  # ALL, GROUP or NODE
     name: str  # of the group or node; empty for all
@@ -65,7 +65,7 @@ class ChannelSet(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """The predictions for a split, and its scores with all sensors and with each set hidden."""
+    """The predictions for a split, and its scores with all sensors and with each set occluded."""
 
     decoding: SplitPredictions
     complete: Metrics
@@ -78,8 +78,11 @@ def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Expla
         predict_split(decoder, split, device),
         _estimate_windows(decoder, split, device),
         [
-            (hidden, _estimate_windows(decoder, occlude_channels(split, hidden.channels), device))
-            for hidden in channel_sets(decoder.description.scaler.channels)
+            (
+                occluded,
+                _estimate_windows(decoder, occlude_channels(split, occluded.channels), device),
+            )
+            for occluded in channel_sets(decoder.description.scaler.channels)
         ],
     )
 
@@ -179,7 +182,7 @@ def _estimate_windows(decoder: Decoder, split: Split, device: torch.device) -> M
 def describe_sensors(explanation: Explanation, channels: Sequence[str]) -> dict[str, Any]:
     """The key `sensors` of explanation.json.
 
-    `differences` are the metric with the channel set hidden minus the metric with all sensors, on
+    `differences` are the metric with the channel set occluded minus the metric with all sensors, on
     the same resamples of recordings; below 0 is a loss.
     """
 
@@ -192,16 +195,16 @@ def describe_sensors(explanation: Explanation, channels: Sequence[str]) -> dict[
         "complete": intervals(complete),
         "without": [
             {
-                "kind": hidden.kind,
-                "name": hidden.name,
-                "channels": [channels[index] for index in hidden.channels],
+                "kind": occluded.kind,
+                "name": occluded.name,
+                "channels": [channels[index] for index in occluded.channels],
                 "scores": intervals(metrics),
                 "differences": {
                     name: paired_difference(metric, complete[name])._asdict()
                     for name, metric in metrics.items()
                 },
             }
-            for hidden, metrics in explanation.occluded
+            for occluded, metrics in explanation.occluded
         ],
     }
 

@@ -30,7 +30,7 @@ MIN_OVERLAP = 0.5
 
 
 class RowPredictions(NamedTuple):
-    """Predictions of N rows by the model or a baseline; None is not predicted."""
+    """Predictions of N rows by gcodefp or a baseline; None is not predicted."""
 
     blocks: NDArray[np.str_]  # (N,) text of each block
     operation: NDArray[np.int64]  # (N,) class of the operation

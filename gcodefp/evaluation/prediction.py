@@ -189,20 +189,20 @@ def predict_recording(
     """
     description, programs = decoder.description, decoder.programs
     measured = description.scaler.apply(recording)
-    notes, segment = list(recording.notes), recording.segment
-    if segment is not None:
+    notes, row_range = list(recording.notes), recording.row_range
+    if row_range is not None:
         entries = description.document["recordings"].values()
         if not any(entry.get("reordered_rows") for entry in entries):
-            segment = None
-        notes.append(PACKETS_IN_ORDER_NOTE if segment is None else PACKETS_NOTE)
-    if segment is None:
+            row_range = None
+        notes.append(PACKETS_IN_ORDER_NOTE if row_range is None else PACKETS_NOTE)
+    if row_range is None:
         signals = torch.as_tensor(measured, device=device)
         rejected, speed = _choose_speed(decoder, signals)
         decoded = decoder.decode_recording(at_speed(signals, speed)).at_rows(len(measured))
         greedy_block, operations = _decode_greedily(decoder, signals)
     else:
         rejected, speed = None, 1.0
-        parts = np.split(measured, np.flatnonzero(np.diff(segment)) + 1)
+        parts = np.split(measured, np.flatnonzero(np.diff(row_range)) + 1)
         decoded, greedy_block, operations = _decode_parts(decoder, parts, device)
     state = decoded.state
     return RecordingPrediction(

@@ -157,13 +157,13 @@ def train_epoch(
 
 
 def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Rows (B, T) of windows with random starts in the segments of the windows of a batch (B,).
+    """Rows (B, T) of windows with random starts in the row ranges of the windows of a batch (B,).
 
-    A segment wraps around at its end. Without that, a row early in a window could not be late in a
+    A range wraps around at its end. Without that, a row early in a window could not be late in a
     program: where in its window a row is would carry information on the time since the recording's
     start, which the HMM would accumulate.
     """
-    first, length = data.segments[batch].unbind(-1)
+    first, length = data.row_ranges[batch].unbind(-1)
     start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
     return first[:, None] + (start[:, None] + row) % length[:, None]

@@ -44,7 +44,7 @@ MIN_SHRINKAGE = 0.03
 channels by that of independent rows, if that is more: a covariance that follows single rows
 confirms the lags that it was measured with."""
 RIDGE = 1e-3
-"""Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
+"""Added to variances of the noise, in squares of a channel's scale: a constant channel has none."""
 MIN_CHANGE = 1e-9
 """Least range of a channel that varies, in its scale."""
 MAX_REFERENCES = 24
@@ -268,7 +268,7 @@ def _noise(
         # Rows beyond an end repeat the last row.
         rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in lags]
         aligned = np.stack([interpolate_rows(s, row) for s, row in zip(program, rows, strict=True)])
-        # A dead channel is 0: it does not count.
+        # A constant channel is 0: it does not count.
         varying = np.stack([_varying_channels(samples) for samples in program])
         aligned -= aligned.sum(0) / np.maximum(varying.sum(0), 1)
         for deviation, counts in zip(aligned, varying, strict=True):

@@ -72,7 +72,7 @@ class Recording:
         unread: `unmapped` and `missing` columns, of a layout's sources.
         program: the file that it runs, where no line is reported and `programs.labelling` finds it.
         label_uncertainty_seconds: median over its rows; None where the controller reports lines.
-        segment: (N,) where it changes, a row does not follow the one before; None: all do.
+        row_range: (N,) where it changes, a row does not follow the one before; None: all do.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Recording:
     unread: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     program: Path | None = None
     label_uncertainty_seconds: float | None = None
-    segment: NDArray[np.int64] | None = None
+    row_range: NDArray[np.int64] | None = None
 
 
 def load_recording(
@@ -121,7 +121,7 @@ def load_recording(
     position_mm = _position_mm(table)
     if has_reports:
         _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
-    segment = _segment(table, counts, notes)
+    row_range = _row_range(table, counts, notes)
     if note := order_note(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
         notes.append(note)
     if has_reports and not np.isfinite(position_mm).any():
@@ -147,7 +147,7 @@ def load_recording(
         machine=attrs.get("machine", ""),
         unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
         program=None if has_reports else Path(attrs["program"]),
-        segment=segment,
+        row_range=row_range,
     )
 
 
@@ -370,21 +370,21 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, notes: list[str]) -> pd.Series
     return factors.ffill().bfill().fillna(1.0)
 
 
-def _segment(
+def _row_range(
     table: pd.DataFrame, counts: Counter[str], notes: list[str]
 ) -> NDArray[np.int64] | None:
     """What of a layout with packets follows each other; None without packets."""
-    if columns.SEGMENT not in table:
+    if columns.ROW_RANGE not in table:
         return None
-    segment = table[columns.SEGMENT].to_numpy(np.int64)
+    row_range = table[columns.ROW_RANGE].to_numpy(np.int64)
     counts["reordered_rows"] += len(table) * bool((np.diff(table.index) < 0).any())
     if counts["reordered_rows"]:
         notes.append(
             "its packets of rows are put into the program's order by the reported lines and "
-            f"positions; {len(np.unique(segment)) - 1} times the next one is not known. What is "
+            f"positions; {len(np.unique(row_range)) - 1} times the next one is not known. What is "
             "decoded of more than a packet uses an order that sensors alone do not tell"
         )
-    return segment
+    return row_range
 
 
 def _environment(table: pd.DataFrame) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ CLOCK = "t_console"
 LINE = "gcode_line"
 BLOCK = "gcode_string"
 UNIT = "unit"
-SEGMENT = "segment"
+ROW_RANGE = "segment"
 """Rows of a layout with packets: where it changes, a row does not follow the one before."""
 POSITION = ("posx", "posy", "posz")
 POSITION_MM = ("x_mm", "y_mm", "z_mm")

@@ -171,7 +171,7 @@ def read_unlabelled(
     path, name, is_native = _identify(source)
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
-    segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
+    row_range = table.pop(columns.ROW_RANGE) if columns.ROW_RANGE in table else None
     _check_channels(path, [c for c in channels if c not in table], channels)
     problem = columns.missing_channels_problem(channels, table.columns)
     if problem and not allow_missing:
@@ -195,8 +195,8 @@ def read_unlabelled(
     _check_channels(path, missing, channels)
     recording = _without_labels(name, signals, step_seconds, counts)
     recording.notes += notes
-    if segment is not None:
-        recording.segment = segment[signals.index].to_numpy(np.int64)
+    if row_range is not None:
+        recording.row_range = row_range[signals.index].to_numpy(np.int64)
     texts = None if clock is None else _clock_texts(clock[signals.index])
     return UnlabelledRecording(recording, texts, missing)
 
@@ -266,7 +266,7 @@ def _read(
 
     The clock is text, or seconds where all its entries are numbers.
     """
-    names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
+    names = {name.casefold(): name for name in (columns.CLOCK, columns.ROW_RANGE, *channels)}
     if isinstance(source, pd.DataFrame):
         table = _numbers(source, names)
     elif not isinstance(source, Path):

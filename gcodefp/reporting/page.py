@@ -30,12 +30,7 @@ from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.templates import jinja_environment
-from gcodefp.reporting.wording import (
-    DETAIL_METRICS,
-    MAIN_METRICS,
-    SPLIT_BY,
-    logged_metric,
-)
+from gcodefp.reporting.wording import DETAIL_METRICS, MAIN_METRICS, SPLIT_BY, logged_metric
 
 FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
 OF_MANY_RUNS = ("importance", "contours")

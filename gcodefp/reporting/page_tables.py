@@ -13,13 +13,7 @@ import pandas as pd
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import comparisons, leak_warnings, passes
 from gcodefp.evaluation.names import CENTRE_METRICS, PREDICTORS
-from gcodefp.reporting.protocols_table import (
-    NOTE,
-    columns,
-    conclusions,
-    read_protocols,
-    warnings,
-)
+from gcodefp.reporting.protocols_table import NOTE, columns, conclusions, read_protocols, warnings
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.sweep_runs import (

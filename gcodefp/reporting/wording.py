@@ -8,13 +8,7 @@ import numpy as np
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.metrics import METRICS, MILLIMETRES, SECONDS, SHARE
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ORACLE,
-    PRIMARY,
-    PRIVILEGED,
-    SENSORS,
-)
+from gcodefp.evaluation.names import BASELINE, ORACLE, PRIMARY, PRIVILEGED, SENSORS
 from gcodefp.evaluation.significance import FoldsDifference
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.reporting.sweep_results import JsonContent

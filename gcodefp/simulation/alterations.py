@@ -14,16 +14,9 @@ from numpy.typing import NDArray
 
 from gcodefp.programs.motion import DWELL_MM, Move, Trajectory, plan, trace_program
 from gcodefp.recordings.columns import channel_group
-from gcodefp.simulation.programs import (
-    PROGRAMS,
-    MillProgram,
-    adaptive,
-    build_program,
-    face,
-    pocket,
-)
+from gcodefp.simulation.programs import PROGRAMS, MillProgram, adaptive, build_program, face, pocket
 
-PAUSE_SECONDS = SEGMENT_SECONDS = 10.0
+PAUSE_SECONDS = SPLICE_SECONDS = 10.0
 OFFSET_MM = 1.0
 FADE_ROWS = 3
 ROW_SECONDS = 0.257
@@ -52,7 +45,7 @@ ALTERATIONS = (
     *("fewer_passes", "swapped_lines", "omitted_lines", "pause", "truncated", "cut", "spliced"),
     *("put_back", "other_program", "offset"),
 )
-"""`put_back` cuts a segment and puts it back with the seams of `spliced`; `offset` moves the work
+"""`put_back` cuts rows out and puts them back with the seams of `spliced`; `offset` moves the work
 by OFFSET_MM in X and Y: sensors that see motions, not places, cannot see it."""
 
 
@@ -129,7 +122,7 @@ def altered_table(
     table: pd.DataFrame, donor: pd.DataFrame, kind: str, rng: np.random.Generator
 ) -> pd.DataFrame:
     """The recorded rows without some of them, or with samples of a donor in some, cross-faded."""
-    rows = round(SEGMENT_SECONDS / ROW_SECONDS)
+    rows = round(SPLICE_SECONDS / ROW_SECONDS)
     if kind == "truncated":
         return table.iloc[: int(len(table) * KEPT_SHARE)]
     at = int(rng.integers(30, max(31, len(table) - rows - 20)))

@@ -30,9 +30,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = ["--dataset", f"{dataset}/dataset.json", *splits]
     where = ["--recordings", str(folder / "recordings"), "--output", str(folder / "detection")]
     assert fit_detector.main([*where, *files]) == 0
-    for attack in ("truncated", "pause"):
+    for alteration in ("truncated", "pause"):
         few = ["--programs", "face40", "--recordings-per-program", "1", "--seed", "5"]
-        output = ["--output", str(folder / attack), "--attack", attack]
+        output = ["--output", str(folder / alteration), "--attack", alteration]
         assert simulate.main([*few, *output]) == 0
     return folder
 

@@ -129,7 +129,7 @@ def test_controller_columns_do_not_reach_the_prediction_and_sensors_do(
     assert not (tmp_path / "out" / "x.greedy.nc").exists()
 
 
-def test_a_recording_that_fits_no_program_is_marked(
+def test_a_recording_that_matches_no_program_is_marked(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     noise = np.random.default_rng(0).normal(size=(2 * ROWS + 1, len(SENSORS)))
@@ -145,7 +145,7 @@ def test_a_recording_that_fits_no_program_is_marked(
     assert "(CAVEAT" in (tmp_path / "out" / "x.nc").read_text()
 
 
-def test_with_a_decoder_the_fit_to_the_programs_decides(
+def test_with_a_decoder_the_match_with_the_programs_decides(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = Path(shutil.copy(checkpoint, tmp_path))

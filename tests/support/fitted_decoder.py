@@ -10,12 +10,7 @@ from evaluation_commands import learn
 from learning_data import CPU, RECORDINGS, SENSORS, STEP_SECONDS, tiny_split, write_dataset
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.decoder import (
-    DECODER_FILE,
-    Decoder,
-    read_decoder,
-    write_decoder,
-)
+from gcodefp.evaluation.decoder import DECODER_FILE, Decoder, read_decoder, write_decoder
 from gcodefp.evaluation.decoder_fitting import fit_decoder
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.recordings.cleaning import Recording

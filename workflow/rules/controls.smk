@@ -91,7 +91,7 @@ rule fit_decoder:
 
 
 rule control:
-    """Score a negative control on the test split and compare it with its limit."""
+    """Score a negative control on the test split and compare it with its reference baseline."""
     input:
         checkpoint=lambda wildcards: f"{control_model(wildcards.control)}/checkpoint.pt",
         decoder=lambda wildcards: f"{control_model(wildcards.control)}/decoder.npz",

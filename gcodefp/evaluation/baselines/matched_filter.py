@@ -159,10 +159,8 @@ def filter_predictions(inputs: BaselineInput, matched: MatchedFilter) -> Predict
     whole = np.zeros(len(inputs.test.recording), np.int64)
     centres = decode_centre_rows(matched, inputs.test, None)
     whole[centres.rows] = centres.state
-    return {
-        FILTER: at_states(inputs, by_window),
-        FILTER_WHOLE: at_states(inputs, whole[inputs.rows]),
-    }
+    whole = whole[inputs.rows]
+    return {FILTER: at_states(inputs, by_window), FILTER_WHOLE: at_states(inputs, whole)}
 
 
 def tune_matched_filter(

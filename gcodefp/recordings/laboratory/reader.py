@@ -279,7 +279,7 @@ def read_canonical(path: Path) -> pd.DataFrame:
 
 def select_groups(table: pd.DataFrame, groups: Collection[str]) -> pd.DataFrame:
     """The columns of a canonical table that cleaning reads, with the channels of some groups."""
-    always = {*columns.REQUIRED, columns.UNIT, columns.SEGMENT, *columns.POSITION_MM, RUNNING}
+    always = {*columns.REQUIRED, columns.UNIT, columns.ROW_RANGE, *columns.POSITION_MM, RUNNING}
     read = (*groups, "environment")  # A baseline uses it.
     names = [c for c in table.columns if c in always or columns.channel_group(c) in read]
     return table[names]

@@ -66,21 +66,21 @@ def _row_distances_mm(position_mm: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def program_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of packets in the order of the program, if they are not; SEGMENT says what is joined.
+    """Rows of packets in the order of the program, if they are not; ROW_RANGE says what is joined.
 
     Packets in which no line above 0 is reported are between programs: they are not part of a table
     that has to be put into order. Rows keep their index, and the clock their order.
 
     Args:
-        table: N rows with CLOCK, LINE, positions in mm and SEGMENT, the number of their packet; the
-            line of its first row, which is its mark, becomes that of the row before or behind.
+        table: N rows with CLOCK, LINE, positions in mm and ROW_RANGE, the number of their packet;
+            the line of its first row, which is its mark, becomes that of the row before or behind.
 
     Returns:
-        equal SEGMENT: each row follows the one before. A log in order is one segment.
+        equal ROW_RANGE: each row follows the one before. A log in order is one range.
     """
     names = [name for name in columns.POSITION_MM if name in table]
     position = table[names].to_numpy(np.float64)
-    packet = table[columns.SEGMENT].to_numpy()
+    packet = table[columns.ROW_RANGE].to_numpy()
     moves = _row_distances_mm(position)
     is_inside = np.diff(packet) == 0
     typical = pd.Series(moves[is_inside]).groupby(packet[1:][is_inside]).median()
@@ -95,13 +95,13 @@ def program_order(table: pd.DataFrame) -> pd.DataFrame:
     chains = _chains(rows, nearest_line, position, fastest)
     order = np.concatenate([rows[i] for chain in chains for i in chain]) if rows else np.arange(0)
     if (np.diff(order) > 0).all():
-        order, segment = np.arange(len(table)), np.zeros(len(table), np.int64)
+        order, row_range = np.arange(len(table)), np.zeros(len(table), np.int64)
     else:
         lengths = [sum(len(rows[i]) for i in chain) for chain in chains]
-        segment = np.repeat(np.arange(len(chains)), lengths)
+        row_range = np.repeat(np.arange(len(chains)), lengths)
     clock = table[columns.CLOCK].to_numpy()[: len(order)]
-    ordered = table.iloc[order].assign(**{columns.CLOCK: clock, columns.SEGMENT: segment})
-    filled = line.iloc[order].groupby(segment).ffill()
+    ordered = table.iloc[order].assign(**{columns.CLOCK: clock, columns.ROW_RANGE: row_range})
+    filled = line.iloc[order].groupby(row_range).ffill()
     ordered[columns.LINE] = filled.fillna(pd.Series(nearest_line[order], ordered.index))
     return ordered
 

@@ -217,7 +217,7 @@ class SourceFile:
                 if name in chunk and is_wanted(m.target)
             }
             if packets:
-                table[columns.SEGMENT] = pd.Series(clock.packets(chunk), chunk.index)
+                table[columns.ROW_RANGE] = pd.Series(clock.packets(chunk), chunk.index)
         except ValueError as error:
             raise UserError(f"{self.path}: {error}") from None
         return pd.DataFrame(table, index=chunk.index)[np.isfinite(table[columns.CLOCK])]

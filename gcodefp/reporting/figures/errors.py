@@ -36,9 +36,9 @@ def confusion(results: Results, head: str) -> pd.DataFrame:
     title="Confusions",
     category="Test",
     caption="Predicted (columns) against true classes (rows) in "
-    "windows: the operation of each row, and each command word of the executed lines, compared at "
-    "its position in the line. Shades are shares of a row, numbers are counts. Words of another "
-    "kind, and words missing because the predicted line had ended, have a column of their own.",
+    "windows: the operation of each row, and each command word of the executed blocks, compared at "
+    "its position in the block. Shades are shares of a row, numbers are counts. Words of another "
+    "kind, and words missing because the predicted block had ended, have a column of their own.",
 )
 def draw_confusion(results: Results) -> paper.Drawn:
     """A matrix for each kind of class, each row normalised; rows are true, columns predicted."""

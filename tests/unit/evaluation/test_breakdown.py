@@ -13,11 +13,7 @@ from result_files import scored_split as results_split
 from gcodefp.dataset.store import parse_description, parse_vocabulary
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.metrics import LabelledPredictions
-from gcodefp.evaluation.names import (
-    EVALUATION_FORMAT,
-    MODEL,
-    NEIGHBOUR,
-)
+from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, NEIGHBOUR
 from gcodefp.files import read_json
 from gcodefp.model.accuracy import count_correct
 

@@ -13,11 +13,7 @@ from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation import decoder_fitting
 from gcodefp.evaluation.decode import decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
-from gcodefp.evaluation.decoder_fitting import (
-    TEMPERATURES,
-    fit_decoder,
-    rejection,
-)
+from gcodefp.evaluation.decoder_fitting import TEMPERATURES, fit_decoder, rejection
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.prediction import predict_recording
 from gcodefp.evaluation.speed import template_match

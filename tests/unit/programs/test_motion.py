@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.programs.motion import (
-    MachineLimits,
-    Move,
-    moves_of,
-    plan,
-    tangent,
-    trace_program,
-)
+from gcodefp.programs.motion import MachineLimits, Move, moves_of, plan, tangent, trace_program
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.simulation.programs import PROGRAMS, build_program

@@ -51,7 +51,7 @@ def test_shuffled_packets_come_back_in_order(tmp_path: Path) -> None:
     right = program()
     table = read(shuffled(right), tmp_path)
     assert table["S.Current"].tolist() == list(range(IDLE, ROWS))
-    assert not table[columns.SEGMENT].any()
+    assert not table[columns.ROW_RANGE].any()
     assert np.diff(table[columns.CLOCK]) == pytest.approx(0.1)
     lines = np.where(right["n"] == MARK, right["n"].shift(), right["n"])[IDLE + 1 :]
     assert table[columns.LINE].tolist()[1:] == lines.tolist()
@@ -61,7 +61,7 @@ def test_what_follows_a_lost_packet_is_a_segment_of_its_own(tmp_path: Path) -> N
     table = read(shuffled(program(), missing=(9, 16)), tmp_path)
     rows = [r for r in range(IDLE, ROWS) if r // PACKET not in (9, 16)]
     assert table["S.Current"].tolist() == rows
-    breaks = np.flatnonzero(np.diff(table[columns.SEGMENT])) + 1
+    breaks = np.flatnonzero(np.diff(table[columns.ROW_RANGE])) + 1
     assert breaks.tolist() == [rows.index(100), rows.index(170)]
 
 
@@ -69,7 +69,7 @@ def test_without_labels_packets_stay_where_they_are(tmp_path: Path) -> None:
     given = shuffled(program())
     table = read(given, tmp_path, with_labels=False)
     assert table["S.Current"].tolist() == given["amps"].tolist()
-    assert (np.diff(table[columns.SEGMENT]) != 0).sum() == ROWS // PACKET - 1
+    assert (np.diff(table[columns.ROW_RANGE]) != 0).sum() == ROWS // PACKET - 1
     with pytest.raises(UserError, match=r"has no column 'n', of clock\.packets"):
         read(given.drop(columns="n"), tmp_path, with_labels=False)
 

@@ -14,41 +14,19 @@ from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, window_lengths
-from result_files import (
-    results_of,
-    true_blocks,
-    write_results,
-)
+from result_files import results_of, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
 from gcodefp.dataset.store import LEAKY_NOTE
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ELAPSED,
-    FILTER,
-    MAJORITY,
-    MODEL,
-    SENSORS,
-    WHOLE,
-)
+from gcodefp.evaluation.names import BASELINE, ELAPSED, FILTER, MAJORITY, MODEL, SENSORS, WHOLE
 from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.channels import (
-    Panel,
-    channel_losses,
-    choose_panels,
-)
+from gcodefp.reporting.figures.channels import Panel, channel_losses, choose_panels
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
 from gcodefp.reporting.figures.errors import confusion
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
-from gcodefp.reporting.figures.paper import (
-    MODEL_BLUE,
-    draw_figure,
-    paper_style,
-    save,
-    short_name,
-)
+from gcodefp.reporting.figures.paper import MODEL_BLUE, draw_figure, paper_style, save, short_name
 from gcodefp.reporting.results import Predictions, Results, StoredExplanation
 from gcodefp.reporting.sweep_runs import describe_runs
 from gcodefp.reporting.wording import MAIN_METRICS, PREDICTOR_KINDS, group_title, logged_metric
