@@ -36,11 +36,11 @@ from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.metrics import LabelledPredictions, RowPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ALL,
+    GCODEFP,
     GROUP,
     MODEL,
     NODE,
     OCCLUSION_METRICS,
-    PIPELINE,
     PREDICTORS,
     WHOLE,
 )
@@ -114,7 +114,7 @@ def describe_explanation(
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
-            for name in PIPELINE
+            for name in GCODEFP
         },
         "excerpt": _describe_excerpt(decoding, split, description),
     }
@@ -132,7 +132,7 @@ def explanation_arrays(
         "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
     }
-    for name in PIPELINE:
+    for name in GCODEFP:
         array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = decoding.confidence[name]
         arrays[f"{array}_right"] = decoding.predictions[name].blocks == true

@@ -59,8 +59,8 @@ NETWORK_AND_TEMPLATES = "network and templates"
 """Emissions of a decoder."""
 PRIMARY = "within_1s"
 """The primary metric: which program, and which time in it; conclusions are about it."""
-PIPELINE = (MODEL, WHOLE)
-"""The predictions that conclusions are about, and that have a confidence."""
+GCODEFP = (MODEL, WHOLE)
+"""What conclusions are about, windows and whole recordings; both have a confidence."""
 WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
 """Ends the names of the predictors that decode whole recordings."""
 CENTRE_METRICS = {
@@ -82,7 +82,7 @@ OCCLUSION_METRICS = ("gcode", "token", "operation")
 
 
 def compared_baselines(name: str, predictors: Iterable[str]) -> list[str]:
-    """The baselines, in this order, that a prediction of PIPELINE is compared with.
+    """The baselines, in this order, that a prediction of GCODEFP is compared with.
 
     Windows are compared with baselines of windows, whole recordings with all of them.
     """

@@ -26,8 +26,8 @@ from gcodefp.evaluation.names import (
     EVALUATION_REBUILD,
     EXPLANATION_FORMAT,
     EXPLANATION_REBUILD,
+    GCODEFP,
     MODEL,
-    PIPELINE,
     PREDICTORS,
 )
 from gcodefp.files import read_arrays, read_json
@@ -194,7 +194,7 @@ def read_explanation(folder: Path) -> StoredExplanation:
         folder / "explanation.json", EXPLANATION_FORMAT, ExplanationDocument, EXPLANATION_REBUILD
     )
     path = folder / "explanation.npz"
-    names = {name: f"{PREDICTORS[name].array}_confidence" for name in PIPELINE}
+    names = {name: f"{PREDICTORS[name].array}_confidence" for name in GCODEFP}
     specs = EXCERPT_SPECS | dict.fromkeys(names.values(), ArraySpec("f", ("N",), 0, 1 + 1e-6))
     arrays = read_arrays(path, list(specs), EXPLANATION_REBUILD)
     lengths = {"N": document["rows"], "C": len(document["channels"])}

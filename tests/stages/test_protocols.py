@@ -14,9 +14,9 @@ from gcodefp.evaluation.metrics import METRICS as REGISTRY
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
+    GCODEFP,
     MODEL,
     NEIGHBOUR,
-    PIPELINE,
     PREDICTORS,
     PRIMARY,
     STATE_ORACLE,
@@ -67,7 +67,7 @@ def evaluation(
         "split": {"by": by, "held_out": [], "seed": seed}, "recordings": len(recordings),
         "train_recordings": TRAIN_RECORDINGS, "rows": count, "segments": 1, "controls": [],
         "models": models, "confusion": {"operation": matrix, "command": matrix},
-        "differences": {name: {NEIGHBOUR: share, TREES: share} for name in PIPELINE},
+        "differences": {name: {NEIGHBOUR: share, TREES: share} for name in GCODEFP},
         "decoder": DECODER, "ladder": [], "doubtful_lags": [], "baselines": {},
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
