@@ -129,22 +129,20 @@ def _off(context: Context, *folders: str) -> dict[str, float]:
 def evaluation(context: Context, record: Record) -> None:
     """evaluate on both devices, explain and predict, all at the same time."""
     given: list[object] = ["--checkpoint", context.folder / "train" / "checkpoint.pt"]
-    stage_flags = [*given, *_files(context, "dataset", "test")]
+    inputs = [*given, *_files(context, "dataset", "test")]
     baselines = [] if context.tiny else [*_files(context, "train"), "--threads", 4]
     device = ["--device", context.device, "--output"]
     recording = min((context.dataset.parent / "recordings").glob("*.csv*"))
 
     def evaluate(on: str) -> Step:
         flags = ["--device", on, "--output", context.folder / f"evaluation_{on}"]
-        return Step(context, "evaluate", *stage_flags, *baselines, *flags, log=f"evaluate_{on}")
+        return Step(context, "evaluate", *inputs, *baselines, *flags, log=f"evaluate_{on}")
 
     to = context.folder / "predictions"
     steps = {"predict": Step(context, "predict", recording, *given, *device, to)}
     steps |= {f"evaluate_{on}": evaluate(on) for on in dict.fromkeys((context.device, "cpu"))}
     if not context.tiny:
-        steps["explain"] = Step(
-            context, "explain", *stage_flags, *device, context.folder / "explained"
-        )
+        steps["explain"] = Step(context, "explain", *inputs, *device, context.folder / "explained")
     for name, step in steps.items():
         record.attempt(name, step.end, context.seconds)
         if name == "evaluate_cpu" and context.device == "cuda":
@@ -218,16 +216,8 @@ def agents(context: Context, record: Record) -> None:
     sweep = context.folder / "sweep.yaml"
     sweep.write_text(yaml.safe_dump(document), encoding="utf-8")
     created = context.folder / "sweep.json"
-    stage_flags = [
-        "--sweep",
-        sweep,
-        *_files(context, "dataset"),
-        "--seed",
-        0,
-        "--output",
-        created,
-    ]
-    record.attempt("create_sweep", lambda: Step(context, "create_sweep", *stage_flags).end())
+    inputs = ["--sweep", sweep, *_files(context, "dataset"), "--seed", 0, "--output", created]
+    record.attempt("create_sweep", lambda: Step(context, "create_sweep", *inputs).end())
     given = ["--sweep", created, "--runs", context.folder / "runs", "--device", context.device]
     given += _files(context, "train", "val", "dataset")
     workers = 1 if context.tiny else 2
@@ -240,14 +230,14 @@ def agents(context: Context, record: Record) -> None:
         record.attempt(f"agent_{number}", step.end)
     record.attempt("runs", _run_states, context.folder / "runs")
     if not context.tiny:
-        record.attempt("estimate", _estimate, context, stage_flags, given)
+        record.attempt("estimate", _estimate, context, inputs, given)
 
 
-def _estimate(context: Context, stage_flags: list[object], given: list[object]) -> dict[str, Any]:
+def _estimate(context: Context, inputs: list[object], given: list[object]) -> dict[str, Any]:
     """Of another sweep, none of whose runs is over."""
     other = context.folder / "other.json"
     changes = ["--seed", 1, "--run-cap", 3, "--output", other]
-    Step(context, "create_sweep", *stage_flags, *changes, log="create_other").end()
+    Step(context, "create_sweep", *inputs, *changes, log="create_other").end()
     return Step(context, "estimate", *given, "--sweep", other, "--agents", 2, "--seconds", 1).end()
 
 

@@ -34,7 +34,7 @@ from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_MATCH_S
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of, recordings_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of, recordings_of
 from gcodefp.recordings.laboratory.layout import read_optional_layout, stored_layout
 
 logger = logging.getLogger("gcodefp.judge")
@@ -84,7 +84,7 @@ def _judge(arguments: argparse.Namespace) -> None:
     if arguments.follow and len(sources) != 1:
         raise UserError(f"--follow: reads one growing file, not {len(sources)}")
 
-    def judge(source: Recordable) -> None:
+    def judge(source: RawRecording) -> None:
         if arguments.follow:
             _follow(source, reference)
         _judge_recording(source, reference)
@@ -101,7 +101,7 @@ class _Reference(NamedTuple):
     description: DatasetDescription
     arguments: argparse.Namespace
 
-    def read(self, source: Recordable) -> UniformRecording:
+    def read(self, source: RawRecording) -> UniformRecording:
         return read_uniform(source, self.description, self.arguments.allow_missing)
 
 
@@ -114,7 +114,7 @@ def program_index(detector: Detector, name: str) -> int:
     return program
 
 
-def _judge_recording(source: Recordable, reference: _Reference) -> None:
+def _judge_recording(source: RawRecording, reference: _Reference) -> None:
     from gcodefp.reporting.figures.judgement import draw_judgement
     from gcodefp.reporting.figures.paper import paper_style, save
 
@@ -243,7 +243,7 @@ def _log(name: str, judgement: Judgement, content: dict[str, Any]) -> None:
         )
 
 
-def _follow(source: Recordable, reference: _Reference) -> None:
+def _follow(source: RawRecording, reference: _Reference) -> None:
     """Warns once while a file grows; ends when it has not grown for --idle-seconds."""
     detector, idle = reference.detector, reference.arguments.idle_seconds
     thresholds, per_hour = detector.live_thresholds(reference.arguments.false_alarms_per_hour)

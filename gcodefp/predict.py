@@ -34,7 +34,7 @@ from gcodefp.evaluation.prediction import (
 from gcodefp.evaluation.predictor import Predictor, load
 from gcodefp.files import sha256, write_json, write_text
 from gcodefp.provenance import provenance
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of, recordings_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of, recordings_of
 from gcodefp.recordings.laboratory.layout import read_optional_layout, stored_layout
 from gcodefp.recordings.loading import UnlabelledRecording
 from gcodefp.reporting.figures.paper import paper_style, save
@@ -68,7 +68,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     if predictor.decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
 
-    def predict(source: Recordable) -> None:
+    def predict(source: RawRecording) -> None:
         unlabelled = predictor.read(source, arguments.allow_missing)
         prediction = predictor.decode(unlabelled)
         _write(arguments, source, predictor, unlabelled, prediction)
@@ -78,7 +78,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     for_each(recordings, predict, lambda source: paths_of([source])[0], end)
 
 
-def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
+def _check_names(recordings: Sequence[RawRecording], output: Path) -> None:
     """Raises UserError if an output would overwrite a recording or another prediction."""
     names = [name_of(recording) for recording in recordings]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
@@ -92,7 +92,7 @@ def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
 
 def _write(
     arguments: argparse.Namespace,
-    source: Recordable,
+    source: RawRecording,
     predictor: Predictor,
     unlabelled: UnlabelledRecording,
     prediction: RecordingPrediction,

@@ -49,7 +49,7 @@ from gcodefp.recordings.columns import GROUPS, channel_group, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.laboratory.lab_files import (
     SIMULATION_MARK,
-    Recordable,
+    RawRecording,
     list_recordings,
     name_of,
     paths_of,
@@ -147,7 +147,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     write_json(arguments.output / "dataset.json", FORMAT, document)
 
 
-def _check_patterns(sources: Sequence[Recordable], arguments: argparse.Namespace) -> None:
+def _check_patterns(sources: Sequence[RawRecording], arguments: argparse.Namespace) -> None:
     """Raises UserError before anything is read if a pattern of a split matches no recording."""
     if arguments.split == "window":
         return

@@ -14,7 +14,7 @@ from gcodefp.command_line import RESULTS, add_results_flags, command_parser, run
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
-from gcodefp.reporting.conclusions import ALIGNED_TITLES, best_baseline, one_fold
+from gcodefp.reporting.conclusions import GCODEFP_TITLES, best_baseline, one_fold
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, Results, results_from_flags
@@ -85,7 +85,7 @@ def _how_good(results: Results) -> str:
     """The primary metric of gcodefp and of the best baseline, on the test split."""
     scores = results.evaluation["models"]
     texts = []
-    for name, title in ALIGNED_TITLES.items():
+    for name, title in GCODEFP_TITLES.items():
         baseline = best_baseline(scores, name)
         beside = f" ({baseline} {interval(scores[baseline][PRIMARY])})" if baseline else ""
         texts.append(f"{interval(scores[name][PRIMARY])} from {title}{beside}")

@@ -49,7 +49,7 @@ def _sync(arguments: argparse.Namespace) -> None:
                 f"{folder}: cannot be uploaded to {base_url()}: {output}; fix that and start this "
                 "again, earlier runs are uploaded"
             )
-        logger.info("run %s of sweep %s is on W&B", run.path.name, run.sweep)
+        logger.info("run %s of sweep %s is on W&B", run.path.name, run.sweep_id)
 
 
 def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder, Path]]:

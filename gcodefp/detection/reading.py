@@ -22,7 +22,7 @@ from gcodefp.programs.lag import interpolate_rows
 from gcodefp.recordings import columns
 from gcodefp.recordings.clock import elapsed_seconds
 from gcodefp.recordings.copies import Signature, find_copies, parse_signature, sensor_signature
-from gcodefp.recordings.laboratory.lab_files import Recordable, list_recordings, name_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, list_recordings, name_of
 from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import read_unlabelled
 
@@ -53,7 +53,7 @@ class UniformRecording(NamedTuple):
 
 
 def read_uniform(
-    source: Recordable, description: DatasetDescription, allow_missing: bool = False
+    source: RawRecording, description: DatasetDescription, allow_missing: bool = False
 ) -> UniformRecording:
     """Reads and scales one recording.
 

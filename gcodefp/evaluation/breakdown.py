@@ -14,7 +14,7 @@ from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate, paired_difference
 from gcodefp.evaluation.metrics import METRICS, LabelledPredictions
-from gcodefp.evaluation.names import ALIGNED, BASELINE, MODEL, PREDICTORS, PRIMARY
+from gcodefp.evaluation.names import BASELINE, GCODEFP, MODEL, PREDICTORS, PRIMARY
 from gcodefp.recordings.gcode import Word, parse_block
 
 BY_OPERATION = ("gcode", "token")
@@ -163,21 +163,21 @@ def _accuracy_by_word(scored: LabelledPredictions) -> list[dict[str, Any]]:
 def _primary_differences(
     scored: Mapping[str, LabelledPredictions],
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Predictor of ALIGNED -> baseline -> difference of PRIMARY, on the same resamples.
+    """Predictor of GCODEFP -> baseline -> difference of PRIMARY, on the same resamples.
 
     Without a value where the baseline does not predict what PRIMARY measures.
     """
     statistics = {
         name: METRICS[PRIMARY].compute(each)
         for name, each in scored.items()
-        if name in ALIGNED or PREDICTORS[name].kind == BASELINE
+        if name in GCODEFP or PREDICTORS[name].kind == BASELINE
     }
     return {
         name: {
             baseline: paired_difference(statistics[name], statistic)._asdict()
             for baseline, statistic in statistics.items()
-            if baseline not in ALIGNED
+            if baseline not in GCODEFP
         }
-        for name in ALIGNED
+        for name in GCODEFP
         if name in statistics
     }

@@ -10,9 +10,9 @@ from gcodefp.dataset.document import Channel, ExcludedRecording, SplitSettings
 from gcodefp.documents import Count, Document, Finite, Provenance, Share
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import (
-    ALIGNED,
     BASELINE,
     CENTRE_METRICS,
+    GCODEFP,
     MODEL,
     OCCLUSION_METRICS,
     PREDICTORS,
@@ -154,9 +154,9 @@ class MetricsDocument(Document):
     rows: PositiveCount
     segments: PositiveCount
     controls: list[ControlContent]
-    models: Annotated[dict[str, MetricEstimates], with_keys(ALIGNED, PREDICTORS)]
+    models: Annotated[dict[str, MetricEstimates], with_keys(GCODEFP, PREDICTORS)]
     confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
-    differences: Annotated[dict[str, dict[str, Interval]], with_keys(ALIGNED)]
+    differences: Annotated[dict[str, dict[str, Interval]], with_keys(GCODEFP)]
     decoder: DecoderDocument
     ladder: Annotated[list[WindowLength], AfterValidator(_ascend)]
     doubtful_lags: list[str]
@@ -164,11 +164,11 @@ class MetricsDocument(Document):
 
     @model_validator(mode="after")
     def _has_differences(self) -> Self:
-        for name, metric in ((MODEL, "gcode"), *((name, PRIMARY) for name in ALIGNED)):
+        for name, metric in ((MODEL, "gcode"), *((name, PRIMARY) for name in GCODEFP)):
             if self.models[name][metric].value is None:
                 raise ValueError(f"models.{name}.{metric}.value is null")
         baselines = {name for name in self.models if PREDICTORS[name].kind == BASELINE}
-        for name in ALIGNED:
+        for name in GCODEFP:
             if missing := baselines - set(self.differences[name]):
                 raise ValueError(f"differences.{name} has no key {min(missing)!r}")
         return self
@@ -221,5 +221,5 @@ class ExplanationDocument(Document):
     zscored: bool = False
     channels: list[ExplainedChannel] = Field(min_length=1)
     sensors: SensorsContent
-    calibration: Annotated[dict[str, Calibration], with_keys(ALIGNED)]
+    calibration: Annotated[dict[str, Calibration], with_keys(GCODEFP)]
     excerpt: Excerpt

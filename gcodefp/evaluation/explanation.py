@@ -35,8 +35,8 @@ from gcodefp.evaluation.decode import SplitPredictions, decode_windows, predict_
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.metrics import LabelledPredictions, RowPredictions, compute_metrics
 from gcodefp.evaluation.names import (
-    ALIGNED,
     ALL,
+    GCODEFP,
     GROUP,
     MODEL,
     NODE,
@@ -114,7 +114,7 @@ def describe_explanation(
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
-            for name in ALIGNED
+            for name in GCODEFP
         },
         "excerpt": _describe_excerpt(decoding, split, description),
     }
@@ -132,7 +132,7 @@ def explanation_arrays(
         "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
     }
-    for name in ALIGNED:
+    for name in GCODEFP:
         array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = decoding.confidence[name]
         arrays[f"{array}_right"] = decoding.predictions[name].blocks == true

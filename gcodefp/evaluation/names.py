@@ -59,8 +59,8 @@ NETWORK_AND_TEMPLATES = "network and templates"
 """Emissions of a decoder."""
 PRIMARY = "within_1s"
 """The primary metric: which program, and which time in it; conclusions are about it."""
-ALIGNED = (MODEL, WHOLE)
-"""Aligned with the programs, by windows and by whole recordings: conclusions are about these."""
+GCODEFP = (MODEL, WHOLE)
+"""What conclusions are about, windows and whole recordings; both have a confidence."""
 WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
 """Ends the names of the predictors that decode whole recordings."""
 CENTRE_METRICS = {
@@ -82,7 +82,7 @@ OCCLUSION_METRICS = ("gcode", "token", "operation")
 
 
 def compared_baselines(name: str, predictors: Iterable[str]) -> list[str]:
-    """The baselines, in this order, that a prediction of ALIGNED is compared with.
+    """The baselines, in this order, that a prediction of GCODEFP is compared with.
 
     Windows are compared with baselines of windows, whole recordings with all of them.
     """

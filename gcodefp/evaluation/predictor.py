@@ -18,7 +18,7 @@ from gcodefp.evaluation.split_evaluation import open_decoder
 from gcodefp.model.data import select_device
 from gcodefp.model.network import Network
 from gcodefp.recordings.columns import canonical_column
-from gcodefp.recordings.laboratory.lab_files import Recordable, recordings_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, recordings_of
 from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import UnlabelledRecording, read_unlabelled
 
@@ -109,7 +109,7 @@ class Predictor:
         return prediction
 
     def read(
-        self, source: Recordable | pd.DataFrame, allow_missing: bool = False
+        self, source: RawRecording | pd.DataFrame, allow_missing: bool = False
     ) -> UnlabelledRecording:
         """The channels of a recording, cleaned and at the row rate of the train split."""
         step_seconds = float(self.decoder.programs.step_seconds)
@@ -125,7 +125,7 @@ class Predictor:
 
     def _source(
         self, recording: str | PathLike[str] | pd.DataFrame | ArrayLike
-    ) -> Recordable | pd.DataFrame:
+    ) -> RawRecording | pd.DataFrame:
         layout = stored_layout(self.description.document)
         if isinstance(recording, pd.DataFrame):
             names = {canonical_column(str(name))[0].casefold() for name in recording.columns}

@@ -22,7 +22,7 @@ from gcodefp.recordings.clock import elapsed_seconds, row_period, rows_in, sprea
 from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.laboratory.assembly import read_recording
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of
 from gcodefp.recordings.laboratory.layout import LayoutError
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.quantities import RUNNING
@@ -97,7 +97,10 @@ class Recording:
 
 
 def load_recording(
-    source: Recordable, groups: Collection[str], minimum_rows: int, canonical: Path | None = None
+    source: RawRecording,
+    groups: Collection[str],
+    minimum_rows: int,
+    canonical: Path | None = None,
 ) -> Recording:
     """Reads and cleans one file, or the files of a layout; its channels are those of the groups.
 
@@ -199,7 +202,7 @@ def _program_rows(
     return _drop_rows(table, is_end.cummax(), "tail_rows", counts)
 
 
-def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
+def _read(source: RawRecording, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
     """The canonical table with the channels of some groups."""
     if isinstance(source, Path):
         return read_native(source, groups)

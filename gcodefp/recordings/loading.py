@@ -24,7 +24,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording, load_recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.laboratory.assembly import read_sensors
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of
 from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, read_columns
 from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, interval_lengths
 
@@ -35,7 +35,7 @@ Excluded = list[dict[str, str]]
 
 
 def load_recordings(
-    sources: Sequence[Recordable],
+    sources: Sequence[RawRecording],
     groups: Sequence[str],
     minimum_rows: int,
     workers: int = 1,
@@ -121,7 +121,7 @@ def _compare_rates(recordings: Collection[Recording], period_seconds: float | No
 
 
 def _load_or_exclude(
-    source: Recordable, groups: Sequence[str], minimum_rows: int, canonical: Path | None
+    source: RawRecording, groups: Sequence[str], minimum_rows: int, canonical: Path | None
 ) -> Recording | str:
     try:
         return load_recording(source, groups, minimum_rows, canonical)
@@ -150,7 +150,7 @@ class UnlabelledRecording(NamedTuple):
 
 
 def read_unlabelled(
-    source: Recordable | pd.DataFrame,
+    source: RawRecording | pd.DataFrame,
     channels: Sequence[str],
     minimum_rows: int,
     step_seconds: float,
@@ -201,7 +201,7 @@ def read_unlabelled(
     return UnlabelledRecording(recording, texts, missing)
 
 
-def _identify(source: Recordable | pd.DataFrame) -> tuple[Path | str, str, bool]:
+def _identify(source: RawRecording | pd.DataFrame) -> tuple[Path | str, str, bool]:
     """Path and name of a recording, and whether its rows are as they were logged."""
     if isinstance(source, pd.DataFrame):
         return TABLE, TABLE, True
@@ -260,7 +260,7 @@ def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.D
 
 
 def _read(
-    source: Recordable | pd.DataFrame, channels: Sequence[str], step_seconds: float
+    source: RawRecording | pd.DataFrame, channels: Sequence[str], step_seconds: float
 ) -> pd.DataFrame:
     """The clock and the channels of the recording as numbers, in the order of `channels`.
 

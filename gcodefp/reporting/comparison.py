@@ -60,7 +60,7 @@ class ComparedRun(NamedTuple):
     @property
     def name(self) -> str:
         """`SWEEP/NUMBER`."""
-        return f"{self.folder.sweep}/{self.folder.path.name}"
+        return f"{self.folder.sweep_id}/{self.folder.path.name}"
 
     @property
     def best(self) -> Row:

@@ -36,8 +36,8 @@ from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text
 from gcodefp.terminal import plural
 
-ALIGNED_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
-"""Predictor of ALIGNED -> what it decodes."""
+GCODEFP_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
+"""Predictor of GCODEFP -> what it decodes."""
 ONE_FOLD_NOTE = (
     "One fold (one division of the recordings into train, val and test) supports no conclusion: {} "
     "repeats division and training, and supports one."
@@ -73,7 +73,7 @@ class OneFold(NamedTuple):
 def one_fold(results: Results) -> OneFold:
     """The numbers of the pipeline's own test split, as sentences."""
     scores, sentences = results.evaluation["models"], []
-    for name, title in ALIGNED_TITLES.items():
+    for name, title in GCODEFP_TITLES.items():
         if baseline := best_baseline(scores, name):
             gain = results.evaluation["differences"][name][baseline]
             points = interval_text(gain, "+.1f", unit=" percentage points")
@@ -92,7 +92,7 @@ def one_fold(results: Results) -> OneFold:
 def _answers(results: Results) -> dict[str, str]:
     """Which program, where in it, what was executed, and its caveats."""
     evaluation, rows = results.evaluation, results.dataset["window"]["rows"]
-    windows, whole = (evaluation["models"][name] for name in ALIGNED_TITLES)
+    windows, whole = (evaluation["models"][name] for name in GCODEFP_TITLES)
     count, program = evaluation["recordings"], whole["program"]
     recordings = plural(count, "test recording")
     correct = f"{interval(program)} of the time in {recordings}"
@@ -121,7 +121,7 @@ def _answers(results: Results) -> dict[str, str]:
 
 def _not_better(results: Results) -> Iterator[str]:
     """What is not better than its best baseline, beyond the interval of this fold."""
-    for name, title in ALIGNED_TITLES.items():
+    for name, title in GCODEFP_TITLES.items():
         if baseline := best_baseline(results.evaluation["models"], name):
             gain = results.evaluation["differences"][name][baseline]
             recordings = results.evaluation["recordings"]
@@ -133,13 +133,13 @@ def _not_better(results: Results) -> Iterator[str]:
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:
-    """The baseline with the best PRIMARY, for a prediction of ALIGNED; None: none has it.
+    """The baseline with the best PRIMARY, for a prediction of GCODEFP; None: none has it.
 
     Ties by name.
 
     Args:
         scores: predictor -> metric -> estimate.
-        name: the prediction, one of ALIGNED.
+        name: the prediction, one of GCODEFP.
     """
     names = compared_baselines(name, scores)
     values = {baseline: scores[baseline][PRIMARY]["value"] for baseline in names}
@@ -158,7 +158,7 @@ def _tested_on(evaluation: JsonContent) -> str:
 def conclude(
     name: str, baseline: str | None, folds: Sequence[FoldValues], problems: Sequence[str]
 ) -> dict[str, Any]:
-    """The conclusion on a prediction of ALIGNED, from folds by recording, each trained anew.
+    """The conclusion on a prediction of GCODEFP, from folds by recording, each trained anew.
 
     Args:
         baseline: the best one; None if none has PRIMARY, and then there are no folds.
@@ -201,7 +201,7 @@ def conclude(
             f"each with a training of its own. The difference is {points}; fold by fold {each}. "
             f"{ONE_CHOICE}"
         )
-    return entry | {"conclusion": f"From {ALIGNED_TITLES[name]} {conclusion}."}
+    return entry | {"conclusion": f"From {GCODEFP_TITLES[name]} {conclusion}."}
 
 
 def _reason(folds: Sequence[FoldValues], kind: str) -> str:

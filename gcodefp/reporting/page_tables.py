@@ -53,7 +53,7 @@ def interval_cell(text: str, count: str = "") -> Cell:
     return Cell(value, f"[{limits}{count}" if limits else "")
 
 
-def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
+def metric_table(scores: JsonContent, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
     """`sections` have the predictors of a kind, each with a cell per metric.
 
     Args:
@@ -61,8 +61,8 @@ def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool)
     """
     sections = []
     for kind, group in PREDICTOR_KINDS.items():
-        names = [name for name in PREDICTORS if name in models and PREDICTORS[name].kind == kind]
-        rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
+        names = [name for name in PREDICTORS if name in scores and PREDICTORS[name].kind == kind]
+        rows = [(n, [_cell(m, scores[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
         sections += [{"title": group.title, "note": note, "rows": rows}] if rows else []
     header = [f"{METRIC_TITLES[m]}, {unit_format(m).unit}" for m in metrics]
@@ -76,7 +76,7 @@ def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
 
 
 def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
-    """`sections` have, of each of CENTRE_METRICS, a row for each model; `header` the windows."""
+    """`sections` have a row for each predictor, of each of CENTRE_METRICS; `header` the windows."""
     entries, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
     notes = {
         "within_1s": "all recordings" if doubtful else "",
@@ -90,20 +90,20 @@ def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
         else f"{entry['rows']} rows, {entry['seconds']:.3g} s"
         for entry in entries
     ]
-    models = [name for name in PREDICTORS if entries and name in entries[0]["models"]]
+    names = [name for name in PREDICTORS if entries and name in entries[0]["models"]]
     sections = [
         {
             "title": f"{METRIC_TITLES[registered]}, {unit_format(registered).unit}",
             "note": notes[metric],
             "rows": [
                 (name, [_cell(registered, e["models"][name][metric], False) for e in entries])
-                for name in models
+                for name in names
             ],
         }
         for metric, registered in CENTRE_METRICS.items()
         if doubtful or metric == registered
     ]
-    return {"header": header, "sections": sections if models else []}
+    return {"header": header, "sections": sections if names else []}
 
 
 def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:

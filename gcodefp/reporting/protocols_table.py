@@ -18,9 +18,9 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import PositiveCount, with_keys
 from gcodefp.evaluation.names import (
-    ALIGNED,
     BASELINE,
     ELAPSED,
+    GCODEFP,
     MODEL,
     PREDICTORS,
     PRIMARY,
@@ -29,7 +29,7 @@ from gcodefp.evaluation.names import (
     compared_baselines,
 )
 from gcodefp.evaluation.significance import FoldValues
-from gcodefp.reporting.conclusions import ALIGNED_TITLES, conclude
+from gcodefp.reporting.conclusions import GCODEFP_TITLES, conclude
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, read_predictions, read_result
 from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text, unit_format
 
@@ -87,7 +87,7 @@ class _Row(Document):
     exact: Annotated[dict[str, _Interval], with_keys([MODEL])]
     baseline: str | None
     measured: Annotated[
-        dict[str, Annotated[dict[str, _Interval], with_keys(ALIGNED)]], with_keys(MEASURED)
+        dict[str, Annotated[dict[str, _Interval], with_keys(GCODEFP)]], with_keys(MEASURED)
     ]
     verdicts: dict[str, _Conclusion]
 
@@ -123,7 +123,7 @@ def read_protocols(path: Path) -> dict[str, Any]:
     """
     document = read_document(path, PROTOCOLS_FORMAT, ProtocolsDocument, PROTOCOLS_REBUILD)
     for row in document["protocols"]:
-        for name in filter(row["verdicts"].__contains__, ALIGNED):
+        for name in filter(row["verdicts"].__contains__, GCODEFP):
             entry = row["verdicts"][name]
             folds = [FoldValues(*map(fold.get, FoldValues._fields)) for fold in entry["folds"]]
             baseline = entry["baseline"] if folds else None
@@ -183,12 +183,12 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
     documents, names = [fold.document for fold in folds], [fold.recording for fold in folds]
     common = [name for name in PREDICTORS if all(name in fold.correct for fold in folds)]
     baselines = [name for name in common if PREDICTORS[name].kind == BASELINE]
-    shown = [n for n in common if n in (*ALIGNED, STATE_ORACLE, ELAPSED, *baselines)]
+    shown = [n for n in common if n in (*GCODEFP, STATE_ORACLE, ELAPSED, *baselines)]
     recordings, recording = np.unique(np.concatenate(names), return_inverse=True)
     measured = {
         metric: {
             name: _over_folds([document["models"][name][metric] for document in documents])
-            for name in (*ALIGNED, *baselines)
+            for name in (*GCODEFP, *baselines)
         }
         for metric in MEASURED
     }
@@ -204,7 +204,7 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
         "measured": measured,
         "verdicts": {},
     }
-    for name in ALIGNED if protocol == REPEATED else ():
+    for name in GCODEFP if protocol == REPEATED else ():
         baseline = _best(compared_baselines(name, common), documents)
         scores = _fold_scores(name, baseline, documents)
         row["verdicts"][name] = conclude(name, baseline, scores, warnings(row))
@@ -264,7 +264,7 @@ def columns(row: Row) -> dict[str, str]:
     for metric in MEASURED:
         unit = unit_format(metric)
         title = f"{METRIC_TITLES[metric]}, {unit.unit}"
-        for name, short in ALIGNED_TITLES.items():
+        for name, short in GCODEFP_TITLES.items():
             interval = measured[metric][name]
             cells[f"{title}: {short}"] = interval_text(interval, factor=unit.factor)
         if metric == PRIMARY:
@@ -279,8 +279,8 @@ def columns(row: Row) -> dict[str, str]:
 
 
 def conclusions(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
-    """The conclusions that the protocols support, in the order of ALIGNED."""
-    return [row["verdicts"][name] for row in rows for name in ALIGNED if name in row["verdicts"]]
+    """The conclusions that the protocols support, in the order of GCODEFP."""
+    return [row["verdicts"][name] for row in rows for name in GCODEFP if name in row["verdicts"]]
 
 
 def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
@@ -310,9 +310,9 @@ def _flat(row: Row) -> dict[str, object]:
     flat |= {"recordings": len(row["recordings"]), "best_baseline": row["baseline"]}
     numbers = {f"gcode_{short}": row["exact"].get(name) for name, short in names.items()}
     for metric, measured in row["measured"].items():
-        numbers |= {f"{metric}_{names[name]}": measured[name] for name in ALIGNED}
+        numbers |= {f"{metric}_{names[name]}": measured[name] for name in GCODEFP}
         numbers[f"{metric}_best_baseline"] = measured.get(row["baseline"])
-    for name in ALIGNED:
+    for name in GCODEFP:
         entry = row["verdicts"].get(name, {})
         flat |= {f"{key}_{names[name]}": entry.get(key) for key in ("kind", "baseline")}
         numbers[f"difference_{names[name]}"] = entry.get("difference")

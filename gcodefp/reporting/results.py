@@ -22,11 +22,11 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD, passes
 from gcodefp.evaluation.documents import ControlDocument, ExplanationDocument, MetricsDocument
 from gcodefp.evaluation.names import (
-    ALIGNED,
     EVALUATION_FORMAT,
     EVALUATION_REBUILD,
     EXPLANATION_FORMAT,
     EXPLANATION_REBUILD,
+    GCODEFP,
     MODEL,
     PREDICTORS,
 )
@@ -194,7 +194,7 @@ def read_explanation(folder: Path) -> StoredExplanation:
         folder / "explanation.json", EXPLANATION_FORMAT, ExplanationDocument, EXPLANATION_REBUILD
     )
     path = folder / "explanation.npz"
-    names = {name: f"{PREDICTORS[name].array}_confidence" for name in ALIGNED}
+    names = {name: f"{PREDICTORS[name].array}_confidence" for name in GCODEFP}
     specs = EXCERPT_SPECS | dict.fromkeys(names.values(), ArraySpec("f", ("N",), 0, 1 + 1e-6))
     arrays = read_arrays(path, list(specs), EXPLANATION_REBUILD)
     lengths = {"N": document["rows"], "C": len(document["channels"])}

@@ -199,7 +199,7 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
     best, objective = selection.best, selection.objective
     combined = sweeps[0].specification.options.combined.texts
     # What a user script left is in its run's folder; of ours the checkpoint is copied.
-    folder = {"folder": f"{best.folder.sweep}/{best.folder.path.name}"}
+    folder = {"folder": f"{best.folder.sweep_id}/{best.folder.path.name}"}
     content = {k: v for k, v in best.content.items() if k not in ("format", "provenance")}
     return {
         "run": best.name,
@@ -247,7 +247,7 @@ def runs_csv(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = Non
     """One line a run, in the order of the ranking."""
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
-        {"run": run.name, "sweep": run.folder.sweep}
+        {"run": run.name, "sweep": run.folder.sweep_id}
         | {field: run.content[field] for field in OUTCOME_FIELDS}
         | system_summary(run.folder.path)
         | {hyperparameter_column(name): run.content["hyperparameters"].get(name) for name in names}

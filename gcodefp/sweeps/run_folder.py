@@ -104,13 +104,13 @@ class RunFolder:
         return int(self.path.name)
 
     @property
-    def sweep(self) -> str:
+    def sweep_id(self) -> str:
         return self.path.parent.name
 
     @property
     def run_id(self) -> str:
         """The run's id in W&B: sweep and run number."""
-        return f"{self.sweep}-{self.path.name}"
+        return f"{self.sweep_id}-{self.path.name}"
 
     @property
     def files(self) -> Path:

@@ -68,7 +68,7 @@ def test_runs_of_killed_agents_end_bit_by_bit_like_undisturbed_ones(
     undisturbed: TinySweep, killed: TinySweep
 ) -> None:
     for number in (0, 2):
-        assert undisturbed.run(number).sweep == killed.run(number).sweep
+        assert undisturbed.run(number).sweep_id == killed.run(number).sweep_id
         assert epochs(killed, number) == EPOCHS
         check_same_run(undisturbed.run(number), killed.run(number))
     log = (killed.folder / "agent.log").read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def test_files_of_a_run(undisturbed: TinySweep) -> None:
     others = {"seed": 1, "dropout": Hyperparameters().dropout}
     assert content["hyperparameters"].items() >= (assigned | others).items()
     expected = {"state": "finished", "failure": None, "reason": "all epochs done"}
-    expected |= {"epochs": EPOCHS, "best_value": max(values), "sweep": run.sweep}
+    expected |= {"epochs": EPOCHS, "best_value": max(values), "sweep": run.sweep_id}
     expected |= {"best_epoch": values.index(max(values)) + 1, "device": "cpu"}
     assert content.items() >= expected.items()
     assert content["seconds"] == rows[-1]["seconds"] > 0
@@ -155,7 +155,7 @@ def test_each_run_is_one_run_in_wandb(killed: TinySweep) -> None:
             }
         records = {record.WhichOneof("record_type"): record for record in wandb_records(file)}
         start = records["run"].run
-        assert (start.run_id, start.project, start.run_group) == (run.run_id, "tests", run.sweep)
+        assert (start.run_id, start.project, start.run_group) == (run.run_id, "tests", run.sweep_id)
         config = {item.key: json.loads(item.value_json) for item in start.config.update}
         assert config["learning_rate"] == rate
         codes.append(records["exit"].exit.exit_code)

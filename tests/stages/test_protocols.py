@@ -12,9 +12,9 @@ from result_documents import DECODER, PROVENANCE, write_best
 
 from gcodefp.evaluation.metrics import METRICS as REGISTRY
 from gcodefp.evaluation.names import (
-    ALIGNED,
     ELAPSED,
     EVALUATION_FORMAT,
+    GCODEFP,
     MODEL,
     NEIGHBOUR,
     PREDICTORS,
@@ -67,7 +67,7 @@ def evaluation(
         "split": {"by": by, "held_out": [], "seed": seed}, "recordings": len(recordings),
         "train_recordings": TRAIN_RECORDINGS, "rows": count, "segments": 1, "controls": [],
         "models": models, "confusion": {"operation": matrix, "command": matrix},
-        "differences": {name: {NEIGHBOUR: share, TREES: share} for name in ALIGNED},
+        "differences": {name: {NEIGHBOUR: share, TREES: share} for name in GCODEFP},
         "decoder": DECODER, "ladder": [], "doubtful_lags": [], "baselines": {},
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)

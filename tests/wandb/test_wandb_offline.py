@@ -59,7 +59,7 @@ def test_runs_are_uploaded_once(service: Service) -> None:
     assert "2 runs are on W&B already, 0 are not" in service.log
     for folder in service.folders():
         run = service.server.runs[folder.run_id]
-        assert (run.project.name, run.group) == ("mill", folder.sweep)
+        assert (run.project.name, run.group) == ("mill", folder.sweep_id)
         assert run.state == folder.read_outcome()["state"]
         assert run.config == asdict(Hyperparameters()) | folder.read_outcome()["hyperparameters"]
         epochs = read_metrics(folder.path / "metrics.csv")

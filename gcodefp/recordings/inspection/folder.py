@@ -32,7 +32,7 @@ from gcodefp.recordings.inspection.findings import (
 from gcodefp.recordings.inspection.sniffing import TABLES, SniffedFile, sniff_file
 from gcodefp.recordings.inspection.text_log import has_log_words, is_text_log
 from gcodefp.recordings.interpreter import interpret_program
-from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
+from gcodefp.recordings.laboratory.lab_files import LabRecording, RawRecording, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.reader import RecordingExcluded
@@ -215,7 +215,7 @@ def _way_out(kinds: Sequence[FileKind]) -> str:
 
 
 def _inspect(
-    recording: Recordable, sniffed_files: dict[Path, SniffedFile], is_default: bool
+    recording: RawRecording, sniffed_files: dict[Path, SniffedFile], is_default: bool
 ) -> InspectedRecording:
     assert isinstance(recording, LabRecording)
     reading, read = _read(next(iter(recording.files.values())) if is_default else recording)
@@ -241,7 +241,7 @@ def _inspect(
     return inspected
 
 
-def _read(source: Recordable) -> tuple[str, Recording | None]:
+def _read(source: RawRecording) -> tuple[str, Recording | None]:
     """How pre-processing reads a recording, or why it does not."""
     try:
         recording = load_recording(source, SENSOR_GROUPS, 1)

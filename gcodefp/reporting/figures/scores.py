@@ -196,7 +196,7 @@ def _loss_title(sensors: JsonContent) -> str:
 
 
 DODGE = 0.012
-"""Between models, as a share of the panel's width, so that intervals do not cover each other."""
+"""Between predictors, as a share of the panel's width, so that intervals do not overlap."""
 MARKERS = ("^", "s", "D", "v", "P")
 
 
@@ -211,7 +211,7 @@ MARKERS = ("^", "s", "D", "v", "P")
     "Bars are 95 % intervals from a bootstrap over recordings.",
 )
 def draw_window_lengths(results: Results) -> paper.Drawn:
-    """A line for each model over the windows, and a column of whole recordings beside it."""
+    """A line for each predictor over the windows, and a column of whole recordings beside it."""
     lengths = results.evaluation["ladder"]
     if not lengths:
         raise paper.NothingToDraw("no window was decoded: evaluate had no --train")
@@ -291,7 +291,7 @@ def _finish_windows(axes: Axes, windows: list[JsonContent]) -> None:
 
 
 def _window_lengths_title(lengths: list[JsonContent]) -> str:
-    """The model that is most often within 1 s, in the shortest windows and in whole recordings."""
+    """The best predictor within 1 s, in the shortest windows and in whole recordings."""
     parts = []
     for entry in lengths[-1:] if len(lengths) == 1 else (lengths[0], lengths[-1]):
         values = {n: scores["within_1s"]["value"] or 0.0 for n, scores in entry["models"].items()}

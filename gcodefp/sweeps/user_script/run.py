@@ -16,12 +16,7 @@ from gcodefp.sweeps.parameters import dotted, flatten
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_metrics
 from gcodefp.sweeps.user_script.metrics import OWN_EPOCH, MetricsReader, MetricsTable, Rows
-from gcodefp.sweeps.user_script.process import (
-    Attempt,
-    ScriptProcess,
-    command_line,
-    script_environment,
-)
+from gcodefp.sweeps.user_script.process import Attempt, ScriptProcess, command_line, run_variables
 from gcodefp.sweeps.user_script.transaction_log import STEP
 
 logger = logging.getLogger("gcodefp.agent")
@@ -220,7 +215,7 @@ def run_attempt(
     if (kills := run.lease.kills) >= KILLS_IN_A_ROW:  # It seems to kill its agents.
         text = f"its agent was killed {kills} times since the last row of its metrics"
         return failure("killed", text, run)
-    variables = script_environment(run, sweep, data)
+    variables = run_variables(run, sweep, data)
     monitor = AttemptMonitor(run, sweep, deadline)
     with start(variables) as attempt, system_metrics(run.lease.files, attempt.pid):
         monitor.follow(attempt)
