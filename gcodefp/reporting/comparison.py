@@ -104,10 +104,10 @@ def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
     """
     folders: dict[Path, None] = {}
     for text in texts:
-        places = [Path(text), runs / text]
+        candidates = [Path(text), runs / text]
         if text.isdecimal() and len(sweeps := [p for p in runs.glob("*") if run_folders(p)]) == 1:
-            places.append(sweeps[0] / text.zfill(4))
-        path = next((p.absolute() for p in places if p.is_dir()), None)
+            candidates.append(sweeps[0] / text.zfill(4))
+        path = next((p.absolute() for p in candidates if p.is_dir()), None)
         if path is None:
             raise UserError(
                 f"{text}: no such folder, and none is {runs / text}; name runs as SWEEP/NUMBER, "

@@ -282,7 +282,7 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
 
 
 def _take_over_script_files(folder: Path, files: Path) -> None:
-    """Moves what the script of earlier holders keeps, away from a holder that stands still.
+    """Moves what the script of earlier holders keeps, away from a stalled holder.
 
     Only after the claim; a holder that was killed just then leaves it in the generation before.
     """

@@ -119,7 +119,7 @@ def test_every_key_and_section_has_a_description() -> None:
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_value_is_named_with_file_key_and_way_out(bad: str) -> None:
+def test_a_bad_value_is_named_with_file_key_and_fix(bad: str) -> None:
     key, value, parts = BAD[bad]
     message = message_of(changed(key, value))
     for part in ("my.yaml", "split" if bad in ("no test", "sums") else key, *parts):

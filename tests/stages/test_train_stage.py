@@ -187,7 +187,7 @@ def test_an_unfinished_run_is_replaced_only_on_demand(
         ("--val={dataset}/test.npz", 1, "test.npz: is not the val split that dataset.json"),
     ],
 )
-def test_a_wrong_flag_is_an_error_with_a_way_out(
+def test_a_wrong_flag_is_an_error_with_a_fix(
     dataset: Path, tmp_path: Path, capsys: Capture, flag: str, code: int, message: str
 ) -> None:
     flag = flag.format(dataset=dataset)

@@ -198,11 +198,11 @@ def _choose(
         try:
             text = draft_layout(kinds)
         except ValueError as error:
-            raise UserError(f"{folder}: {error}; {_way_out(kinds)}") from None
+            raise UserError(f"{folder}: {error}; {_hint(kinds)}") from None
     return parse_layout(yaml.safe_load(text), "the guessed layout"), choice, text
 
 
-def _way_out(kinds: Sequence[FileKind]) -> str:
+def _hint(kinds: Sequence[FileKind]) -> str:
     """What to do about a folder without a file that is understood."""
     for kind in kinds:
         sniffed, line = kind.files[0], first_line(kind)

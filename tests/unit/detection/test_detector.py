@@ -222,8 +222,8 @@ def test_alterations_keep_seams_quiet_and_are_found() -> None:
     count = len(TEST[0].recording.signals)
     assert len(altered["cut 10 s"].recording.signals) == count - 40
     assert all(len(altered[kind].recording.signals) == count for kind in SPLICE_CONTROLS)
-    found = evaluate_detector(detector(), TEST[::4], [*TEST, *good_recordings(3)])
-    kinds = found["kinds"]
+    evaluated = evaluate_detector(detector(), TEST[::4], [*TEST, *good_recordings(3)])
+    kinds = evaluated["kinds"]
     for kind in ("cut 10 s", "pause 10 s", "another program", "last quarter missing"):
         assert kinds[kind]["detected_at_0.05"]["value"] == 1.0
         assert kinds[kind]["auroc"]["detector"]["value"] == 1.0

@@ -34,8 +34,8 @@ def test_auroc_has_an_interval_over_recordings() -> None:
 
     good = [scored(name, score) for name, score in (("a", 0.0), ("b", 1.0))]
     altered = [scored(name, score) for name, score in (("a", 1.0), ("b", 2.0))]
-    found = auroc(good, altered, "detector")
-    assert found == {"value": pytest.approx(0.875), "low": pytest.approx(0.875), "high": 1.0}
+    area = auroc(good, altered, "detector")
+    assert area == {"value": pytest.approx(0.875), "low": pytest.approx(0.875), "high": 1.0}
 
 
 def test_weighted_auroc_is_that_of_scikit_learn_bit_by_bit() -> None:

@@ -56,9 +56,9 @@ def test_one_recording_has_no_interval_and_operations_may_be_new() -> None:
     description = parse_description(document, programs)
     scored = LabelledPredictions(predictions, test, rows, description.vocabulary, programs)
     result = break_down({MODEL: scored}, description)
-    known, new, _ = result["by_operation"][MODEL]
-    assert (known["operation"], new["operation"]) == ("face<b>", "not in train")
-    assert (known["gcode"]["value"], known["gcode"]["low"]) == (1.0, None)
+    trained, new, _ = result["by_operation"][MODEL]
+    assert (trained["operation"], new["operation"]) == ("face<b>", "not in train")
+    assert (trained["gcode"]["value"], trained["gcode"]["low"]) == (1.0, None)
     assert result["confusion"]["operation"]["true"][-1] == "not in train"
     assert result["differences"] == {MODEL: {}}
 

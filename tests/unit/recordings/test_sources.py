@@ -312,7 +312,7 @@ def test_dates_with_points_have_the_day_first() -> None:
     np.testing.assert_allclose(seconds - expected, [0, 0.75], atol=1e-6)
 
 
-def test_the_hour_that_comes_twice_is_refused_with_the_way_out() -> None:
+def test_the_hour_that_comes_twice_is_refused_with_the_fix() -> None:
     clock = SourceClock(Clock(format="iso8601", column="t", timezone="Europe/Berlin"))
     with pytest.raises(ValueError, match=r"not one time of Europe/Berlin.*with their offset"):
         clock.seconds(pd.DataFrame({"t": ["2024-10-27 02:30:00"]}))
