@@ -13,7 +13,7 @@ run: setup
 
 # Many tests wait for other processes: three test processes keep two cores busy. `make test TESTS=tests`
 # runs those of the whole workflow, of W&B's service and of faults too.
-TESTS := tests/unit tests/steps
+TESTS := tests/unit tests/stages
 test: setup
 	$(BIN)/pytest $(TESTS) --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
@@ -38,7 +38,7 @@ bench-wandb: setup
 bench-train: setup
 	PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_training.py $(BENCH)
 
-# Throughput of many small runs on one GPU, and a check of the steps on it: eight minutes on a GPU
+# Throughput of many small runs on one GPU, and a check of the stages on it: eight minutes on a GPU
 # machine. Without .venv: python3 benchmarks/gpu.py
 bench-gpu: setup
 	$(BIN)/python benchmarks/gpu.py $(BENCH)

@@ -66,8 +66,8 @@ onstart:
 
 
 onsuccess:
-    # What was measured, how good it is, what is next, where the report is: after all that Snakemake writes.
-    # Steps of a cluster have not written it here.
+    # What was searched, how good it is, what is next, where the report is: after all that Snakemake writes.
+    # Jobs of a cluster have not written it here.
     summary = Path(RESULTS, "logs/report.log")
     if summary.is_file() and summary.stat().st_mtime > STARTED:
         lines = summary.read_text().splitlines()[-1 if workflow.local_exec else 0 :]

@@ -21,7 +21,7 @@ import torch
 
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluation.baselines.matched_filter import FilterOptions, MatchedFilter
-from gcodefp.evaluation.speed import template_fit
+from gcodefp.evaluation.speed import template_match
 from gcodefp.model.hmm import (
     Emissions,
     circular_chain,
@@ -30,7 +30,7 @@ from gcodefp.model.hmm import (
     waiting_chain,
 )
 from gcodefp.model.hyperparameters import Hyperparameters
-from gcodefp.model.network import Network, Sizes
+from gcodefp.model.network import Network, NetworkSizes
 from gcodefp.model.templates import DISCRIMINANTS, THRESHOLDS, Templates, feature_offsets
 from gcodefp.model.window_decoding import encode_recording, viterbi_windows
 
@@ -78,7 +78,7 @@ CASES = {
 def network(states: int) -> Network:
     """An untrained network of the default size."""
     torch.manual_seed(0)
-    sizes = Sizes(CHANNELS, 4, 6, 2000, 6, 6, states)
+    sizes = NetworkSizes(CHANNELS, 4, 6, 2000, 6, 6, states)
     return Network(sizes, Hyperparameters()).eval()
 
 
@@ -109,7 +109,7 @@ def whole_recording(case: Case) -> dict[str, Callable[[], object]]:
     measured = (
         lambda: [block.posterior.shape for block in posterior_chunks(emissions, chain)],
         lambda: viterbi_path(emissions, chain),
-        lambda: template_fit(templates, chain, signals),
+        lambda: template_match(templates, chain, signals),
         lambda: matched(signals.numpy(), None),
     )
     return dict(zip(WHOLE, measured, strict=True))

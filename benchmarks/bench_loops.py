@@ -49,16 +49,16 @@ class Windows(Dataset[dict[str, Tensor]]):
 
     def __init__(self, data: Tensors, hyperparameters: Hyperparameters) -> None:
         self.arrays = {name: getattr(data, name).cpu().numpy() for name in PER_ROW}
-        self.segments = data.segments.cpu().numpy()
+        self.row_ranges = data.row_ranges.cpu().numpy()
         self.length = data.window
         self.nodes = data.nodes.cpu()
         self.settings = hyperparameters
 
     def __len__(self) -> int:
-        return len(self.segments)
+        return len(self.row_ranges)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        first, length = self.segments[index]
+        first, length = self.row_ranges[index]
         begin = int(torch.rand(()) * int(length))
         rows = first + (begin + np.arange(self.length)) % length
         item = {name: torch.tensor(array[rows]) for name, array in self.arrays.items()}

@@ -46,10 +46,10 @@ def main() -> None:
             script = [sys.executable, "-c", SCRIPT.replace("run.config.x", "1")]
             single = [timed(script, own.folder, alone)[0] for _ in range(RUNS)]
             seconds["script alone"].append(sum(single))
-            ours = timed(own.command("agent", own.sweep_id, *count), own.folder, own.environment())
-            seconds["gcodefp agent"].append(ours[0])
-            theirs = timed([*wandb, "agent", *count, address], own.folder, online)
-            seconds["wandb agent"].append(theirs[0])
+            local = timed(own.command("agent", own.sweep_id, *count), own.folder, own.environment())
+            seconds["gcodefp agent"].append(local[0])
+            reference = timed([*wandb, "agent", *count, address], own.folder, online)
+            seconds["wandb agent"].append(reference[0])
         ended = [run.state for run in server.runs.values()]
         assert ended == ["finished"] * len(values), ended
         assert [run["state"] for run in own.outcomes()] == ended
@@ -72,7 +72,7 @@ def report(seconds: Mapping[str, Sequence[float]]) -> None:
         each = sorted(total / RUNS for total in totals)
         print(f"{name}: {median(each):.2f} [{each[0]:.2f}, {each[-1]:.2f}]")
     pairs = zip(seconds["gcodefp agent"], seconds["wandb agent"], strict=True)
-    ratios = sorted(ours / theirs for ours, theirs in pairs)
+    ratios = sorted(local / reference for local, reference in pairs)
     print(f"gcodefp / wandb: {median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}]")
 
 

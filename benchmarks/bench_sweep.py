@@ -58,7 +58,7 @@ def quality(tables: Sequence[str], seeds: int, samplers: Sequence[str], processe
 
 def quality_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
     """What is known by now; a cell counts only where both searches of a pair are done."""
-    known = known_searches()
+    stored = known_searches()
     others = (RANDOM, TPE, GP, WANDB)
     yield (
         "| workers | runs | "
@@ -74,20 +74,21 @@ def quality_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
         if runs > RUNS[sampler]:
             return {}
         return {
-            (name, seed): table(name).regrets(known[one][0])[runs - 1]
+            (name, seed): table(name).regrets(stored[one][0])[runs - 1]
             for name, seed in product(tables, range(seeds))
-            if (one := Search(sampler, name, seed, count)) in known
+            if (one := Search(sampler, name, seed, count)) in stored
         }
 
     for workers, runs in product(WORKERS, BUDGETS):
-        found = {sampler: regrets(sampler, workers, runs) for sampler in RUNS}
+        values = {sampler: regrets(sampler, workers, runs) for sampler in RUNS}
         means = [
-            f"{np.mean(list(found[s].values())):.3f}" if found[s] else "-" for s in (*others, OURS)
+            f"{np.mean(list(values[s].values())):.3f}" if values[s] else "-"
+            for s in (*others, OURS)
         ]
         pairs = []
         for other in others:
-            both = sorted(found[OURS].keys() & found[other].keys())
-            difference = np.array([found[OURS][cell] - found[other][cell] for cell in both])
+            both = sorted(values[OURS].keys() & values[other].keys())
+            difference = np.array([values[OURS][cell] - values[other][cell] for cell in both])
             pairs.append(f"{paired(difference)}, n={len(both)}" if both else "-")
         yield f"| {workers} | {runs} | " + " | ".join([*means, *pairs]) + " |"
 
@@ -115,7 +116,7 @@ def replaced(page: str, part: str, lines: Iterable[str]) -> str:
 
 def per_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
     """Regret by table, with 8 workers and 32 runs, and what an ask took."""
-    known = known_searches()
+    stored = known_searches()
     yield from ("Mean regret by table, 8 workers, after 32 runs:", "")
     yield "| table | " + " | ".join(RUNS) + " |"
     yield "|" + " --- |" * (1 + len(RUNS))
@@ -123,12 +124,12 @@ def per_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
         means = []
         for sampler in RUNS:
             ones = [Search(sampler, name, s, 1 if sampler == RANDOM else 8) for s in range(seeds)]
-            found = [table(name).regrets(known[one][0])[31] for one in ones if one in known]
-            means.append(f"{np.mean(found):.3f}" if found else "-")
+            values = [table(name).regrets(stored[one][0])[31] for one in ones if one in stored]
+            means.append(f"{np.mean(values):.3f}" if values else "-")
         yield f"| {name} | " + " | ".join(means) + " |"
     took = []
     for sampler in RUNS:
-        asks = [s for one, (_, s) in known.items() if one.sampler == sampler and one.workers == 8]
+        asks = [s for one, (_, s) in stored.items() if one.sampler == sampler and one.workers == 8]
         took.append(f"{1000 * np.mean(asks):.0f}" if asks else "-")
     yield "| ms per ask, mean over searches | " + " | ".join(took) + " |"
 

@@ -84,29 +84,29 @@ def table(name: str) -> Table:
     return Table(table_names()[name](name))
 
 
-def search(asked: Search) -> tuple[list[Configuration], float]:
+def search(task: Search) -> tuple[list[Configuration], float]:
     """The configurations of one search, and the mean seconds of an ask."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    hpo = table(asked.table)
-    runs = RUNS[asked.sampler]
+    hpo = table(task.table)
+    runs = RUNS[task.sampler]
     # Tables of the same space would begin at the same points and be no independent cases.
-    parts = np.random.SeedSequence([asked.seed, *asked.table.encode()])
+    parts = np.random.SeedSequence([task.seed, *task.table.encode()])
     seed = int(parts.generate_state(1)[0])
     draws = np.random.default_rng([seed, 77]).integers(0, 2**31, size=runs)
-    if asked.sampler == RANDOM:
+    if task.sampler == RANDOM:
         return random_search(hpo, seed, runs), 0.0
-    if asked.sampler == WANDB:
+    if task.sampler == WANDB:
         ask = wandbs(hpo, seed)
     else:
-        ask = ours(hpo, seed) if asked.sampler == OURS else optunas(hpo, asked, seed)
+        ask = ask_gcodefp(hpo, seed) if task.sampler == OURS else optunas(hpo, task, seed)
     tried: list[Configuration] = []
     losses: list[float | None] = []
     seconds = 0.0
     for number in range(runs):
         # All runs last equally long: those up to number - workers are over.
-        if number >= asked.workers:
-            over = number - asked.workers
+        if number >= task.workers:
+            over = number - task.workers
             losses[over] = hpo.loss(tried[over], int(draws[over]))
         begin = time.perf_counter()
         tried.append(ask(tried, losses))
@@ -129,7 +129,7 @@ def random_search(hpo: Table, seed: int, runs: int) -> list[Configuration]:
 Ask = Callable[[Sequence[Configuration], Sequence[float | None]], Configuration]
 
 
-def ours(hpo: Table, seed: int) -> Ask:
+def ask_gcodefp(hpo: Table, seed: int) -> Ask:
     """The sampler of `method: bayes`; what it proposes twice is asked for again."""
     parameters = {name: Parameter("categorical", {}, tuple(v)) for name, v in hpo.space.items()}
     objective = Objective("val/loss", "minimize")
@@ -156,9 +156,9 @@ def points(hpo: Table, configuration: Configuration) -> list[float]:
     return [(c + 0.5) / size for c, size in zip(configuration, hpo.sizes, strict=True)]
 
 
-def optunas(hpo: Table, asked: Search, seed: int) -> Ask:
+def optunas(hpo: Table, task: Search, seed: int) -> Ask:
     """A sampler of Optuna with its defaults, on the same space, in a study that goes on."""
-    made = optuna.samplers.TPESampler if asked.sampler == TPE else optuna.samplers.GPSampler
+    made = optuna.samplers.TPESampler if task.sampler == TPE else optuna.samplers.GPSampler
     study = optuna.create_study(sampler=made(seed=seed))
     space: dict[str, BaseDistribution] = {
         name: CategoricalDistribution(range(len(values)))
@@ -169,7 +169,7 @@ def optunas(hpo: Table, asked: Search, seed: int) -> Ask:
     trials: list[optuna.Trial] = []
 
     def ask(tried: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
-        over = len(tried) - asked.workers
+        over = len(tried) - task.workers
         if over >= 0:
             study.tell(trials[over], losses[over])
         trials.append(study.ask(space))
@@ -216,23 +216,23 @@ def version(sampler: str) -> str:
 
 def known_searches() -> dict[Search, tuple[list[Configuration], float]]:
     """What earlier calls found; a line that was cut off counts as not there."""
-    known = {}
+    stored = {}
     for line in CACHE.read_text(encoding="utf-8").splitlines() if CACHE.exists() else ():
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        asked = Search(*(row[field] for field in Search._fields))
-        long_enough = len(row["configurations"]) >= RUNS[asked.sampler]
-        if row["version"] == version(asked.sampler) and long_enough:
-            known[asked] = ([tuple(c) for c in row["configurations"]], row["seconds"])
-    return known
+        task = Search(*(row[field] for field in Search._fields))
+        long_enough = len(row["configurations"]) >= RUNS[task.sampler]
+        if row["version"] == version(task.sampler) and long_enough:
+            stored[task] = ([tuple(c) for c in row["configurations"]], row["seconds"])
+    return stored
 
 
-def run_searches(asked: Sequence[Search], processes: int) -> None:
+def run_searches(searches: Sequence[Search], processes: int) -> None:
     """Runs the searches that are not known yet; each is written down when it is done."""
-    known = known_searches()
-    open_searches = [a for a in asked if a not in known]
+    stored = known_searches()
+    open_searches = [a for a in searches if a not in stored]
     CACHE.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     with (

@@ -63,13 +63,13 @@ def main() -> int:
                 rows = [
                     [*namespace["history"](run["hyperparameters"]["x"])] for run in own.outcomes()
                 ]
-                theirs = [*decisions(rows, own.document)]
-                ours = [
+                expected = [*decisions(rows, own.document)]
+                decided = [
                     run["epochs"] if run["state"] == "stopped" else None for run in own.outcomes()
                 ]
-            compared, stopped = compared + len(ours), stopped + len([n for n in ours if n])
-            different += sum(a != b for a, b in zip(ours, theirs, strict=True))
-            print(f"{json.dumps(rule)}, {goal}: W&B {theirs}, here {ours}", flush=True)
+            compared, stopped = compared + len(decided), stopped + len([n for n in decided if n])
+            different += sum(a != b for a, b in zip(decided, expected, strict=True))
+            print(f"{json.dumps(rule)}, {goal}: W&B {expected}, here {decided}", flush=True)
     print(f"{compared} runs, {stopped} of them stopped; {different} decisions differ")
     return int(different > 0)
 

@@ -88,9 +88,9 @@ class Work:
     def __init__(self, name: str, context: Context) -> None:
         self.name, self.seconds = name, context.seconds
         self.path = context.folder / f"section_{name}.json"
-        asked = context.folder / f"context_{name}.json"
-        asked.write_text(context.to_json(), encoding="utf-8")
-        flags = ["--section", name, str(asked), str(self.path)]
+        request = context.folder / f"context_{name}.json"
+        request.write_text(context.to_json(), encoding="utf-8")
+        flags = ["--section", name, str(request), str(self.path)]
         self.started = time.monotonic()
         command = [sys.executable, str(Path(__file__).resolve()), *flags]
         self.process = subprocess.Popen(command, start_new_session=True)
@@ -170,25 +170,25 @@ class Run:
         temporary.replace(output)
 
 
-def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+def table(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
     """What was measured, and beside it how often the plain loop would fit into it."""
-    base = found.get("plain", {}).get("dataloader_0_workers", {}).get("epochs_per_s")
+    base = measured.get("plain", {}).get("dataloader_0_workers", {}).get("epochs_per_s")
     columns = ("epochs_per_s", "train_epochs_per_s", "windows_per_s", "reserved_mib", "card_mib")
     columns = (*columns, "gpu_percent")
     yield " | ".join(("| way to train", *columns, "times the plain loop |"))
     yield "|" + " --- |" * (len(columns) + 2)
-    for section in found.values():
-        for name, of in section.items():
-            if isinstance(of, dict) and "epochs_per_s" in of:
-                cells = [str(of.get(column, "")) for column in columns]
-                times = f"{of['epochs_per_s'] / base:.2f}" if base else ""
+    for section in measured.values():
+        for name, value in section.items():
+            if isinstance(value, dict) and "epochs_per_s" in value:
+                cells = [str(value.get(column, "")) for column in columns]
+                times = f"{value['epochs_per_s'] / base:.2f}" if base else ""
                 yield " | ".join((f"| {name}", *cells, f"{times} |"))
     yield ""
-    for section_name, section in found.items():
-        for name, of in section.items():
-            if isinstance(of, dict) and "state" in of:
-                error = str(of.get("error", [""])[-1])[-300:]
-                yield f"{section_name}.{name}: {of['state']} {of.get('seconds', '')} {error}"
+    for section_name, section in measured.items():
+        for name, value in section.items():
+            if isinstance(value, dict) and "state" in value:
+                error = str(value.get("error", [""])[-1])[-300:]
+                yield f"{section_name}.{name}: {value['state']} {value.get('seconds', '')} {error}"
 
 
 def main() -> None:
@@ -213,8 +213,8 @@ def main() -> None:
     if arguments.worker:
         worker(arguments.worker)
     elif arguments.section:
-        name, asked, path = arguments.section
-        run_section(name, Context.from_json(Path(asked).read_text(encoding="utf-8")), Path(path))
+        name, request, path = arguments.section
+        run_section(name, Context.from_json(Path(request).read_text(encoding="utf-8")), Path(path))
     else:
         benchmark(arguments)
 

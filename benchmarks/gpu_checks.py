@@ -48,15 +48,15 @@ class Step:
 def environment(context: Context, record: Record) -> None:
     """Versions, and which steps cannot even be imported here."""
     cuda = context.device == "cuda"
-    found = {"python": sys.version.split()[0], "torch": torch.__version__, "cpus": os.cpu_count()}
-    found["gcodefp"] = gcodefp.__path__[0]
-    found["gpu"] = torch.cuda.get_device_name() if cuda else None
+    checks = {"python": sys.version.split()[0], "torch": torch.__version__, "cpus": os.cpu_count()}
+    checks["gcodefp"] = gcodefp.__path__[0]
+    checks["gpu"] = torch.cuda.get_device_name() if cuda else None
     for name in ("numpy", "pandas", "sklearn", "scipy", "matplotlib", "optuna", "wandb"):
         try:
-            found[name] = importlib.import_module(name).__version__
+            checks[name] = importlib.import_module(name).__version__
         except Exception as error:
-            found[name] = f"{type(error).__name__}: {error}"
-    record.put("versions", found)
+            checks[name] = f"{type(error).__name__}: {error}"
+    record.put("versions", checks)
     missing = {}
     for module in pkgutil.iter_modules([str(ROOT / "gcodefp")], "gcodefp."):
         try:
@@ -91,12 +91,12 @@ def _last_epoch(folder: Path) -> dict[str, float]:
 def training(context: Context, record: Record) -> None:
     """Two equal trainings at the same time, beside one that is killed and goes on."""
     folders = ("train", "killed") if context.tiny else ("train", "killed", "again")
-    begun = [_start_training(context, folder) for folder in folders]
+    trainings = [_start_training(context, folder) for folder in folders]
     metrics = context.folder / "killed" / "metrics.csv"
-    record.attempt("killed_after_2_epochs", _kill, begun[1], metrics)
-    record.attempt("train", lambda: begun[0].end() | _last_epoch(context.folder / "train"))
+    record.attempt("killed_after_2_epochs", _kill, trainings[1], metrics)
+    record.attempt("train", lambda: trainings[0].end() | _last_epoch(context.folder / "train"))
     if not context.tiny:
-        record.attempt("two_at_once", lambda: begun[2].end() | _off(context, "train", "again"))
+        record.attempt("two_at_once", lambda: trainings[2].end() | _off(context, "train", "again"))
     record.attempt(
         "resumed",
         lambda: _start_training(context, "killed").end() | _off(context, "train", "killed"),
@@ -129,20 +129,20 @@ def _off(context: Context, *folders: str) -> dict[str, float]:
 def evaluation(context: Context, record: Record) -> None:
     """evaluate on both devices, explain and predict, all at the same time."""
     given: list[object] = ["--checkpoint", context.folder / "train" / "checkpoint.pt"]
-    asked = [*given, *_files(context, "dataset", "test")]
+    inputs = [*given, *_files(context, "dataset", "test")]
     baselines = [] if context.tiny else [*_files(context, "train"), "--threads", 4]
     device = ["--device", context.device, "--output"]
     recording = min((context.dataset.parent / "recordings").glob("*.csv*"))
 
     def evaluate(on: str) -> Step:
         flags = ["--device", on, "--output", context.folder / f"evaluation_{on}"]
-        return Step(context, "evaluate", *asked, *baselines, *flags, log=f"evaluate_{on}")
+        return Step(context, "evaluate", *inputs, *baselines, *flags, log=f"evaluate_{on}")
 
     to = context.folder / "predictions"
     steps = {"predict": Step(context, "predict", recording, *given, *device, to)}
     steps |= {f"evaluate_{on}": evaluate(on) for on in dict.fromkeys((context.device, "cpu"))}
     if not context.tiny:
-        steps["explain"] = Step(context, "explain", *asked, *device, context.folder / "explained")
+        steps["explain"] = Step(context, "explain", *inputs, *device, context.folder / "explained")
     for name, step in steps.items():
         record.attempt(name, step.end, context.seconds)
         if name == "evaluate_cpu" and context.device == "cuda":
@@ -162,11 +162,11 @@ def _metrics_off(context: Context) -> dict[str, Any]:
 def _numbers(value: Any, name: str = "") -> Any:
     """Names and values of all finite numbers in a document."""
     if isinstance(value, Mapping):
-        for key, of in value.items():
-            yield from _numbers(of, f"{name}/{key}")
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{name}/{key}")
     elif isinstance(value, list):
-        for index, of in enumerate(value):
-            yield from _numbers(of, f"{name}/{index}")
+        for index, inner in enumerate(value):
+            yield from _numbers(inner, f"{name}/{index}")
     elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         yield name, float(value)
 
@@ -216,34 +216,34 @@ def agents(context: Context, record: Record) -> None:
     sweep = context.folder / "sweep.yaml"
     sweep.write_text(yaml.safe_dump(document), encoding="utf-8")
     created = context.folder / "sweep.json"
-    asked = ["--sweep", sweep, *_files(context, "dataset"), "--seed", 0, "--output", created]
-    record.attempt("create_sweep", lambda: Step(context, "create_sweep", *asked).end())
+    inputs = ["--sweep", sweep, *_files(context, "dataset"), "--seed", 0, "--output", created]
+    record.attempt("create_sweep", lambda: Step(context, "create_sweep", *inputs).end())
     given = ["--sweep", created, "--runs", context.folder / "runs", "--device", context.device]
     given += _files(context, "train", "val", "dataset")
     workers = 1 if context.tiny else 2
     crew = ["--agents", 2]
-    begun = [
+    trainings = [
         Step(context, "agent", *given, *crew, *more, log=f"agent_{n}")
         for n, more in enumerate(([], ["--workers", workers]))
     ]
-    for number, step in enumerate(begun):
+    for number, step in enumerate(trainings):
         record.attempt(f"agent_{number}", step.end)
     record.attempt("runs", _run_states, context.folder / "runs")
     if not context.tiny:
-        record.attempt("estimate", _estimate, context, asked, given)
+        record.attempt("estimate", _estimate, context, inputs, given)
 
 
-def _estimate(context: Context, asked: list[object], given: list[object]) -> dict[str, Any]:
+def _estimate(context: Context, inputs: list[object], given: list[object]) -> dict[str, Any]:
     """Of another sweep, none of whose runs is over."""
     other = context.folder / "other.json"
     changes = ["--seed", 1, "--run-cap", 3, "--output", other]
-    Step(context, "create_sweep", *asked, *changes, log="create_other").end()
+    Step(context, "create_sweep", *inputs, *changes, log="create_other").end()
     return Step(context, "estimate", *given, "--sweep", other, "--agents", 2, "--seconds", 1).end()
 
 
 def _run_states(runs: Path) -> dict[str, Any]:
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in runs.rglob("run.json")]
-    states = [run["state"] for run in found]
+    checks = [json.loads(path.read_text(encoding="utf-8")) for path in runs.rglob("run.json")]
+    states = [run["state"] for run in checks]
     if states != ["finished"] * 4:
-        raise RuntimeError(f"not 4 finished runs: {states} {[run['reason'] for run in found]}")
-    return {"states": states, "devices": sorted({run["device"] for run in found})}
+        raise RuntimeError(f"not 4 finished runs: {states} {[run['reason'] for run in checks]}")
+    return {"states": states, "devices": sorted({run["device"] for run in checks})}

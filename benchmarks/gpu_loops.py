@@ -114,7 +114,7 @@ class Together:
         fused = fused_attention and self.device.type == "cuda"
         self.attention = nullcontext if fused else partial(sdpa_kernel, SDPBackend.MATH)
         self.nodes = int(data.train.nodes.max()) + 1
-        networks = [seeded_network(data, of, self.device, product) for of in members]
+        networks = [seeded_network(data, s, self.device, product) for s in members]
         stacked, self.buffers = stack_module_state(
             [_Loss(n, members[0], data.train) for n in networks]
         )
@@ -127,7 +127,7 @@ class Together:
         self.decay = self._decays(networks[0])
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
         self.done = torch.zeros((), device=self.device)
-        self.peak = torch.tensor([[of.learning_rate] for of in members], device=self.device)
+        self.peak = torch.tensor([[s.learning_rate] for s in members], device=self.device)
         self.rate = torch.zeros_like(self.peak)
         size = (count, members[0].batch_size)
         self.windows = torch.zeros(size, dtype=torch.long, device=self.device)
@@ -138,8 +138,8 @@ class Together:
     def _decays(self, network: Network) -> Tensor:
         """Weight decay of each weight (1, P), as make_optimizer groups them."""
         groups = make_optimizer(network, self.members[0]).param_groups
-        of = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-        parts = [torch.full((1, weight.numel()), of[id(weight)]) for weight in network.parameters()]
+        decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        parts = [torch.full((1, w.numel()), decay[id(w)]) for w in network.parameters()]
         return torch.cat(parts, 1).to(self.device)
 
     def weights(self, flat: Tensor) -> dict[str, Tensor]:
@@ -213,10 +213,8 @@ class Together:
     def network(self, member: int) -> Network:
         """A copy of one run's network, for validation."""
         made = seeded_network(self.data, self.members[member], self.device)
-        state = {
-            n: of[member] for n, of in (self.weights(self.flat.detach()) | self.buffers).items()
-        }
-        made.load_state_dict({n.removeprefix("network."): of.clone() for n, of in state.items()})
+        state = {n: w[member] for n, w in (self.weights(self.flat.detach()) | self.buffers).items()}
+        made.load_state_dict({n.removeprefix("network."): w.clone() for n, w in state.items()})
         return made
 
 
@@ -245,31 +243,31 @@ def agreement(
     signals = data.train.signals.to(torch.get_default_dtype())
     data = replace(data, train=replace(data.train, signals=signals))
     rates = [settings.learning_rate * 0.5**k for k in range(members)]
-    asked = [
+    runs = [
         replace(settings, dropout=0.0, learning_rate=rate, seed=k) for k, rate in enumerate(rates)
     ]
-    together = Together(asked, data, fused_attention=False)
+    together = Together(runs, data, fused_attention=False)
     device, train = together.device, data.train
-    alone = [seeded_network(data, of, device).train() for of in asked]
-    optimizers = [make_optimizer(n, of) for n, of in zip(alone, asked, strict=True)]
+    alone = [seeded_network(data, run, device).train() for run in runs]
+    optimizers = [make_optimizer(n, run) for n, run in zip(alone, runs, strict=True)]
     loss_off = 0.0
     for step in range(steps):
         size = (members, settings.batch_size)
         together.windows = torch.randint(len(train.starts), size, device=device)
-        batches = draw(train, asked[0], together.windows, together.nodes)
+        batches = draw(train, runs[0], together.windows, together.nodes)
         together.set_rate(settings.max_epochs / 10 + step / steps)
         together.step_on(batches)
         for k, (network, optimizer) in enumerate(zip(alone, optimizers, strict=True)):
             optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = together.rate[k, 0]
             loss = _plain_step(
-                network, optimizer, asked[k], data, Batch(*(of[k] for of in batches))
+                network, optimizer, runs[k], data, Batch(*(fields[k] for fields in batches))
             )
             loss_off = max(loss_off, abs(loss - float(together.loss[k])))
-    ours = [together.network(k).state_dict() for k in range(members)]
+    joint = [together.network(k).state_dict() for k in range(members)]
     weights_off = max(
-        float((network.state_dict()[name] - of[name]).abs().max())
-        for network, of in zip(alone, ours, strict=True)
-        for name in of
+        float((network.state_dict()[name] - weights[name]).abs().max())
+        for network, weights in zip(alone, joint, strict=True)
+        for name in weights
     )
     return {"members": members, "steps": steps, "loss": loss_off, "weights": weights_off}
 

@@ -78,12 +78,12 @@ def wait_for(device: str) -> None:
 def timed(device: str, seconds: float, body: Callable[[], Any]) -> tuple[int, float]:
     """How often `body` was done in at least so many seconds, and in how many exactly."""
     wait_for(device)
-    begun, count = time.perf_counter(), 0
-    while not count or time.perf_counter() - begun < seconds:
+    started, count = time.perf_counter(), 0
+    while not count or time.perf_counter() - started < seconds:
         body()
         count += 1
         wait_for(device)
-    return count, time.perf_counter() - begun
+    return count, time.perf_counter() - started
 
 
 def rate(windows: int, epochs: float, train: float, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,13 +110,13 @@ def plain(context: Context, record: Record) -> None:
     settings, data = context.settings(), context.data()
     windows = len(data.train.starts)
 
-    def loop(of: Loop) -> dict[str, Any]:
+    def loop(kind: Loop) -> dict[str, Any]:
         fresh_memory()
-        made, taken = Training(of, settings, data), []
+        made, taken = Training(kind, settings, data), []
         made.seconds(1)
         with Watch() as watch:
             timed(context.device, measure(context), lambda: taken.append(made.seconds(2)))
-        steps = sum(of[0] for of in taken) / len(taken)
+        steps = sum(n[0] for n in taken) / len(taken)
         whole = sum(map(sum, taken)) / len(taken)
         return rate(windows, 1 / whole, 1 / steps, watch.summary()) | {"counted_epochs": len(taken)}
 
@@ -138,12 +138,12 @@ def parts(context: Context, data: TrainingData) -> dict[str, float]:
         "validate": lambda: validate(network, settings, data.val),
         "predict_in_validate": lambda: decode_split_windows(network, data.val),
     }
-    found = {}
+    rates = {}
     for name, body in bodies.items():
         body()
         count, seconds = timed(context.device, measure(context) / 2, body)
-        found[name] = round(seconds / count, 5)
-    return found
+        rates[name] = round(seconds / count, 5)
+    return rates
 
 
 def measure(context: Context) -> float:
@@ -160,16 +160,16 @@ def crew(context: Context, name: str, count: int, variables: Mapping[str, str]) 
     seconds = 2.0 if context.tiny else measure(context) * (1 + count / 8)
     with Watch() as watch:
         reports = run_workers(context, name, jobs, seconds, watch.restart, variables)
-    ends = [of["epochs"] for of in reports]
-    first, last = max(of[0] for of in ends), min(of[-1] for of in ends)
-    counted = sum(first < end <= last for of in ends for end in of)
+    ends = [report["epochs"] for report in reports]
+    first, last = max(end_times[0] for end_times in ends), min(end_times[-1] for end_times in ends)
+    counted = sum(first < end <= last for end_times in ends for end in end_times)
     if not counted:
         raise RuntimeError(f"no epoch lies within all runs: {ends}")
     windows = read_description(context.dataset / "dataset.json").document["splits"]["train"]
     return {
         "epochs_per_s": round(counted / (last - first), 3),
         "windows_per_s": round(counted / (last - first) * windows["windows"], 1),
-        "reserved_mib": max(of["gpu_mib"] for of in reports),
+        "reserved_mib": max(report["gpu_mib"] for report in reports),
         "counted_epochs": counted,
         "seconds_counted": round(last - first, 2),
         **watch.summary(),
@@ -236,11 +236,11 @@ def of_epochs(
     with Watch() as watch:
         count, seconds = timed(context.device, measure(context) * 0.75, lambda: epoch(3))
     extra = {"step_ms": round(1000 * seconds / count / epoch(3), 3), **watch.summary()}
-    of = network()
+    made = network()
 
     def check() -> None:
-        measure_state_prior(of, data.train)
-        validate(of, context.settings(), data.val)
+        measure_state_prior(made, data.train)
+        validate(made, context.settings(), data.val)
 
     check()
     times, taken = timed(context.device, measure(context) / 8, check)
@@ -275,9 +275,9 @@ def join(
     made = joined(settings, data, **how)
     if is_graph:
         made.capture()
-    found = of_epochs(context, data, made.epoch, count, lambda: made.network(0))
+    rates = of_epochs(context, data, made.epoch, count, lambda: made.network(0))
     return (
-        found
+        rates
         | {"fused_attention": made.attention is nullcontext}
         | {"losses_finite": bool(made.loss.isfinite().all())}
     )
@@ -319,44 +319,44 @@ def precision(context: Context, record: Record) -> None:
         for name in names
     ]
     reports = run_workers(context, "precision", jobs, context.seconds - 30)
-    runs = [run for of in reports for run in of["runs"] if run["done"]]
+    runs = [run for report in reports for run in report["runs"] if run["done"]]
     for metric in METRICS:
-        of = {(r["job"]["precision"], r["job"]["settings"]["seed"]): r[metric] for r in runs}
-        whole = [seed for seed in range(4) if all((name, seed) in of for name in names)]
-        off = [of["bfloat16", seed] - of["float32", seed] for seed in whole]
-        found = {name: [of[name, seed] for seed in whole] for name in names}
-        record.put(metric, found | {"bfloat16_minus_float32": interval(off)})
+        values = {(r["job"]["precision"], r["job"]["settings"]["seed"]): r[metric] for r in runs}
+        whole = [seed for seed in range(4) if all((name, seed) in values for name in names)]
+        off = [values["bfloat16", seed] - values["float32", seed] for seed in whole]
+        rates = {name: [values[name, seed] for seed in whole] for name in names}
+        record.put(metric, rates | {"bfloat16_minus_float32": interval(off)})
 
 
 def quality(context: Context, record: Record) -> None:
     """Runs trained together against the same ones alone, and these against other seeds (B7)."""
     data, random = context.data(), np.random.default_rng(0)
     pairs, epochs = (2, 1) if context.tiny else (QUALITY_PAIRS, QUALITY_EPOCHS)
-    asked = [
+    variants = [
         {"max_epochs": epochs, "learning_rate": float(rate), "seed": 10 + number}
         for number, rate in enumerate(np.exp(random.uniform(np.log(0.002), np.log(0.006), pairs)))
     ]
-    begun = time.monotonic()
-    joined = record.attempt("trained_together", train_together, context, data, asked)
+    started = time.monotonic()
+    joined = record.attempt("trained_together", train_together, context, data, variants)
     if joined is None:
         return
-    of_seeds = [[of, of | {"seed": of["seed"] + 1000}] for of in asked]
+    of_seeds = [[run, run | {"seed": run["seed"] + 1000}] for run in variants]
     train_one = train_graph if context.device == "cuda" else train_alone
     runs = []
     for number, pair in enumerate(of_seeds):
-        if time.monotonic() - begun > context.seconds - 15:
+        if time.monotonic() - started > context.seconds - 15:
             break
-        for is_other, of in enumerate(pair):
-            runs.append((number, bool(is_other), train_one(context, data, context.settings(**of))))
+        for is_other, run in enumerate(pair):
+            runs.append((number, bool(is_other), train_one(context, data, context.settings(**run))))
     for metric in METRICS:
-        of = {(number, is_other): found[metric] for number, is_other, found in runs}
-        whole = [n for n in range(pairs) if (n, True) in of]
-        ours = [joined["values"][metric][n] - of[n, False] for n in whole]
-        noise = [of[n, True] - of[n, False] for n in whole]
-        means = {"alone": [of[n, False] for n in whole], "together": joined["values"][metric]}
+        scores = {(number, is_other): rates[metric] for number, is_other, rates in runs}
+        whole = [n for n in range(pairs) if (n, True) in scores]
+        changes = [joined["values"][metric][n] - scores[n, False] for n in whole]
+        noise = [scores[n, True] - scores[n, False] for n in whole]
+        means = {"alone": [scores[n, False] for n in whole], "together": joined["values"][metric]}
         record.put(
             metric,
-            {"together_minus_alone": interval(ours), "other_seed_minus_alone": interval(noise)}
+            {"together_minus_alone": interval(changes), "other_seed_minus_alone": interval(noise)}
             | {f"mean_{name}": statistics.fmean(v) if v else None for name, v in means.items()},
         )
 
@@ -385,22 +385,22 @@ def train_alone(
 
 
 def train_together(
-    context: Context, data: TrainingData, asked: Sequence[Mapping[str, Any]]
+    context: Context, data: TrainingData, variants: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Trains all runs as one to their end; the val metrics of each after its last epoch."""
-    settings = [context.settings(**of) for of in asked]
+    settings = [context.settings(**values) for values in variants]
     made = joined(settings, data)
     if context.device == "cuda":
         made.capture()
     for epoch in range(1, settings[0].max_epochs + 1):
         made.epoch(epoch)
     values: dict[str, list[float]] = {metric: [] for metric in METRICS}
-    for number, of in enumerate(settings):
+    for number, chosen in enumerate(settings):
         network = made.network(number)
         measure_state_prior(network, data.train)
-        found = validate(network, replace(of, seed=0), data.val)
+        rates = validate(network, replace(chosen, seed=0), data.val)
         for metric in METRICS:
-            values[metric].append(found[metric])
+            values[metric].append(rates[metric])
     return {"values": values}
 
 

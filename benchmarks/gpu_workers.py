@@ -90,22 +90,22 @@ class Record:
         """Puts what `body` returns, or how it failed; returns it, or None."""
         started, state = time.monotonic(), "ok"
         try:
-            found = body(*arguments)
+            value = body(*arguments)
         except Skipped as error:
-            state, found = f"skipped: {error}", None
+            state, value = f"skipped: {error}", None
         except Exception:
-            state, found = "failed", None
+            state, value = "failed", None
             lines = traceback.format_exc().splitlines()[-ERROR_LINES:]
-        report = found if isinstance(found, Mapping) else {} if found is None else {"value": found}
+        report = value if isinstance(value, Mapping) else {} if value is None else {"value": value}
         report = {"state": state, "seconds": round(time.monotonic() - started, 2), **report}
         self.put(name, report | ({"error": lines} if state == "failed" else {}))
-        return found
+        return value
 
 
 def worker(path: Path) -> None:
     """Trains the jobs of a file one after the other; tells when each epoch was over."""
-    asked = json.loads(path.read_text(encoding="utf-8"))
-    context = Context.from_json(asked["context"])
+    request = json.loads(path.read_text(encoding="utf-8"))
+    context = Context.from_json(request["context"])
     data, device = context.data(), torch.device(context.device)
     progress: dict[str, Any] = {"epochs": [], "runs": []}
     stop_at = math.inf
@@ -126,14 +126,14 @@ def worker(path: Path) -> None:
             {"job": job, "done": done, "seconds": result.seconds, **progress["last"]}
         )
 
-    warm = asked["jobs"][0]
+    warm = request["jobs"][0]
     run(warm | {"settings": warm["settings"] | {"max_epochs": 1}}, "warm")
     progress["epochs"].clear(), progress["runs"].clear()
     path.with_suffix(".ready").touch()
     while not (path.parent / "go").exists():
         time.sleep(0.005)
-    stop_at = time.time() + asked["seconds"]
-    for number, job in enumerate(asked["jobs"]):
+    stop_at = time.time() + request["seconds"]
+    for number, job in enumerate(request["jobs"]):
         if time.time() > stop_at:
             break
         run(job, str(number))
@@ -160,9 +160,11 @@ def run_workers(
     folder = context.folder / f"workers_{name}"
     folder.mkdir()
     processes, paths = [], []
-    for number, of in enumerate(jobs):
+    for number, part in enumerate(jobs):
         path = folder / f"{number}.json"
-        path.write_text(json.dumps({"context": context.to_json(), "jobs": of, "seconds": seconds}))
+        path.write_text(
+            json.dumps({"context": context.to_json(), "jobs": part, "seconds": seconds})
+        )
         command = [sys.executable, str(ROOT / "benchmarks/gpu.py"), "--worker", str(path)]
         with path.with_suffix(".log").open("wb") as log:
             environment = os.environ | (variables or {})
@@ -209,14 +211,14 @@ def mps_server(folder: Path) -> Iterator[dict[str, str]]:
     }
     for path in variables.values():
         Path(path).mkdir(exist_ok=True)
-    said = folder / "mps_said"
+    log = folder / "mps_said"
     # No pipe: the server would hold it open, and this would wait for its end.
-    with said.open("wb") as output:
+    with log.open("wb") as output:
         command = ["nvidia-cuda-mps-control", "-d"]
         where = {"env": os.environ | variables, "stdout": output, "stderr": output}
-        begun = subprocess.run(command, timeout=20, stdin=subprocess.DEVNULL, **where)
-    if begun.returncode:
-        raise Skipped(f"MPS does not start: {said.read_text(errors='replace')[-200:]}")
+        done = subprocess.run(command, timeout=20, stdin=subprocess.DEVNULL, **where)
+    if done.returncode:
+        raise Skipped(f"MPS does not start: {log.read_text(errors='replace')[-200:]}")
     try:
         yield variables
     finally:

@@ -22,12 +22,12 @@ from gcodefp.cluster.job import Deadline, OutOfTime, end_early, open_deadline
 from gcodefp.command_line import (
     add_device_flags,
     add_training_flags,
+    command_parser,
     not_negative,
     positive,
-    run_step,
-    step_parser,
+    run_command,
 )
-from gcodefp.dataset.store import Description, read_description
+from gcodefp.dataset.store import DatasetDescription, read_description
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
@@ -48,8 +48,8 @@ DATASET_FLAGS = ("train", "val", "dataset")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("agent", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("agent", __doc__)
     add_training_flags(parser)
     add = parser.add_argument
     add_device_flags(parser)
@@ -72,13 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     action = argparse.BooleanOptionalAction
     add("--wandb-checkpoints", action=action, default=True, help=text)
     add("--output", type=Path, help="marker file that records that this agent is done")
-    return run_step(parser, _work, argv)
+    return run_command(parser, _work, argv)
 
 
 def _work(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
-    if (doubt := goal_warning(sweep.specification.objective)) is not None:
-        logger.warning("%s: metric.goal: %s", arguments.sweep, doubt)
+    if (warning := goal_warning(sweep.specification.objective)) is not None:
+        logger.warning("%s: metric.goal: %s", arguments.sweep, warning)
     if arguments.count and (sweep.address or arguments.workers > 1):
         raise UserError(
             f"--count {arguments.count}: is for one worker (--workers 1) on a sweep of the local "
@@ -169,7 +169,7 @@ def _script_trainer(
 
 
 def _check_dataset(
-    arguments: argparse.Namespace, sweep: SweepFile, description: Description
+    arguments: argparse.Namespace, sweep: SweepFile, description: DatasetDescription
 ) -> None:
     if description.training_data_digest() != sweep.document["learning_digest"]:
         raise UserError(

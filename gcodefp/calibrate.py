@@ -1,56 +1,6 @@
-"""Fits the decoder of a checkpoint: decoder.npz beside it.
+"""The former name of `fit_decoder`."""
 
-The weights of the network and of the templates in the hidden Markov model are chosen on the val
-split, by the probability near the true state, with templates of the train split. Then the templates
-are fitted to both splits.
-"""
-
-import argparse
-import logging
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
-from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
-from gcodefp.dataset.controls import CONTROLS, apply_control
-from gcodefp.dataset.store import read_description, read_split
-from gcodefp.evaluation.decoder import write_decoder
-from gcodefp.evaluation.decoder_fitting import fit_decoder
-from gcodefp.evaluation.split_scores import open_checkpoint
-from gcodefp.model.checkpoint import check_dataset
-from gcodefp.model.data import select_device
-
-logger = logging.getLogger("gcodefp.calibrate")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("calibrate", __doc__)
-    add = parser.add_argument
-    add_files(parser, "checkpoint", "train", "val", "dataset")
-    add("--control", choices=[name for name, c in CONTROLS.items() if c.needs_training])
-    add("--output", type=Path, required=True, help="decoder.npz; read where checkpoint.pt is")
-    add_device_flags(parser)
-    return run_step(parser, _calibrate, argv)
-
-
-def _calibrate(arguments: argparse.Namespace) -> None:
-    device, control = select_device(arguments.device, arguments.threads), arguments.control
-    checkpoint = open_checkpoint(arguments.checkpoint, device, control)
-    description = read_description(arguments.dataset)
-    check_dataset(checkpoint, description.with_control(control), arguments.checkpoint)
-    train, val = (
-        read_split(path, description, name)
-        for name, path in (("train", arguments.train), ("val", arguments.val))
-    )
-    if control:
-        train = apply_control(train, "train", control, description.window)
-        val = apply_control(val, "val", control, description.window)
-    decoder = fit_decoder(checkpoint, train, val, device)
-    write_decoder(arguments.output, decoder, arguments.checkpoint)
-    text = "%s: chosen: %s, temperature %.2f"
-    logger.info(text, arguments.checkpoint, decoder.summary, decoder.temperature)
-
+from gcodefp.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main(["calibrate"]))

@@ -15,7 +15,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.sweeps.check import describe_specification, problems
@@ -31,8 +31,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("check_sweep", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("check_sweep", __doc__)
     add = parser.add_argument
     add("sweep", type=Path, nargs="?", metavar="FILE", help="sweep YAML in W&B's schema")
     add("--schema", action="store_true", help="print the JSON Schema for editors")
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "with --fix: write here, keep FILE as it is"
     add("--output", type=Path, metavar="OTHER", help=text)
     add_option_flags(parser)
-    return run_step(parser, _check_sweep, argv)
+    return run_command(parser, _check_sweep, argv)
 
 
 def _check_sweep(arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import humanize
 from rich.console import Console
 
-from gcodefp.command_line import RESULTS, run_step, step_parser
+from gcodefp.command_line import RESULTS, command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch, lease_holder
 from gcodefp.sweeps.run_folder import PROMOTED_FILES, RunFolder, run_folders
@@ -58,8 +58,8 @@ class DiskUse:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("clean", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("clean", __doc__)
     add = parser.add_argument
     text = "results folder, which keeps the runs of all sweeps in `runs` (default: %(default)s)"
     add("results", type=Path, nargs="?", default=RESULTS, help=text)
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--older-than", type=_seconds, default="7d", metavar="AGE", help=text)
     add("--unsynced", action="store_true", help="also W&B logs that were never uploaded")
     add("--yes", action="store_true", help="delete; without it, what can go is only shown")
-    return run_step(parser, _clean, argv)
+    return run_command(parser, _clean, argv)
 
 
 def _seconds(text: str) -> float:

@@ -1,5 +1,5 @@
 # PYTHON_ARGCOMPLETE_OK
-"""gcodefp COMMAND …: every step of the pipeline, and the whole of it, as one command.
+"""gcodefp COMMAND …: the stages of the pipeline, the whole of it, and the commands around it.
 
 gcodefp run           the whole pipeline: Snakemake with this project's Snakefile and your flags
 gcodefp sweep FILE    create a sweep from a YAML in W&B's schema; prints its ID
@@ -28,8 +28,10 @@ FOLDER = Path(__file__).parent
 RUN = "run"
 DIRECT = ("inspect_recordings", "predict", "status", "dashboard", "compare", "verify",
           "check_sweep", "estimate", "train", "sync", "export", "clean")  # fmt: skip
-"""Steps that users call."""
+"""Commands that users call."""
 DEVELOPERS = ("configuration_reference",)
+RENAMED = {"calibrate": "fit_decoder", "evaluate_program": "evaluate_script"}
+"""Former name of a module -> that of today; the module of the former name only says so."""
 SIZED = {"-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor"}
 """Snakemake's flags that say how many jobs there are at a time."""
 VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "--printshellcmds"}
@@ -59,42 +61,46 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if command == RUN:
         _run(rest)
-    step = step_of(command)
-    if step not in (steps := _steps()):
-        names = [RUN, *map(_command, steps)]
+    module = module_of(command)
+    if today := RENAMED.get(module):
+        other = f"gcodefp {_command(today)}, or python -m gcodefp.{today}"
+        print(f"gcodefp: {command!r} is replaced by: {other}", file=sys.stderr)
+        return 2
+    if module not in (modules := _modules()):
+        names = [RUN, *map(_command, modules)]
         hint = did_you_mean(command, names)
         print(f"gcodefp: {command!r} is no command; {hint}; gcodefp -h lists them", file=sys.stderr)
         return 2
-    _check_early(step, rest)
-    code: int = import_module(f"gcodefp.{step}").main(rest)
+    _check_early(module, rest)
+    code: int = import_module(f"gcodefp.{module}").main(rest)
     return code
 
 
-def step_of(command: str) -> str:
+def module_of(command: str) -> str:
     """The module of a command, if there is one."""
-    named = {name: step for step, name in COMMANDS.items()}
+    named = {name: module for module, name in COMMANDS.items()}
     return named.get(command, command.replace("-", "_"))
 
 
-def _command(step: str) -> str:
-    return COMMANDS.get(step, step.replace("_", "-"))
+def _command(module: str) -> str:
+    return COMMANDS.get(module, module.replace("_", "-"))
 
 
-def _steps() -> list[str]:
-    """The modules that are steps; none is imported."""
+def _modules() -> list[str]:
+    """The modules that are commands; none is imported."""
     others = sorted({*FOLDER.glob("*.py")} - {Path(__file__)})
-    return [path.stem for path in others if "= step_parser(" in path.read_text(encoding="utf-8")]
+    return [path.stem for path in others if "= command_parser(" in path.read_text(encoding="utf-8")]
 
 
-def _purpose(step: str) -> str:
+def _purpose(module: str) -> str:
     """The first line of what it does."""
-    return str(_LazyGlobals(FOLDER / f"{step}.py")["__doc__"]).partition("\n")[0]
+    return str(_LazyGlobals(FOLDER / f"{module}.py")["__doc__"]).partition("\n")[0]
 
 
 def _help() -> str:
-    steps = _steps()
-    width = max(map(len, steps))
-    rules = [step for step in steps if step not in (*DIRECT, *DEVELOPERS)]
+    modules = _modules()
+    width = max(map(len, modules))
+    rules = [module for module in modules if module not in (*DIRECT, *DEVELOPERS)]
     parts = [__doc__ or ""]
     groups = {
         "Run directly": DIRECT,
@@ -112,11 +118,11 @@ def _complete(line: str) -> None:
     import argcomplete
 
     command = line.split()[1] if line.count(" ") > 1 else ""
-    if (step := step_of(command)) in _steps():
+    if (module := module_of(command)) in _modules():
         os.environ["_ARGCOMPLETE"] = "2"  # The words before the flags.
-        _check_early(step, [])
+        _check_early(module, [])
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("command", choices=[RUN, *map(_command, _steps())])
+    parser.add_argument("command", choices=[RUN, *map(_command, _modules())])
     argcomplete.autocomplete(parser)
 
 
@@ -177,19 +183,19 @@ def _lock(folder: Path, unlock: Sequence[str], environment: dict[str, str]) -> N
         subprocess.run(unlock, env=environment, check=False)
 
 
-# A command line is checked before its step is imported, which may take seconds.
+# A command line is checked before its module is imported, which may take seconds.
 
 
-def _check_early(step: str, words: Sequence[str]) -> None:
+def _check_early(module: str, words: Sequence[str]) -> None:
     """Ends the process for -h, or at a wrong command line."""
-    names = _LazyGlobals(FOLDER / f"{step}.py")
-    names["run_step"] = lambda parser, body, argv: parse(parser, argv)
-    with suppress(Exception):  # The step itself reports it.
+    names = _LazyGlobals(FOLDER / f"{module}.py")
+    names["run_command"] = lambda parser, body, argv: parse(parser, argv)
+    with suppress(Exception):  # The command itself reports it.
         names["main"](words)
 
 
 class _LazyGlobals(dict[str, Any]):
-    """The globals of a step, each made when `main` first needs it: its parser needs few."""
+    """The globals of a module, each made when `main` first needs it: its parser needs few."""
 
     def __init__(self, source: Path) -> None:
         tree = ast.parse(source.read_text(encoding="utf-8"))

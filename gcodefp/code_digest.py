@@ -1,4 +1,4 @@
-"""A digest of the code that a step runs, for reruns when its behaviour changes.
+"""A digest of the code that a stage runs, for reruns when its behaviour changes.
 
 Snakemake sees neither the modules behind `python -m` nor what in them matters. The digest covers a
 module and all modules of this package that it imports, as syntax trees without docstrings, and the

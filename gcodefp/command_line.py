@@ -1,4 +1,4 @@
-"""What the command lines of all steps share: flags, help, log, exit code."""
+"""What all command lines share: flags, help, log, exit code."""
 
 import argparse
 import logging
@@ -25,18 +25,18 @@ FILES = {
 """Flag -> name of the file."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 COMMANDS = {"create_sweep": "sweep"}
-"""Step -> its command, where that is not its name with - for _."""
+"""Module -> its command, where that is not its name with - for _."""
 
 
-def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser for `gcodefp COMMAND` and `python -m gcodefp.NAME`, with the flags of all steps."""
+def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser for `gcodefp COMMAND` and `python -m gcodefp.NAME`, with the flags that all have."""
     parser = argparse.ArgumentParser(
         prog=f"gcodefp {COMMANDS.get(name, name.replace('_', '-'))}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(step=name)
+    parser.set_defaults(command=name)
     parser.add_argument("--log", type=Path, help="write the log to this file too")
     return parser
 
@@ -74,7 +74,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser, more: str = "") -> None:
 
 
 def add_created_sweep(parser: argparse.ArgumentParser) -> None:
-    """Adds ID, which `run_step` puts in the place of --sweep, and --runs."""
+    """Adds ID, which `run_command` puts in the place of --sweep, and --runs."""
     text = "of a sweep that `gcodefp sweep` has created"
     parser.add_argument("id", nargs="?", metavar="ID", help=text)
     add_runs_flag(parser)
@@ -145,7 +145,7 @@ def share(text: str) -> float:
     return number
 
 
-def run_step(
+def run_command(
     parser: argparse.ArgumentParser,
     body: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
@@ -153,7 +153,7 @@ def run_step(
     """Parses, runs, and turns errors into a message and an exit code."""
     arguments = parse(parser, argv)
     # With a log file, its name, such as agent_1.
-    name = arguments.log.stem if arguments.log else arguments.step
+    name = arguments.log.stem if arguments.log else arguments.command
     logger = logging.getLogger("gcodefp")
     handlers = log_handlers(name, arguments.log)
     for handler in handlers:
@@ -291,12 +291,12 @@ def created_sweep(sweep_id: str, runs: Path) -> Path:
     return path
 
 
-def log_handlers(step: str, log_file: Path | None, mode: str = "w") -> list[logging.Handler]:
-    """Handlers that write a step's log to the terminal, and to a file if there is one."""
+def log_handlers(name: str, log_file: Path | None, mode: str = "w") -> list[logging.Handler]:
+    """Handlers that write a command's log to the terminal, and to a file if there is one."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(log_file, mode=mode, encoding="utf-8"))
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {step}: %(message)s", "%H:%M:%S"))
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {name}: %(message)s", "%H:%M:%S"))
     return handlers

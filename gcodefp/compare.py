@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from gcodefp.command_line import add_device_flags, add_runs_flag, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_runs_flag, command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
@@ -31,7 +31,7 @@ from gcodefp.reporting.comparison import (
     SCRIPT_NOTE,
     TEST_NOTE,
     ComparedRun,
-    conclusions,
+    compare_with_first,
     describe_comparison,
     find_folders,
     is_sweep,
@@ -58,8 +58,8 @@ COLUMNS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("compare", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("compare", __doc__)
     add = parser.add_argument
     add("compared", nargs="+", metavar="RUN", help="folder of a run or of a sweep; two or more")
     add_runs_flag(parser)
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--split", choices=("val", "test"), default="val", help=text)
     add_device_flags(parser)
     add("--output", type=Path, help="folder for compare.json, compare.csv and the curves")
-    return run_step(parser, _compare, argv)
+    return run_command(parser, _compare, argv)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -93,7 +93,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     else:
         device = select_device(arguments.device, arguments.threads)
         content["scores"], content["notes"] = score_runs(runs, arguments.split, dataset, device)
-        content["conclusions"] = conclusions(
+        content["conclusions"] = compare_with_first(
             [run.name for run in runs], content["scores"], arguments.split, objective.metric
         )
     for note in content["notes"]:
@@ -158,20 +158,20 @@ def _tables(content: Mapping[str, Any]) -> list[Table]:
     parts.append(_table("run", names, facts | content["hyperparameters"]))
     at_best = "at the best epoch" if content["scores"] else "at the best step"
     parts.append(_table(at_best, names, content["at_best_epoch"]))
-    heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
+    headers = [names[0], *(header for name in names[1:] for header in (name, "difference"))]
     for predictor, metrics in content["scores"].items():
         if PREDICTORS[predictor].kind == SENSORS:
             # Row by row, there is no time in the program.
             values = {n: {score["value"] for score in metrics[n]} for n in METRIC_TITLES}
             rows = {_title(n): _cells(metrics[n]) for n, value in values.items() if value != {None}}
-            parts.append(_table(predictor, heads, rows))
+            parts.append(_table(predictor, headers, rows))
     return parts
 
 
-def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
+def _table(title: str, headers: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
     table = Table(title, box=None, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
     for name, row in rows.items():
         table.add_row(name, *map(cell_text, row))
     return table

@@ -46,10 +46,10 @@ WandbName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 WandbAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 Sensor = Literal["imu", "mag", "mic", "environment", "optical", "electrical", "force", "raw"]
 ChannelGroup = Literal[Sensor, "motor", "controller"]
-Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
+ControlName = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
 
 
-class Recordings(Documented):
+class RecordingsConfig(Documented):
     """Where the recordings are; docs/files.md describes their format."""
 
     folder: FilePath | None
@@ -62,7 +62,7 @@ class Recordings(Documented):
     """Names of recordings to exclude: file names without _aligned, .csv and .gz."""
 
 
-class Simulation(Documented):
+class SimulationConfig(Documented):
     """The simulated recordings, used while recordings.folder is null."""
 
     programs: Annotated[Names, Field(min_length=1)]
@@ -73,15 +73,14 @@ class Simulation(Documented):
     """The same seed gives the same bytes."""
 
 
-class Channels(Documented):
+class ChannelsConfig(Documented):
     """Which channels of a recording the network sees."""
 
     groups: Annotated[list[ChannelGroup], Field(min_length=1), *UNIQUE]
     """Channel groups that are inputs; environment identifies the day, and controller holds the
     labels themselves."""
     min_coverage: float = Field(ge=0, le=1)
-    """Share of the train recordings in which a channel has to be live, that is valid in half of the
-    rows."""
+    """Share of the train recordings in which a channel has to be valid in half of the rows."""
     center: bool
     """Whether each recording's own mean of a channel is subtracted, which depends on how a node was
     mounted."""
@@ -90,7 +89,7 @@ class Channels(Documented):
     (and centered), which depends on the gain of a node in a session."""
 
 
-class Lags(Documented):
+class LagsConfig(Documented):
     """How far the sensors' clock may be behind or before the controller's."""
 
     max_seconds: float = Field(ge=0, le=1e6)
@@ -98,7 +97,7 @@ class Lags(Documented):
     recording has a lag."""
 
 
-class Programs(Documented):
+class ProgramsConfig(Documented):
     """Which recordings run the same program."""
 
     same_share: float = Field(gt=0, le=1)
@@ -106,7 +105,7 @@ class Programs(Documented):
     same program; 1 keeps programs apart that differ in one block."""
 
 
-class Window(Documented):
+class WindowConfig(Documented):
     """How recordings are cut into windows."""
 
     rows: int = Field(ge=8, le=1_000_000)
@@ -117,7 +116,7 @@ class Window(Documented):
     """Seconds; no window crosses a longer gap in the clock."""
 
 
-class Split(Documented):
+class SplitConfig(Documented):
     """Which recordings train, which choose the best run, and which are kept for the test."""
 
     by: Literal["recording", "chronological", "session", "program", "window"]
@@ -138,7 +137,7 @@ class Split(Documented):
     """Of the draw of recordings; chronological draws nothing."""
 
 
-class Sweep(Documented):
+class SweepConfig(Documented):
     """The search for the best run; docs/sweeps.md explains it."""
 
     engine: Literal["local", "wandb"]
@@ -181,18 +180,19 @@ class Sweep(Documented):
     """How many configurations are trained again, where seeds_per_winner is above 1."""
 
 
-class Protocols(Documented):
-    """The splits of `snakemake protocols`; each trains and evaluates a network."""
+class ProtocolsConfig(Documented):
+    """The folds of `snakemake protocols`: divisions of the recordings into train, val and test,
+    each with a network of its own."""
 
     seeds: Annotated[list[Seed], Field(min_length=1), *UNIQUE]
-    """Of the splits by recording; the leaky split takes the first."""
+    """Of the folds by recording; the leaky fold takes the first."""
     sessions: Patterns
     """Shell patterns of the recordings of the sessions that are held out."""
     programs: Patterns
     """Shell patterns; the programs of the matching recordings are held out in turn."""
 
 
-class Agents(Documented):
+class AgentsConfig(Documented):
     """The processes that train."""
 
     count: Threads
@@ -207,14 +207,14 @@ class Agents(Documented):
     """Seconds; how long before a time limit an agent ends, besides one and a half epochs."""
 
 
-class Cluster(Documented):
+class ClusterConfig(Documented):
     """Settings for SLURM alone; docs/slurm.md explains them."""
 
     local_rules: Patterns
     """Rules that run where Snakemake does, not as SLURM jobs, such as figures and report_page."""
 
 
-class Wandb(Documented):
+class WandbConfig(Documented):
     """What is logged for W&B; docs/wandb.md explains it."""
 
     enabled: bool
@@ -232,20 +232,20 @@ class Config(Documented):
 
     results: FilePath
     """Folder for everything that the pipeline makes."""
-    recordings: Recordings
-    simulation: Simulation
-    channels: Channels
-    lags: Lags
-    programs: Programs
-    window: Window
-    split: Split
-    sweep: Sweep
-    controls: Annotated[list[Control], *UNIQUE]
+    recordings: RecordingsConfig
+    simulation: SimulationConfig
+    channels: ChannelsConfig
+    lags: LagsConfig
+    programs: ProgramsConfig
+    window: WindowConfig
+    split: SplitConfig
+    sweep: SweepConfig
+    controls: Annotated[list[ControlName], *UNIQUE]
     """Negative controls: labels_shuffled and presence_only train a network each."""
-    protocols: Protocols
-    agents: Agents
-    cluster: Cluster
-    wandb: Wandb
+    protocols: ProtocolsConfig
+    agents: AgentsConfig
+    cluster: ClusterConfig
+    wandb: WandbConfig
 
 
 def check_config(

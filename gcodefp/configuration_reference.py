@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import command_parser, run_command
 from gcodefp.config import Config
 from gcodefp.evaluation.metrics import update_definitions
 from gcodefp.files import write_text
@@ -49,15 +49,15 @@ LIMITS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("configuration_reference", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("configuration_reference", __doc__)
     add = parser.add_argument
     add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
     add("--schema", type=Path, help="write the JSON Schema to this file, as YAML")
     add("--layout-schema", type=Path, help="write the JSON Schema of layouts to this file, as YAML")
     add("--output", type=Path, required=True, help="the Markdown file")
     add("--metrics", type=Path, help="the Markdown file whose tables of metrics are rebuilt")
-    return run_step(parser, _write, argv)
+    return run_command(parser, _write, argv)
 
 
 def _write(arguments: argparse.Namespace) -> None:
@@ -79,8 +79,8 @@ def _write(arguments: argparse.Namespace) -> None:
 
 def _write_schema(path: Path | None, origin: str, schema: Schema) -> None:
     if path is not None:
-        head = f"# Written by `make docs` from {origin}, for editors.\n"
-        write_text(path, head + yaml.safe_dump(schema, sort_keys=False, width=100))
+        comment = f"# Written by `make docs` from {origin}, for editors.\n"
+        write_text(path, comment + yaml.safe_dump(schema, sort_keys=False, width=100))
 
 
 def reference(schema: Schema, shipped: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Scores a negative control on the test split: a network without access to the motion.
 
-No predictor may have more exact lines, or more often the right program, than the reference
+No predictor may have more blocks, or the program more often, correct than the reference
 baseline, which has the information that the control keeps. If one has (the 95 % interval of the
-paired difference is above 0), something other than motion predicts them: a leak, which this step
+paired difference is above 0), something other than motion predicts them: a leak, which this stage
 and `evaluate` report.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, command_parser, run_command
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.evaluation.baselines.baseline_input import BaselineInput
 from gcodefp.evaluation.baselines.lookups import majority, majority_of_operation
@@ -26,7 +26,7 @@ from gcodefp.evaluation.controls import (
     passes,
 )
 from gcodefp.evaluation.decode import predict_split
-from gcodefp.evaluation.split_scores import open_evaluation
+from gcodefp.evaluation.split_evaluation import open_evaluation
 from gcodefp.files import write_json
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
@@ -35,8 +35,8 @@ logger = logging.getLogger("gcodefp.control")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("control", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("control", __doc__)
     add = parser.add_argument
     add("--control", choices=CONTROLS, required=True)
     text = "checkpoint.pt of `gcodefp.train --control`, or of the best run for sensors_permuted"
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_files(parser, "dataset", "train", "test")
     add_device_flags(parser)
     add("--output", type=Path, required=True, help="control.json")
-    return run_step(parser, _score, argv)
+    return run_command(parser, _score, argv)
 
 
 def _score(arguments: argparse.Namespace) -> None:

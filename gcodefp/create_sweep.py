@@ -14,7 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import RUNS, add_runs_flag, not_negative, positive, run_step, step_parser
+from gcodefp.command_line import (
+    RUNS,
+    add_runs_flag,
+    command_parser,
+    not_negative,
+    positive,
+    run_command,
+)
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
@@ -38,8 +45,8 @@ ENGINES = ("local", "wandb")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("create_sweep", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("create_sweep", __doc__)
     add = parser.add_argument
     add("file", type=Path, nargs="?", metavar="FILE", help="as --sweep")
     add("--sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wandb.add_argument("--entity", help="of the W&B service (default: the one logged in)")
     wandb.add_argument("--existing", metavar="ENTITY/PROJECT/ID", help="a sweep that is there")
     add("--output", type=Path, help="sweep.json (default: in the sweep's folder of --runs)")
-    return run_step(parser, _create_sweep, argv)
+    return run_command(parser, _create_sweep, argv)
 
 
 def _create_sweep(arguments: argparse.Namespace) -> None:
@@ -85,8 +92,8 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     _log_warnings(specification, arguments.sweep)
     origin = origin_of(specification, [arguments.sweep], arguments.dataset)
     if arguments.pareto:
-        own = [*LOGGED_METRICS, *specification.options.combined.texts]
-        logged = None if specification.script else own
+        metric_names = [*LOGGED_METRICS, *specification.options.combined.texts]
+        logged = None if specification.script else metric_names
         names, objective = arguments.pareto, specification.objective
         origin["pareto"] = read_objectives(names, objective, logged, "sweep.pareto")
     sweep_id = compute_sweep_id(specification, arguments.seed, origin)
@@ -114,8 +121,8 @@ def _log_warnings(specification: Specification, path: Path) -> None:
     if "metric" not in specification.document:
         metric = specification.objective.metric
         logger.info("%s: has no metric; %s decides which run wins", path, metric)
-    if (doubt := goal_warning(specification.objective)) is not None:
-        logger.warning("%s: metric.goal: %s", path, doubt)
+    if (warning := goal_warning(specification.objective)) is not None:
+        logger.warning("%s: metric.goal: %s", path, warning)
     for condition in never_true(specification):
         logger.warning("%s: %r is never true: no run has it", condition.where, condition.text)
 

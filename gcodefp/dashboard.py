@@ -13,7 +13,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parser
+from gcodefp.command_line import add_sweep_flags, command_parser, positive, run_command
 from gcodefp.errors import UserError
 from gcodefp.reporting.optuna_studies import Dashboard
 
@@ -34,8 +34,8 @@ class QuietHandler(WSGIRequestHandler):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("dashboard", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("dashboard", __doc__)
     add_sweep_flags(parser, "; phases and repeats below its folder are included")
     add = parser.add_argument
     text = (
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--port", type=_port, default=8080, help="0: any free port (default: %(default)s)")
     text = "between two snapshots of the run folders (default: %(default)s)"
     add("--seconds", type=positive, default=5, help=text)
-    return run_step(parser, _show, argv)
+    return run_command(parser, _show, argv)
 
 
 def _show(arguments: argparse.Namespace) -> None:

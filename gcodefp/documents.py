@@ -1,4 +1,4 @@
-"""Documents and arrays that steps read: keys, types, shapes and ranges, checked before use."""
+"""Documents and arrays that commands read: keys, types, shapes and ranges, checked before use."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,5 +132,5 @@ def _wrong_value(array: NDArray[Any], spec: ArraySpec, lengths: Mapping[str, int
             wrong |= array > high
     if not wrong.any():
         return None
-    place = tuple(np.argwhere(wrong)[0].tolist())
-    return f"has {array[place]} at {list(place)}"
+    index = tuple(np.argwhere(wrong)[0].tolist())
+    return f"has {array[index]} at {list(index)}"

@@ -11,7 +11,7 @@ MAX_SHOWN_LENGTH = 200
 class UserError(Exception):
     """Bad input: the message names the file, the key, the value and the fix.
 
-    A step that meets one prints the message without a traceback and exits with 1.
+    A command that meets one prints the message without a traceback and exits with 1.
     """
 
 

@@ -27,9 +27,9 @@ from rich.console import Console
 from gcodefp.command_line import (
     add_device_flags,
     add_training_flags,
+    command_parser,
     positive,
-    run_step,
-    step_parser,
+    run_command,
 )
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
@@ -37,7 +37,7 @@ from gcodefp.model.data import Tensors, network_sizes, select_device
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.graphed_step import GraphedStep
 from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
-from gcodefp.model.network import Network, Sizes
+from gcodefp.model.network import Network, NetworkSizes
 from gcodefp.model.trainer import failure_class, load_training_data
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
 from gcodefp.sweeps.ranking import ended_runs
@@ -71,15 +71,15 @@ class Timing(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("estimate", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("estimate", __doc__)
     add_training_flags(parser)
     add = parser.add_argument
     add("--agents", type=positive, default=1, help="how many work at once on this machine")
     add_device_flags(parser)
     text = "how long the steps of a configuration are timed (default: %(default)s)"
     add("--seconds", type=float, default=4.0, help=text)
-    return run_step(parser, _estimate, argv)
+    return run_command(parser, _estimate, argv)
 
 
 def _estimate(arguments: argparse.Namespace) -> None:
@@ -113,7 +113,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     print(f"a run takes {per_run}; {runs} by {agents}: about {total}")
     for note in _notes(sweep, arguments, device):
         print(note)
-    _report_memory(list(timed.values()), arguments, device)
+    _print_memory(list(timed.values()), arguments, device)
 
 
 def unfinished_configurations(sweep: SweepFile, over: Collection[int]) -> list[Hyperparameters]:
@@ -138,7 +138,7 @@ def unfinished_configurations(sweep: SweepFile, over: Collection[int]) -> list[H
     return accepted
 
 
-def macs_per_window(hyperparameters: Hyperparameters, sizes: Sizes, window: int) -> float:
+def macs_per_window(hyperparameters: Hyperparameters, sizes: NetworkSizes, window: int) -> float:
     """Multiply-adds of a forward pass over one window, about."""
     with torch.device("meta"):
         network = Network(sizes, hyperparameters)
@@ -163,8 +163,8 @@ def _time_three(
     distinct = sorted({w: index for index, w in enumerate(step_work)}.items())
     timings: dict[str, Timing | str] = {}
     timed = {}
-    for place in sorted({0, len(distinct) // 2, len(distinct) - 1}):
-        index = distinct[place][1]
+    for rank in sorted({0, len(distinct) // 2, len(distinct) - 1}):
+        index = distinct[rank][1]
         name = ", ".join(f"{key} {rows[index][key]}" for key in varying) or "all"
         logger.info("timing configuration %s", name)
         timings[name] = timing = time_configuration(configurations[index], arguments)
@@ -235,7 +235,7 @@ def _part(data: Tensors, count: int) -> Tensors:
     """So many windows, evenly from the whole split."""
     total = len(data.starts)
     chosen = torch.linspace(0, total - 1, min(count, total)).long().to(data.starts.device)
-    names = ("starts", "segments", "row_mask")
+    names = ("starts", "row_ranges", "row_mask")
     return replace(data, **{name: getattr(data, name)[chosen] for name in names})
 
 
@@ -275,12 +275,12 @@ def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device
         (sweep.specification.method == "bayes",
          "random configurations stand for those that bayes will propose"),
         (sweep.specification.early_terminate is not None,
-         "early termination, which makes it shorter, is not counted in"),
+         "hyperband, which makes it shorter, is not counted in"),
     )  # fmt: skip
     return [note for holds, note in notes if holds]
 
 
-def _report_memory(
+def _print_memory(
     timings: Sequence[Timing], arguments: argparse.Namespace, device: torch.device
 ) -> None:
     """Prints the peak memory of agents, with a warning where it does not fit."""

@@ -1,6 +1,6 @@
 """Scores a checkpoint on the test split, unseen by training and selection, or on other recordings.
 
-Predictions of the model are free-running, from sensors alone. Every metric has a 95 % interval from
+gcodefp's predictions are free-running, from sensors alone. Every metric has a 95 % interval from
 a bootstrap over recordings. Baselines are scored alike, and so is the state oracle, a decoder that
 does not know the lag of each recording's sensors behind the controller.
 """
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
-from gcodefp.command_line import add_device_flags, add_files, positive, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, command_parser, positive, run_command
 from gcodefp.dataset.external import read_external_split
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
-from gcodefp.evaluation.split_scores import (
+from gcodefp.evaluation.split_evaluation import (
     evaluate_split,
     open_decoder,
     open_evaluation,
@@ -37,8 +37,8 @@ LOGGED = {PRIMARY: "", "gcode": "", "gcode_error_rate": MODEL, "position_error_m
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("evaluate", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("evaluate", __doc__)
     add = parser.add_argument
     add_files(parser, "checkpoint")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -48,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", type=Path, help="dataset.json; needed with --test, --train and --val")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--val", type=Path, help="val.npz, on which the baselines' options are chosen")
-    text = "rows from one window to the next, by length; default: %(default)s, for publication 1"
+    text = "rows between windows, in accuracy by length; default: %(default)s, for publication 1"
     add("--ladder-stride", type=positive, default=STRIDE_ROWS, metavar="ROWS", help=text)
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add_device_flags(parser)
     add("--output", type=Path, required=True, help="folder for metrics.json and the predictions")
-    return run_step(parser, _evaluate, argv)
+    return run_command(parser, _evaluate, argv)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -70,13 +70,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     write_predictions(arguments.output, decoding, test, description)
     data = (arguments.dataset, arguments.test, arguments.train, arguments.val)
     inputs = (*decoder.paths(arguments.checkpoint), *data, *arguments.controls)
-    head = {
+    origin = {
         "provenance": provenance(path for path in inputs if path),
         "external": str(arguments.recordings) if arguments.recordings else None,
         "excluded": excluded,
         "controls": controls,
     }
-    write_json(arguments.output / "metrics.json", EVALUATION_FORMAT, head | content)
+    write_json(arguments.output / "metrics.json", EVALUATION_FORMAT, origin | content)
     if description.leaky:
         logger.warning(LEAKY_NOTE)
     _log(content["models"])

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcodefp.command_line import add_device_flags, add_files, run_step, step_parser
+from gcodefp.command_line import add_device_flags, add_files, command_parser, run_command
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
-from gcodefp.evaluation.split_scores import open_evaluation
+from gcodefp.evaluation.split_evaluation import open_evaluation
 from gcodefp.files import write_arrays, write_json
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
@@ -24,13 +24,13 @@ logger = logging.getLogger("gcodefp.explain")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("explain", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("explain", __doc__)
     add_files(parser, "checkpoint", "dataset", "test")
     add_device_flags(parser)
     text = "folder for explanation.json and .npz"
     parser.add_argument("--output", type=Path, required=True, help=text)
-    return run_step(parser, _explain, argv)
+    return run_command(parser, _explain, argv)
 
 
 def _explain(arguments: argparse.Namespace) -> None:
@@ -57,10 +57,10 @@ def _explain(arguments: argparse.Namespace) -> None:
 def _log(content: Mapping[str, Any]) -> None:
     form = "{value:+.3f} [{low:+.3f}, {high:+.3f}]"
     # The figure has the nodes too, which are many.
-    for hidden in (part for part in content["sensors"]["without"] if part["kind"] != "node"):
-        name = f"{hidden['kind']} {hidden['name']}".strip()
-        loss = form.format(**hidden["differences"]["gcode"])
-        logger.info("exact line without %s: %s", name, loss)
+    for occluded in (part for part in content["sensors"]["without"] if part["kind"] != "node"):
+        name = f"{occluded['kind']} {occluded['name']}".strip()
+        loss = form.format(**occluded["differences"]["gcode"])
+        logger.info("block accuracy without %s: %s", name, loss)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
@@ -19,12 +19,12 @@ logger = logging.getLogger("gcodefp.export")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("export", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("export", __doc__)
     add = parser.add_argument
     add("--sweep", required=True, metavar="ENTITY/PROJECT/ID")
     add("--output", type=Path, default=Path("runs.csv"), help="default: %(default)s")
-    return run_step(parser, _export, argv)
+    return run_command(parser, _export, argv)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import add_results_flags, run_step, step_parser
+from gcodefp.command_line import add_results_flags, command_parser, run_command
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.reporting.figures.paper import draw_figures, stems_of
 from gcodefp.reporting.results import results_from_flags
@@ -19,8 +19,8 @@ logger = logging.getLogger("gcodefp.figures")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("figures", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("figures", __doc__)
     add_results_flags(parser)
     add = parser.add_argument
     add("--no-titles", action="store_true", help="for a paper: they are in captions.md")
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--title", nargs=2, metavar=("NAME", "TEXT"), action="append", default=[], help=text)
     add("--only", nargs="+", metavar="NAME", default=[], help="such as accuracy; default: all")
     add("--output", type=Path, required=True, help="folder for the figures")
-    return run_step(parser, _draw, argv)
+    return run_command(parser, _draw, argv)
 
 
 def _draw(arguments: argparse.Namespace) -> None:

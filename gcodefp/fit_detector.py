@@ -11,13 +11,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import add_files, not_negative, run_step, step_parser
+from gcodefp.command_line import add_files, command_parser, not_negative, run_command
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.detection.detector import fit_detector, labelled_signals, write_detector
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.reading import read_dataset
 from gcodefp.detection.verdict import DETECTION_FORMAT
-from gcodefp.evaluation.split_scores import open_evaluation
+from gcodefp.evaluation.split_evaluation import open_evaluation
 from gcodefp.files import write_json
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
@@ -26,15 +26,16 @@ logger = logging.getLogger("gcodefp.fit_detector")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("fit_detector", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("fit_detector", __doc__)
     add = parser.add_argument
     add("--recordings", type=Path, required=True, help="folder of the files, as for preprocess")
     add_files(parser, "dataset", "train", "val", "test")
-    add("--checkpoint", type=Path, help="whose confidence is a baseline; none without one")
-    add("--seed", type=not_negative, default=0, help="of the alterations (default: %(default)s)")
+    add("--checkpoint", type=Path, help="checkpoint.pt, whose confidence is a baseline")
+    text = "seed of the alterations (default: %(default)s)"
+    add("--seed", type=not_negative, default=0, help=text)
     add("--output", type=Path, required=True, help="folder for detector.npz and detection.json")
-    return run_step(parser, _fit, argv)
+    return run_command(parser, _fit, argv)
 
 
 def _fit(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import command_parser, positive, run_command
 from gcodefp.files import write_text
 from gcodefp.recordings.inspection.folder import inspect_folder
 from gcodefp.reporting.figures.inspected import save_inspected
@@ -21,14 +21,14 @@ logger = logging.getLogger("gcodefp.inspect_recordings")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("inspect_recordings", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("inspect_recordings", __doc__)
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="where the files of the recordings are")
     add("--layout", metavar="FILE", help="a layout, or the name of a shipped one")
     add("--output", type=Path, default=Path("inspection"), help="default: %(default)s")
     add("--recordings", type=positive, default=20, help="look at the first N (default: 20)")
-    return run_step(parser, _inspect, argv)
+    return run_command(parser, _inspect, argv)
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -39,7 +39,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
     finally:
         logging.getLogger("gcodefp.recordings").setLevel(logging.NOTSET)
     layout_file = _write_draft(inspected.draft, arguments.output / "layout.yaml")
-    for line in inspected.report(layout_file):
+    for line in inspected.summary_lines(layout_file):
         print(line)
     for recording in inspected.recordings:
         if recording.facts:

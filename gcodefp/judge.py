@@ -19,22 +19,22 @@ from gcodefp.command_line import (
     DATASET,
     RESULTS,
     add_files,
+    command_parser,
     for_each,
     not_negative_number,
-    run_step,
+    run_command,
     share,
-    step_parser,
 )
-from gcodefp.dataset.store import Description, read_description
+from gcodefp.dataset.store import DatasetDescription, read_description
 from gcodefp.detection.detector import Detector, Judgement, read_detector
 from gcodefp.detection.deviations import STORED_NAMES, Deviation, Statistics
 from gcodefp.detection.live import FALSE_ALARMS_PER_HOUR, LIVE
 from gcodefp.detection.reading import UniformRecording, copy_of, read_uniform
-from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_FIT_SHARE
+from gcodefp.detection.verdict import AS_EXPECTED, FALSE_ALARM_RATE, MIN_MATCH_SHARE
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of, recordings_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of, recordings_of
 from gcodefp.recordings.laboratory.layout import read_optional_layout, stored_layout
 
 logger = logging.getLogger("gcodefp.judge")
@@ -48,14 +48,14 @@ POLL_SECONDS = 2.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("judge", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("judge", __doc__)
     add = parser.add_argument
     text = "files, or folders of a layout"
     add("recordings", nargs="+", type=Path, metavar="RECORDING", help=text)
-    add("--program", required=True, help="that should have run, as in dataset.json")
+    add("--program", required=True, help="name of the program that should have run")
     add("--false-alarm-rate", type=share, default=FALSE_ALARM_RATE,
-        help="of good recordings (default: %(default)s)")  # fmt: skip
+        help="share of good recordings that deviate (default: %(default)s)")  # fmt: skip
     add("--layout", help="how other files are read; default: as the recordings of the train split")
     add_files(parser, "dataset", folder=DATASET)
     add("--detector", type=Path, default=RESULTS / "detection/detector.npz",
@@ -66,14 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--false-alarms-per-hour", type=not_negative_number, default=FALSE_ALARMS_PER_HOUR,
         help="warnings of --follow on good recordings (default: %(default)s)")  # fmt: skip
     add("--idle-seconds", type=not_negative_number, default=30.0,
-        help="after which a followed file is complete (default: %(default)s)")  # fmt: skip
-    return run_step(parser, _judge, argv)
+        help="without growth, a followed file is complete (default: %(default)s)")  # fmt: skip
+    return run_command(parser, _judge, argv)
 
 
 def _judge(arguments: argparse.Namespace) -> None:
     description = read_description(arguments.dataset)
     detector = read_detector(arguments.detector, description)
-    task = _Task(detector, program_index(detector, arguments.program), description, arguments)
+    reference = _Reference(
+        detector, program_index(detector, arguments.program), description, arguments
+    )
     layout = read_optional_layout(arguments.layout) or stored_layout(description.document)
     sources = recordings_of(arguments.recordings, layout)
     names = [name_of(source) for source in sources]
@@ -82,24 +84,24 @@ def _judge(arguments: argparse.Namespace) -> None:
     if arguments.follow and len(sources) != 1:
         raise UserError(f"--follow: reads one growing file, not {len(sources)}")
 
-    def judge(source: Recordable) -> None:
+    def judge(source: RawRecording) -> None:
         if arguments.follow:
-            _follow(source, task)
-        _judge_recording(source, task)
+            _follow(source, reference)
+        _judge_recording(source, reference)
 
     end = f"deviations and pictures: NAME.json and NAME.png in {arguments.output}"
     for_each(sources, judge, lambda source: paths_of([source])[0], end)
 
 
-class _Task(NamedTuple):
+class _Reference(NamedTuple):
     """What every recording is compared with."""
 
     detector: Detector
     program: int
-    description: Description
+    description: DatasetDescription
     arguments: argparse.Namespace
 
-    def read(self, source: Recordable) -> UniformRecording:
+    def read(self, source: RawRecording) -> UniformRecording:
         return read_uniform(source, self.description, self.arguments.allow_missing)
 
 
@@ -112,16 +114,16 @@ def program_index(detector: Detector, name: str) -> int:
     return program
 
 
-def _judge_recording(source: Recordable, task: _Task) -> None:
+def _judge_recording(source: RawRecording, reference: _Reference) -> None:
     from gcodefp.reporting.figures.judgement import draw_judgement
     from gcodefp.reporting.figures.paper import paper_style, save
 
-    detector, arguments, uniform = task.detector, task.arguments, task.read(source)
-    recording, channels = uniform.recording, task.description.scaler.channels
-    judgement = detector.judge(recording, task.program, arguments.false_alarm_rate)
+    detector, arguments, uniform = reference.detector, reference.arguments, reference.read(source)
+    recording, channels = uniform.recording, reference.description.scaler.channels
+    judgement = detector.judge(recording, reference.program, arguments.false_alarm_rate)
     name = name_of(source)
     files = [*paths_of([source]), arguments.detector, arguments.dataset]
-    content = _document(judgement, task, uniform)
+    content = _document(judgement, reference, uniform)
     try:
         with paper_style():
             # First: a figure that cannot be drawn leaves no other file behind.
@@ -136,34 +138,36 @@ def _judge_recording(source: Recordable, task: _Task) -> None:
     _log(name, judgement, content)
 
 
-def _notes(judgement: Judgement, task: _Task, uniform: UniformRecording) -> list[str]:
-    """Reasons to doubt the verdict."""
-    detector, description = task.detector, task.description
-    notes, fit_share = list(uniform.notes), judgement.statistics.fit_share
-    if not judgement.test.deviates and fit_share < MIN_FIT_SHARE:
+def _caveats(judgement: Judgement, reference: _Reference, uniform: UniformRecording) -> list[str]:
+    """Caveats of the verdict."""
+    detector, description = reference.detector, reference.description
+    notes, match_share = list(uniform.notes), judgement.statistics.match_share
+    if not judgement.test.deviates and match_share < MIN_MATCH_SHARE:
         notes.append(
-            f"DOUBTFUL: its fit is {fit_share:.2f} of a good recording's, so its signals say "
+            f"CAVEAT: its match is {match_share:.2f} of a good recording's, so its signals say "
             "little; was it made with the sensors, and in the session, of the good ones?"
         )
     good = int(detector.calibration.comparable(judgement.program).sum())
     if judgement.test.deviates and good < MIN_GOOD_RECORDINGS:
         notes.append(
-            f"DOUBTFUL: compared with {good} good recordings alone, one in {good + 1} that is good "
+            f"CAVEAT: compared with {good} good recordings alone, one in {good + 1} that is good "
             f"is said to deviate; record at least {MIN_GOOD_RECORDINGS}"
         )
     if original := copy_of(uniform, description):
         notes.append(
-            f"DOUBTFUL: it is {original} of the train or val split, by its samples: the detector "
+            f"CAVEAT: it is {original} of the train or val split, by its samples: the detector "
             "was fitted to it, and its p-value says nothing"
         )
     return notes
 
 
-def _document(judgement: Judgement, task: _Task, uniform: UniformRecording) -> dict[str, Any]:
+def _document(
+    judgement: Judgement, reference: _Reference, uniform: UniformRecording
+) -> dict[str, Any]:
     """The content of NAME.json."""
-    detector, description = task.detector, task.description
+    detector, description = reference.detector, reference.description
     test, calibration = judgement.test, detector.calibration
-    fit_shares = zip(detector.names, judgement.fit_shares.tolist(), strict=True)
+    match_shares = zip(detector.names, judgement.match_shares.tolist(), strict=True)
     stored = dict(zip(Statistics._fields, STORED_NAMES, strict=True))
     return {
         "program": detector.names[judgement.program],
@@ -175,15 +179,18 @@ def _document(judgement: Judgement, task: _Task, uniform: UniformRecording) -> d
         "reasons": [stored[name] for name in test.alarms] if test.deviates else [],
         "scores": {stored[name]: score for name, score in test.scores.items()},
         "statistics": dict(zip(STORED_NAMES, judgement.statistics, strict=True)),
-        "fit_to_programs": {name: share for name, share in fit_shares if np.isfinite(share)},
-        "seconds": len(judgement.alignment.fit) * judgement.alignment.step_seconds,
-        "notes": _notes(judgement, task, uniform),
+        "fit_to_programs": {name: share for name, share in match_shares if np.isfinite(share)},
+        "seconds": len(judgement.alignment.match) * judgement.alignment.step_seconds,
+        "notes": _caveats(judgement, reference, uniform),
         "segments": [_describe(d, judgement, description, uniform) for d in judgement.deviations],
     }
 
 
 def _describe(
-    deviation: Deviation, judgement: Judgement, description: Description, uniform: UniformRecording
+    deviation: Deviation,
+    judgement: Judgement,
+    description: DatasetDescription,
+    uniform: UniformRecording,
 ) -> dict[str, Any]:
     programs, step = description.programs, judgement.alignment.step_seconds
     first = int(programs.first[judgement.program])
@@ -236,10 +243,10 @@ def _log(name: str, judgement: Judgement, content: dict[str, Any]) -> None:
         )
 
 
-def _follow(source: Recordable, task: _Task) -> None:
+def _follow(source: RawRecording, reference: _Reference) -> None:
     """Warns once while a file grows; ends when it has not grown for --idle-seconds."""
-    detector, idle = task.detector, task.arguments.idle_seconds
-    thresholds, per_hour = detector.live_thresholds(task.arguments.false_alarms_per_hour)
+    detector, idle = reference.detector, reference.arguments.idle_seconds
+    thresholds, per_hour = detector.live_thresholds(reference.arguments.false_alarms_per_hour)
     logger.info("following %s: %.2f false alarms per hour", paths_of([source])[0], per_hour)
     size, grown, has_warned, has_failed = -1, time.monotonic(), False, False
     while time.monotonic() - grown < idle:
@@ -249,20 +256,20 @@ def _follow(source: Recordable, task: _Task) -> None:
             continue
         size, grown = now, time.monotonic()
         try:
-            recording = task.read(source).recording
+            recording = reference.read(source).recording
         except UserError as error:
             # Too short yet, or its last line is half written; or else it never can be read.
             if not has_failed:
                 logger.info("not read yet: %s", error)
             has_failed = True
             continue
-        is_above = detector.live_statistics(recording, task.program) > thresholds
+        is_above = detector.live_statistics(recording, reference.program) > thresholds
         if not has_warned and is_above.any():
             has_warned, row = True, int(is_above.any(1).argmax())
             logger.warning(
                 "%s: WARNING at %.1f s: it deviates from program %s (%s)",
-                *(recording.name, row * float(task.description.programs.step_seconds)),
-                *(detector.names[task.program], [*LIVE.values()][int(is_above[row].argmax())]),
+                *(recording.name, row * float(reference.description.programs.step_seconds)),
+                *(detector.names[reference.program], [*LIVE.values()][int(is_above[row].argmax())]),
             )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import command_parser, run_command
 from gcodefp.files import write_text
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import SEPARATOR, dotted, leaf
@@ -108,14 +108,14 @@ HEADER = """\
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("narrow", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("narrow", __doc__)
     add = parser.add_argument
     add("--sweep", type=Path, nargs="+", required=True, help="sweep.json of each phase so far")
     add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
     add("--next", type=Path, required=True, help="YAML of the sweep that follows")
     add("--output", type=Path, required=True, help="the narrowed YAML")
-    return run_step(parser, _narrow, argv)
+    return run_command(parser, _narrow, argv)
 
 
 def _narrow(arguments: argparse.Namespace) -> None:

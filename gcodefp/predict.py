@@ -17,9 +17,9 @@ from gcodefp.command_line import (
     RESULTS,
     add_device_flags,
     add_files,
+    command_parser,
     for_each,
-    run_step,
-    step_parser,
+    run_command,
 )
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE
@@ -34,7 +34,7 @@ from gcodefp.evaluation.prediction import (
 from gcodefp.evaluation.predictor import Predictor, load
 from gcodefp.files import sha256, write_json, write_text
 from gcodefp.provenance import provenance
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of, recordings_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of, recordings_of
 from gcodefp.recordings.laboratory.layout import read_optional_layout, stored_layout
 from gcodefp.recordings.loading import UnlabelledRecording
 from gcodefp.reporting.figures.paper import paper_style, save
@@ -46,8 +46,8 @@ SUFFIXES = ("nc", "greedy.nc", "csv", "json", "svg", "png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("predict", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("predict", __doc__)
     add = parser.add_argument
     text = "CSV, or a layout's file or folder"
     add("recordings", type=Path, nargs="+", metavar="RECORDING", help=text)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
     add_device_flags(parser)
-    return run_step(parser, _predict, argv)
+    return run_command(parser, _predict, argv)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -68,7 +68,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     if predictor.decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
 
-    def predict(source: Recordable) -> None:
+    def predict(source: RawRecording) -> None:
         unlabelled = predictor.read(source, arguments.allow_missing)
         prediction = predictor.decode(unlabelled)
         _write(arguments, source, predictor, unlabelled, prediction)
@@ -78,7 +78,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     for_each(recordings, predict, lambda source: paths_of([source])[0], end)
 
 
-def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
+def _check_names(recordings: Sequence[RawRecording], output: Path) -> None:
     """Raises UserError if an output would overwrite a recording or another prediction."""
     names = [name_of(recording) for recording in recordings]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
@@ -92,7 +92,7 @@ def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
 
 def _write(
     arguments: argparse.Namespace,
-    source: Recordable,
+    source: RawRecording,
     predictor: Predictor,
     unlabelled: UnlabelledRecording,
     prediction: RecordingPrediction,

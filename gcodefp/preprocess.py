@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.command_line import (
+    command_parser,
     not_negative,
     not_negative_number,
     positive,
-    run_step,
+    run_command,
     share,
-    step_parser,
 )
 from gcodefp.dataset.channels import Scaler, fit_position_scale, fit_scaler
 from gcodefp.dataset.split import METHODS, SPLITS, assign_splits, match_recordings
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
 from gcodefp.dataset.vocabulary import build_vocabulary, count_words
-from gcodefp.dataset.windows import assemble, held_out_stride
+from gcodefp.dataset.windows import assemble, evaluation_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
 from gcodefp.programs.identification import SAME_PROGRAM_SHARE
@@ -49,7 +49,7 @@ from gcodefp.recordings.columns import GROUPS, channel_group, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.laboratory.lab_files import (
     SIMULATION_MARK,
-    Recordable,
+    RawRecording,
     list_recordings,
     name_of,
     paths_of,
@@ -65,8 +65,8 @@ MAX_LACKING = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("preprocess", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("preprocess", __doc__)
     add = parser.add_argument
     add("--recordings", type=Path, required=True, help="folder of the files")
     add("--layout", help="how other files are read: a YAML file, or the name of a shipped layout")
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--test-fraction", type=share, required=True)
     add("--seed", type=not_negative, required=True, help="seed of the split")
     add("--workers", type=positive, default=1, help="processes that read files")
-    return run_step(parser, _preprocess, argv)
+    return run_command(parser, _preprocess, argv)
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:
@@ -147,7 +147,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     write_json(arguments.output / "dataset.json", FORMAT, document)
 
 
-def _check_patterns(sources: Sequence[Recordable], arguments: argparse.Namespace) -> None:
+def _check_patterns(sources: Sequence[RawRecording], arguments: argparse.Namespace) -> None:
     """Raises UserError before anything is read if a pattern of a split matches no recording."""
     if arguments.split == "window":
         return
@@ -191,7 +191,7 @@ def _make_splits(
     train = assemble(members["train"], *fitted, window, arguments.stride, gap)
     if arguments.split == "window":
         return _shuffle_windows(train, arguments)
-    stride = held_out_stride(window)
+    stride = evaluation_stride(window)
     others = {name: assemble(members[name], *fitted, window, stride, gap) for name in SPLITS[1:]}
     return {"train": train, **others}
 
@@ -251,7 +251,7 @@ def _log_channels(
     if unused := sorted(channel for channel in counts if channel not in channels):
         is_band = any("_band" in channel for channel in unused)
         logger.warning(
-            "no inputs, since not live in enough train recordings: %s%s",
+            "no inputs, since not valid in enough train recordings: %s%s",
             describe_channels(unused, counts),
             "; a band that is too narrow for the rows' interval has no samples: "
             "inspect_recordings says what helps" * is_band,

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import command_parser, run_command
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.names import MODEL, PRIMARY
 from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
-    claims,
+    conclusions,
     markdown,
     protocol_rows,
     read_folds,
@@ -30,8 +30,8 @@ logger = logging.getLogger("gcodefp.protocols")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("protocols", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("protocols", __doc__)
     add = parser.add_argument
     add("--evaluations", type=Path, nargs="+", required=True, help="folders that evaluate wrote")
     text = "best/run.json, of the run that the folds train again"
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "skipped protocols, with the reason"
     add("--left-out", nargs="*", default=[], metavar="TEXT", help=text)
     add("--output", type=Path, required=True, help="folder for protocols.{md,csv,json}")
-    return run_step(parser, _collect, argv)
+    return run_command(parser, _collect, argv)
 
 
 def _collect(arguments: argparse.Namespace) -> None:
@@ -65,8 +65,8 @@ def _collect(arguments: argparse.Namespace) -> None:
             "%s: %s %s, %d recordings, %d folds%s",
             *(row["protocol"], METRIC_TITLES[PRIMARY], measured, *counts, note),
         )
-    for claim in claims(rows):
-        logger.info("%s %s", claim["conclusion"], claim["evidence"])
+    for each in conclusions(rows):
+        logger.info("%s %s", each["conclusion"], each["evidence"])
 
 
 if __name__ == "__main__":

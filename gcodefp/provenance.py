@@ -1,4 +1,4 @@
-"""The provenance that every JSON document of a step records."""
+"""The provenance that every JSON document of a stage records."""
 
 import platform
 import re

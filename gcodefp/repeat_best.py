@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import command_parser, positive, run_command
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.parameters import SEPARATOR, dotted
@@ -27,15 +27,15 @@ logger = logging.getLogger("gcodefp.repeat_best")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("repeat_best", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("repeat_best", __doc__)
     add = parser.add_argument
     add("--sweep", type=Path, nargs="+", required=True, help="sweep.json of each phase")
     add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
     add("--finalists", type=positive, required=True, help="how many configurations")
     add("--seeds", type=positive, required=True, help="how many seeds each is trained with")
     add("--output", type=Path, required=True, help="sweep.json")
-    return run_step(parser, _repeat_best, argv)
+    return run_command(parser, _repeat_best, argv)
 
 
 def _repeat_best(arguments: argparse.Namespace) -> None:

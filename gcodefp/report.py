@@ -10,23 +10,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import RESULTS, add_results_flags, run_step, step_parser
+from gcodefp.command_line import RESULTS, add_results_flags, command_parser, run_command
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import PRIMARY
 from gcodefp.files import write_text
-from gcodefp.reporting.claims import PIPELINE_TITLES, best_baseline, one_split
+from gcodefp.reporting.conclusions import GCODEFP_TITLES, best_baseline, one_fold
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, Results, results_from_flags
 from gcodefp.reporting.sweep_results import SweepResults, read_script_evaluation
 from gcodefp.reporting.wording import interval
+from gcodefp.terminal import plural
 
 logger = logging.getLogger("gcodefp.report")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("report", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("report", __doc__)
     add_results_flags(parser)
     add = parser.add_argument
     beside = "(default: that beside the figures), shown if it exists"
@@ -35,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--protocols", type=Path, help=f"protocols/protocols.json {beside}")
     text = "how the protocols are made with this configuration (default: %(default)s)"
     add("--protocols-command", default=PROTOCOLS_REBUILD, metavar="TEXT", help=text)
-    add("--program-evaluation", type=Path, help="JSON of evaluate_program, if there is one")
+    add("--program-evaluation", type=Path, help="JSON of evaluate_script, if there is one")
     add("--benchmarks", type=Path, help=f"folder of Snakemake's benchmark files {beside}")
     add("--output", type=Path, required=True, help="the HTML file")
-    return run_step(parser, _report, argv)
+    return run_command(parser, _report, argv)
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -54,12 +55,12 @@ def _report(arguments: argparse.Namespace) -> None:
     write_text(arguments.output, render(results, figures, protocols, benchmarks, evaluation))
     for warning in results.warnings:
         logger.warning(warning)
-    logger.info("measured: %s", _measured(results))
+    logger.info("searched: %s", _searched(results))
     if isinstance(results, Results):
         logger.info("how good: %s", _how_good(results))
-        claims = [c["conclusion"] for c in protocol_section(results, protocols)["claims"]]
-        for conclusion in claims or [one_split(results).conclusion]:
-            logger.info("claim: %s", conclusion)
+        conclusions = protocol_section(results, protocols)["conclusions"]
+        for text in [c["conclusion"] for c in conclusions] or [one_fold(results).conclusion]:
+            logger.info("conclusion: %s", text)
         own = "recordings of your own, docs/tutorial.md"
         more = own if results.is_simulated else "verdicts on new recordings, docs/verdict.md"
         logger.info("next: %s; a prediction, docs/python.md", more)
@@ -68,25 +69,27 @@ def _report(arguments: argparse.Namespace) -> None:
     logger.info("report: %s", arguments.output if is_clone else arguments.output.absolute())
 
 
-def _measured(results: SweepResults) -> str:
+def _searched(results: SweepResults) -> str:
     """How much was searched and tested."""
     stopped = int((results.runs["state"] == "stopped").sum())
     text = f"{len(results.runs)} runs" + (f", {stopped} of them stopped early" if stopped else "")
     if isinstance(results, Results):
         tested = results.evaluation
-        text += f"; the best one on {tested['rows']:,} rows of {tested['recordings']} recordings"
+        noun = "simulated recording" if results.is_simulated else "recording"
+        recordings = plural(tested["recordings"], noun)
+        text += f"; the best one tested on {tested['rows']:,} rows of {recordings}"
     return text
 
 
 def _how_good(results: Results) -> str:
-    """The primary metric of the pipeline and of the best baseline, on the test split."""
+    """The primary metric of gcodefp and of the best baseline, on the test split."""
     scores = results.evaluation["models"]
     texts = []
-    for name, title in PIPELINE_TITLES.items():
+    for name, title in GCODEFP_TITLES.items():
         baseline = best_baseline(scores, name)
         beside = f" ({baseline} {interval(scores[baseline][PRIMARY])})" if baseline else ""
         texts.append(f"{interval(scores[name][PRIMARY])} from {title}{beside}")
-    return f"right program, and time in it {METRICS[PRIMARY].title}: {'; '.join(texts)}"
+    return f"correct program, and time in it {METRICS[PRIMARY].title}: {'; '.join(texts)}"
 
 
 if __name__ == "__main__":

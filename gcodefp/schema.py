@@ -172,8 +172,8 @@ def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]
             return location[:-1], f"{location[-1]!r} is missing; {hint}"
         case "literal_error":
             words = re.findall(r"'(.*?)'", detail["ctx"]["expected"])
-            near = get_close_matches(str(value), words, n=1, cutoff=MIN_SIMILARITY)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            similar = get_close_matches(str(value), words, n=1, cutoff=MIN_SIMILARITY)
+            hint = f"; did you mean {similar[0]!r}?" if similar else ""
             return location, f"{shown(value)} is none of {', '.join(words)}{hint}"
         case "value_error":
             return location, f"{detail['ctx']['error']}{'' if isinstance(value, Mapping) else end}"

@@ -1,7 +1,7 @@
 """Selects the best run of a sweep and copies its weights and the tables of all runs.
 
 The best value at its best epoch wins; ties go to the smaller model, then to the earlier run. Failed
-runs, and those that early termination stopped, never win. Where the best configurations were
+runs, and those that hyperband pruned, never win. Where the best configurations were
 trained again with other seeds, the best mean wins. The best run's checkpoint is scored again before
 it is selected; a run of a user script counts with the value that the script logged.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gcodefp.command_line import add_created_sweep, add_device_flags, run_step, step_parser
+from gcodefp.command_line import add_created_sweep, add_device_flags, command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
@@ -44,8 +44,8 @@ TOLERANCE = 5e-3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("select_best", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("select_best", __doc__)
     add = parser.add_argument
     add_created_sweep(parser)
     text = "sweep.json of each phase, and of the repeats with other seeds, if there are any"
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--offline", action="store_true", help="do not fetch runs of the W&B service again")
     add_device_flags(parser)
     add("--output", type=Path, required=True, help="folder for the best run")
-    return run_step(parser, _select, argv)
+    return run_command(parser, _select, argv)
 
 
 def _select(arguments: argparse.Namespace) -> None:

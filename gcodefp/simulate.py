@@ -2,7 +2,7 @@
 
 Six small programs (facing, pocketing, adaptive clearing, two sizes each) run on a simulated
 three-axis machine; sensor nodes record them with noise, drift, lost samples and separate clocks.
-The same seed gives the same files. Later steps read these files and real ones alike.
+The same seed gives the same files. Later stages read these files and real ones alike.
 """
 
 import argparse
@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.command_line import command_parser, not_negative, positive, run_command
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.recordings.laboratory.lab_files import SIMULATION_MARK
-from gcodefp.simulation.attacks import ATTACKS
+from gcodefp.simulation.alterations import ALTERATIONS
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.simulation.recording import simulate_recordings
 
@@ -23,17 +23,17 @@ logger = logging.getLogger("gcodefp.simulate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("simulate", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("simulate", __doc__)
     add = parser.add_argument
     add("--output", type=Path, required=True, help="folder for the recordings")
     add("--recordings-per-program", type=positive, default=8, help="default: %(default)s")
     add("--seed", type=not_negative, default=0, help="default: %(default)s")
     text = f"default: {' '.join(PROGRAMS)}"
     add("--programs", nargs="+", choices=PROGRAMS, default=PROGRAMS, metavar="NAME", help=text)
-    text = f"recordings of a machine that did something else, to test judge: {' '.join(ATTACKS)}"
-    add("--attack", choices=ATTACKS, metavar="KIND", help=text)
-    return run_step(parser, _simulate, argv)
+    text = f"recordings of a machine that did something else, for judge: {' '.join(ALTERATIONS)}"
+    add("--attack", choices=ALTERATIONS, metavar="KIND", help=text)
+    return run_command(parser, _simulate, argv)
 
 
 def _simulate(arguments: argparse.Namespace) -> None:

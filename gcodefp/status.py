@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parser
+from gcodefp.command_line import add_sweep_flags, command_parser, positive, run_command
 from gcodefp.sweeps.lease import LeaseState
 from gcodefp.sweeps.sweep_file import read_sweep
 from gcodefp.sweeps.sweep_status import RunStatus, StatusReader, SweepStatus
@@ -29,8 +29,8 @@ ALIVE = {LeaseState.HELD: "yes", LeaseState.FREE: "gone", LeaseState.UNKNOWN: "n
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("status", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("status", __doc__)
     add_sweep_flags(parser)
     add = parser.add_argument
     text = (
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--watch", action=argparse.BooleanOptionalAction, help=text)
     text = "how often the sweep is read (default: %(default)s)"
     add("--every", type=positive, default=2, metavar="SECONDS", help=text)
-    return run_step(parser, _show, argv)
+    return run_command(parser, _show, argv)
 
 
 def _show(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import add_runs_flag, run_step, step_parser
+from gcodefp.command_line import add_runs_flag, command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import RunFolder, run_folders
 from gcodefp.sweeps.wandb_log import is_synced
@@ -21,14 +21,14 @@ logger = logging.getLogger("gcodefp.sync")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("sync", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("sync", __doc__)
     add = parser.add_argument
     add_runs_flag(parser)
     add("--sweep", nargs="*", metavar="ID", help="only these sweeps")
     add("--project", help="upload to this project instead of the one that the runs name")
     add("--entity", help="upload to this entity (default: the one logged in)")
-    return run_step(parser, _sync, argv)
+    return run_command(parser, _sync, argv)
 
 
 def _sync(arguments: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ def _sync(arguments: argparse.Namespace) -> None:
                 f"{folder}: cannot be uploaded to {base_url()}: {output}; fix that and start this "
                 "again, earlier runs are uploaded"
             )
-        logger.info("run %s of sweep %s is on W&B", run.path.name, run.sweep)
+        logger.info("run %s of sweep %s is on W&B", run.path.name, run.sweep_id)
 
 
 def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder, Path]]:

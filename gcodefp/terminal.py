@@ -1,4 +1,4 @@
-"""Durations, counts, sizes and tables as steps print them."""
+"""Durations, counts, sizes and tables as commands print them."""
 
 from collections.abc import Sequence
 

@@ -2,7 +2,7 @@
 
 It trains as the agents of a sweep do. It is also the `program` of a sweep on the W&B service, whose
 agents start it. With the same output folder it resumes an unfinished run. With --control it trains
-on the changed splits of a negative control, for the `control` step.
+on the changed splits of a negative control, for the stage `control`.
 """
 
 import argparse
@@ -22,7 +22,14 @@ if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
 
 from pydantic import Field
 
-from gcodefp.command_line import DATASET, RUNS, add_device_flags, add_files, run_step, step_parser
+from gcodefp.command_line import (
+    DATASET,
+    RUNS,
+    add_device_flags,
+    add_files,
+    command_parser,
+    run_command,
+)
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.documents import Document, read_document
 from gcodefp.errors import UserError
@@ -57,7 +64,7 @@ FORMAT = "gcodefp-train-1"
 TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
 
 
-class _BestRun(Document):
+class _BestSettings(Document):
     """What a training needs of best/run.json."""
 
     hyperparameters: dict[str, Any]
@@ -67,8 +74,8 @@ class _BestRun(Document):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("train", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("train", __doc__)
     add = parser.add_argument
     add_files(parser, "train", "val", "dataset", folder=DATASET)
     text = "folder of the run (default: results/train/HASH, of the hyperparameters)"
@@ -94,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         group.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
     argv = sys.argv[1:] if argv is None else argv
     assignment = assigned_by_agent()
-    return run_step(parser, _train, own_flags(argv, assignment) if assignment else argv)
+    return run_command(parser, _train, own_flags(argv, assignment) if assignment else argv)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -154,7 +161,7 @@ def _requested_settings(
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
     if arguments.hyperparameters:
-        values |= read_document(arguments.hyperparameters, BEST_FORMAT, _BestRun, BEST_REBUILD)
+        values |= read_document(arguments.hyperparameters, BEST_FORMAT, _BestSettings, BEST_REBUILD)
         origin = str(arguments.hyperparameters)
     return (
         parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),

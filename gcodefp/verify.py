@@ -24,7 +24,7 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-from gcodefp.command_line import RESULTS, add_device_flags, run_step, step_parser
+from gcodefp.command_line import RESULTS, add_device_flags, command_parser, run_command
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import DECODER_FILE
 from gcodefp.files import sha256
@@ -36,7 +36,7 @@ from gcodefp.reporting.protocols_table import read_protocols
 from gcodefp.reporting.results import read_result
 from gcodefp.sweeps.sweep_file import read_best, read_sweep
 
-SCORING = ("calibrate", "control", "evaluate", "explain")
+SCORING = ("fit_decoder", "control", "evaluate", "explain")
 STAGES = ("select_best", *SCORING, "fit_detector", "protocols", "figures", "report")
 DOCUMENTS: tuple[str, ...] = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
@@ -50,15 +50,15 @@ NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the step."""
-    parser = step_parser("verify", __doc__)
+    """Runs the command; returns its exit code."""
+    parser = command_parser("verify", __doc__)
     add = parser.add_argument
     add("results", type=Path, nargs="?", default=RESULTS,
         help="folder of the finished pipeline (default: %(default)s)")  # fmt: skip
     add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)}, fit_detector again")
     add("--train", action="store_true", help="train the best run again too, on one CPU thread")
     add_device_flags(parser)
-    return run_step(parser, _verify, argv)
+    return run_command(parser, _verify, argv)
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -80,10 +80,10 @@ def _verify(arguments: argparse.Namespace) -> None:
     elif arguments.train:
         raise UserError("--train: a user script trains the runs of this sweep; leave it out")
     with tempfile.TemporaryDirectory() as temporary:
-        for step in (*folder.stages, "train") if arguments.train else folder.stages:
-            output = Path(temporary) / step
-            checks[f"{step}, rerun"] = partial(check_step, folder, step, output, flags, device)
-        skipped = [f"{step}, rerun" for step in (*SCORING, "fit_detector") if arguments.quick]
+        for stage in (*folder.stages, "train") if arguments.train else folder.stages:
+            output = Path(temporary) / stage
+            checks[f"{stage}, rerun"] = partial(check_stage, folder, stage, output, flags, device)
+        skipped = [f"{stage}, rerun" for stage in (*SCORING, "fit_detector") if arguments.quick]
         wrong = [name for name, check in checks.items() if not _is_ok(name, check, name in skipped)]
     if wrong:
         raise UserError(f"{path}: NOT ok: {'; '.join(wrong)}")
@@ -213,32 +213,32 @@ def changed_splits(path: Path) -> Iterator[str]:
 # Stages that run again
 
 
-def check_step(
-    folder: ResultsFolder, step: str, output: Path, flags: Sequence[str], device: str
+def check_stage(
+    folder: ResultsFolder, stage: str, output: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
-    """Runs a step again and compares its outputs with the files in the folder.
+    """Runs a stage again and compares its outputs with the files in the folder.
 
     Args:
         output: folder of its outputs, laid out as the results.
-        flags: device and threads of the steps that compute; `device` describes the device.
+        flags: device and threads of the stages that compute; `device` describes the device.
     """
-    for arguments in command_lines(folder, step, output):
-        _run(step, [*map(str, arguments), *(flags if step in ("select_best", *SCORING) else [])])
+    for arguments in command_lines(folder, stage, output):
+        _run(stage, [*map(str, arguments), *(flags if stage in ("select_best", *SCORING) else [])])
     pairs = {path: folder.path / path.relative_to(output) for path in sorted(output.rglob("*.*"))}
-    if step == "train":
+    if stage == "train":
         pairs = {output / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
-    name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
+    name = "explanation/explanation.json" if stage == "explain" else "evaluation/metrics.json"
     origin = read_recorded(folder.path / ("best/run.json" if folder.has_script else name))
     if folder.has_script:  # Its own device is that of a user script.
         origin |= {"device": device}
     if "device" not in origin:
         yield f"{name}: has no device, as it was edited"
     is_same = origin.get("device") == device and not _other_versions(origin, *NUMERIC_PACKAGES)
-    note = _other_versions(origin, "matplotlib") if step == "figures" else ""
+    note = _other_versions(origin, "matplotlib") if stage == "figures" else ""
     for recomputed, path in pairs.items():
         for difference in compare_files(recomputed, path, is_same):
             yield f"{folder.name(path)}: {difference}{note}"
-    if step == "evaluate":
+    if stage == "evaluate":
         for path in set((folder.path / "evaluation/gcode").glob("*.nc")) - set(pairs.values()):
             yield f"{folder.name(path)}: should not be there"
 
@@ -251,8 +251,8 @@ def _other_versions(document: Mapping[str, Any], *packages: str) -> str:
     return "".join(texts)
 
 
-def command_lines(folder: ResultsFolder, step: str, output: Path) -> Iterator[list[object]]:
-    """Arguments of each command that makes a step's files, with outputs below `output`."""
+def command_lines(folder: ResultsFolder, stage: str, output: Path) -> Iterator[list[object]]:
+    """Arguments of each command that makes a stage's files, with outputs below `output`."""
     path, metrics = folder.path, folder.path / "evaluation/metrics.json"
     best, table = path / "best/run.json", path / PROTOCOLS
     dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
@@ -265,35 +265,35 @@ def command_lines(folder: ResultsFolder, step: str, output: Path) -> Iterator[li
         for name in ("evaluation", "explanation"):
             shown += [f"--{name}", path / name]
         shown += ["--detection", path / DETECTION] if (path / DETECTION).exists() else []
-    if step == "select_best":
+    if stage == "select_best":
         sweeps = ["--sweep", *folder.inputs(best, "sweep.json"), "--runs", path / "runs"]
         data = [] if folder.has_script else [*dataset, *train, *val]
         yield [*sweeps, *data, "--offline", "--output", output / "best"]
-    elif step == "calibrate":
+    elif stage == "fit_decoder":
         yield [*network, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
-    elif step == "control":
+    elif stage == "control":
         for control in folder.inputs(metrics, "control.json"):
             (weights,) = folder.inputs(control, "checkpoint.pt")
             kind = ["--control", read_result(control)["control"], "--checkpoint", weights]
             yield [*kind, *dataset, *train, *test, "--output", output / folder.name(control)]
-    elif step == "evaluate":
+    elif stage == "evaluate":
         controls = ["--controls", *folder.inputs(metrics, "control.json")]
         yield [*tested, *train, *val, *controls, "--output", output / "evaluation"]
-    elif step == "explain":
+    elif stage == "explain":
         yield [*tested, "--output", output / "explanation"]
-    elif step == "fit_detector" and (path / DETECTION).exists():
+    elif stage == "fit_detector" and (path / DETECTION).exists():
         recording = next(iter(read_inputs(path / "dataset/dataset.json")))
         files = ["--recordings", folder.located(recording).parent, *dataset, *train, *val, *test]
         yield [*files, *network, "--output", output / "detection"]
-    elif step == "protocols" and table.exists():
+    elif stage == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
         skipped = ["--left-out", *read_protocols(table)["left_out"]]
-        yield ["--evaluations", *folds, "--winner", best, *skipped, "--output", output / step]
-    elif step == "figures":
+        yield ["--evaluations", *folds, "--winner", best, *skipped, "--output", output / stage]
+    elif stage == "figures":
         yield [*shown, "--output", output / "figures"]
-    elif step == "report":
+    elif stage == "report":
         yield [*shown, *_page_arguments(folder), "--output", output / "report.html"]
-    elif step == "train":
+    elif stage == "train":
         cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", best]
         yield [*cpu, *dataset, *train, *val, "--output", output]
 
@@ -309,18 +309,18 @@ def _page_arguments(folder: ResultsFolder) -> Iterator[object]:
         yield from ("--program-evaluation", path / SCRIPT_EVALUATION)
 
 
-def _run(step: str, arguments: Sequence[str]) -> None:
-    """Runs a step in this process and captures its log. Raises UserError: it fails."""
+def _run(stage: str, arguments: Sequence[str]) -> None:
+    """Runs a stage in this process and captures its log. Raises UserError: it fails."""
     logger = logging.getLogger("gcodefp")
     handlers, logger.handlers = logger.handlers, []
     try:
         with redirect_stderr(io.StringIO()) as log:
-            code = importlib.import_module(f"gcodefp.{step}").main(arguments)
+            code = importlib.import_module(f"gcodefp.{stage}").main(arguments)
     finally:
         logger.handlers = handlers
     if code != 0:
         last = log.getvalue().splitlines()[-1]
-        raise UserError(f"python -m gcodefp.{step} fails: {last.partition('error: ')[2] or last}")
+        raise UserError(f"python -m gcodefp.{stage} fails: {last.partition('error: ')[2] or last}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_sweep import tiny_dataset
 
-LONG_FIRST = ("workflow", "wandb", "faults", "steps")
+LONG_FIRST = ("workflow", "wandb", "faults", "stages")
 """Folders that come first: none of their files is left alone at the end of a parallel run."""
 
 
@@ -16,5 +16,5 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = {folder: place for place, folder in enumerate(LONG_FIRST)}
+    order = {folder: rank for rank, folder in enumerate(LONG_FIRST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))

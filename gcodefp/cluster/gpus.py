@@ -1,4 +1,4 @@
-"""One GPU for each agent of a host, claimed with a lock that dies with its process."""
+"""One GPU for each agent of a host, held by a lock that dies with its process."""
 
 import fcntl
 import itertools
@@ -49,7 +49,7 @@ def assign_gpu(device: str) -> Iterator[None]:
         return
     folder = Path(tempfile.gettempdir()) / f"gcodefp-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    gpu, lock = _claim(folder, gpus)
+    gpu, lock = _lock_gpu(folder, gpus)
     before = {name: os.environ.get(name) for name in (VISIBLE, ORDER)}
     # The numbers are then nvidia-smi's; by default CUDA puts the fastest GPU first.
     os.environ.setdefault(ORDER, "PCI_BUS_ID")
@@ -77,7 +77,7 @@ def _gpus() -> list[str]:
     return [str(number) for number in range(len(lines))] if done.returncode == 0 else []
 
 
-def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
+def _lock_gpu(folder: Path, gpus: list[str]) -> tuple[str, int]:
     """A GPU and the open lock that holds it: the first slot of every GPU, then the second, …"""
     for slot in itertools.count():
         for gpu in gpus:

@@ -29,7 +29,7 @@ def seconds_left() -> float | None:
     if job is None:
         return None
     # squeue before the variable: a limit may be changed while the job runs.
-    answer = run_command("squeue", "--noheader", "--jobs", job, "--format", "%L")
+    answer = call_slurm("squeue", "--noheader", "--jobs", job, "--format", "%L")
     if answer is not None:
         # For an array's job id, squeue lists waiting tasks too; the first line is the job's own.
         return parse_duration(answer.split("\n")[0].strip())
@@ -47,10 +47,10 @@ def parse_duration(text: str) -> float | None:
 
 def requeue(job: str) -> bool:
     """Requeues a job, whose processes SLURM then kills; False if SLURM refuses."""
-    return run_command("scontrol", "requeue", job) is not None
+    return call_slurm("scontrol", "requeue", job) is not None
 
 
-def run_command(*command: str) -> str | None:
+def call_slurm(*command: str) -> str | None:
     """The output of one of SLURM's commands; None if it fails, which is logged."""
     try:
         done = subprocess.run(
@@ -87,7 +87,7 @@ def watch_preempted_jobs(folder: Path) -> None:
 def requeue_preempted(folder: Path) -> None:
     """Requeues the preempted jobs of the Snakemake in a folder; their comments name the rule."""
     query = ("squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z")
-    for line in (run_command(*query) or "").splitlines():
+    for line in (call_slurm(*query) or "").splitlines():
         job, comment, job_folder = line.split("|", 2)
         is_ours = comment.startswith("rule_") and job_folder == str(folder)
         if is_ours and requeue(job):

@@ -12,7 +12,7 @@ Names = list[str]
 Axes = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 
 
-class Window(Document):
+class WindowSettings(Document):
     rows: int = Field(ge=1, le=10**9)
 
 
@@ -61,7 +61,7 @@ class DatasetDocument(Document):
 
     leaky: bool
     controller_is_input: bool
-    window: Window
+    window: WindowSettings
     split: SplitSettings
     splits: Mapping[str, SplitFile]
     channels: list[Channel] = Field(min_length=1)
@@ -79,7 +79,7 @@ class DatasetDocument(Document):
         return self
 
 
-class WindowForReport(Window):
+class WindowForReport(WindowSettings):
     max_gap_seconds: Finite
 
 
@@ -105,7 +105,7 @@ class ExcludedRecording(Document):
 
 
 class DatasetForReport(DatasetDocument):
-    """What figures and page need of it besides."""
+    """What figures and page need of dataset.json besides."""
 
     provenance: Provenance
     groups: Names

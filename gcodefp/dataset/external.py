@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gcodefp.dataset.store import Description, Split
-from gcodefp.dataset.windows import assemble, held_out_stride
+from gcodefp.dataset.store import DatasetDescription, Split
+from gcodefp.dataset.windows import assemble, evaluation_stride
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import log_doubtful
 from gcodefp.programs.table import lag_corrected_labels
 from gcodefp.recordings.cleaning import Recording
-from gcodefp.recordings.columns import describe_channels, lost_channels
+from gcodefp.recordings.columns import describe_channels, missing_channels_problem
 from gcodefp.recordings.copies import find_copies, parse_signature
 from gcodefp.recordings.laboratory.lab_files import list_recordings, name_of
 from gcodefp.recordings.laboratory.layout import stored_layout
@@ -20,7 +20,7 @@ logger = logging.getLogger("gcodefp.dataset")
 
 
 def read_external_split(
-    folder: Path, description: Description, allow_missing: bool = False
+    folder: Path, description: DatasetDescription, allow_missing: bool = False
 ) -> tuple[Split, Excluded, list[str]]:
     """Cleans, scales and windows all labelled recordings of a folder.
 
@@ -49,7 +49,7 @@ def read_external_split(
         description.scaler,
         description.vocabulary,
         description.window,
-        held_out_stride(description.window),
+        evaluation_stride(description.window),
         description.document["window"]["max_gap_seconds"],
     )
     if not split.window_start.size:
@@ -59,7 +59,7 @@ def read_external_split(
 
 
 def _read_usable(
-    folder: Path, description: Description, allow_missing: bool
+    folder: Path, description: DatasetDescription, allow_missing: bool
 ) -> tuple[list[Recording], Excluded]:
     """The recordings of a folder that can be scored, and the others with the reason."""
     names = {
@@ -98,7 +98,7 @@ def _read_usable(
 def _unusable(
     recordings: Mapping[str, Recording],
     names: Mapping[str, str],
-    description: Description,
+    description: DatasetDescription,
     allow_missing: bool,
 ) -> Iterator[tuple[str, str]]:
     """Recordings with the reason; those that only lack whole nodes are logged and stay."""
@@ -121,7 +121,7 @@ def _unusable(
             yield name, "it has no line report: only preprocess labels it, with the train split's"
             continue
         present = recording.signals.columns
-        if (lost := lost_channels(channels, present)) and not allow_missing:
-            yield name, lost
+        if (problem := missing_channels_problem(channels, present)) and not allow_missing:
+            yield name, problem
         elif missing := [channel for channel in channels if channel not in present]:
             logger.warning("%s: missing are %s", name, describe_channels(missing, channels))

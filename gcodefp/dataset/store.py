@@ -79,14 +79,14 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Description:
-    """The content of dataset.json and programs.npz.
+class DatasetDescription:
+    """A dataset without its splits: dataset.json, checked and parsed, and programs.npz.
 
     Attributes:
         window: rows per window.
         leaky: whether windows of one recording are in several splits.
         sha256: split -> hash of its NPZ file.
-        document: the parsed dataset.json.
+        document: dataset.json as it is, a DatasetDocument.
     """
 
     window: int
@@ -147,7 +147,7 @@ class Description:
         """The control that the splits were changed for; None for an unchanged dataset."""
         return self.document.get("control")
 
-    def with_control(self, control: str | None) -> "Description":
+    def with_control(self, control: str | None) -> "DatasetDescription":
         """A copy that is marked with a control, so that both have different digests."""
         return replace(self, document={**self.document, "control": control}) if control else self
 
@@ -181,7 +181,7 @@ def write_split(path: Path, split: Split) -> None:
     write_arrays(path, {ARRAY_NAMES.get(name, name): array for name, array in vars(split).items()})
 
 
-def read_split(path: Path, description: Description, name: str) -> Split:
+def read_split(path: Path, description: DatasetDescription, name: str) -> Split:
     """Reads one NPZ of a dataset.
 
     Raises:
@@ -195,7 +195,7 @@ def read_split(path: Path, description: Description, name: str) -> Split:
     return Split(**{field: arrays[name] for field, name in stored.items()})
 
 
-def read_description(path: Path) -> Description:
+def read_description(path: Path) -> DatasetDescription:
     """Reads dataset.json and the programs.npz beside it.
 
     Raises:
@@ -212,10 +212,10 @@ def read_description(path: Path) -> Description:
     return parse_description(document, programs)
 
 
-def parse_description(document: Mapping[str, Any], programs: Programs) -> Description:
+def parse_description(document: Mapping[str, Any], programs: Programs) -> DatasetDescription:
     """The description in a dataset.json document, or in a checkpoint's copy of one."""
     channels = document["channels"]
-    return Description(
+    return DatasetDescription(
         window=document["window"]["rows"],
         leaky=document["leaky"],
         scaler=Scaler(

@@ -55,16 +55,16 @@ class Vocabulary:
         values = {number: i for i, number in enumerate(self.parameter_values)}
         tokens = np.full((len(texts), steps, len(FIELDS)), UNSEEN, np.int32)
         tokens[..., 0] = PAD
-        for own, text in zip(tokens, texts, strict=True):
+        for row, text in zip(tokens, texts, strict=True):
             block = parse_block(text)
-            for step, word in zip(own, block, strict=False):
+            for step, word in zip(row, block, strict=False):
                 if word.is_command:
                     step[:2] = COMMAND, commands.get(str(word), UNSEEN)
                 else:
                     step[0] = PARAMETER
                     step[2:] = letters.get(word.letter, UNSEEN), values.get(word.number, UNSEEN)
             if len(block) < steps:
-                own[len(block), 0] = END
+                row[len(block), 0] = END
         return tokens
 
     def encode_rows(self, blocks: NDArray[np.str_]) -> NDArray[np.int32]:
@@ -77,7 +77,7 @@ class Vocabulary:
 
     def decode(self, tokens: NDArray[np.integer]) -> list[str]:
         """Blocks of class indices (U, S, 4), up to the first step that is not a word."""
-        return [format_block(self._block(own)) for own in tokens]
+        return [format_block(self._block(row)) for row in tokens]
 
     def _block(self, tokens: NDArray[np.integer]) -> Block:
         words: list[Word] = []

@@ -21,10 +21,10 @@ def window_starts(
     stride: int,
     max_gap_seconds: float,
 ) -> NDArray[np.int32]:
-    """First rows of windows that cover every row of every segment of at least `window` rows.
+    """First rows of windows that cover every contiguous range of at least `window` rows.
 
-    A segment ends with its recording and at a gap in the clock; no window crosses either. The last
-    window of a segment is moved back to end with it.
+    A range ends with its recording and at a gap in the clock; no window crosses either. The last
+    window of a range is moved back to end with it.
 
     Args:
         recording: (N,) index of each row's recording, or of what else no window crosses.
@@ -35,8 +35,8 @@ def window_starts(
     Returns:
         (W,), ascending.
     """
-    is_segment_start = (np.diff(recording) != 0) | (np.diff(seconds) > max_gap_seconds)
-    edges = np.concatenate([[0], np.flatnonzero(is_segment_start) + 1, [len(recording)]])
+    is_range_start = (np.diff(recording) != 0) | (np.diff(seconds) > max_gap_seconds)
+    edges = np.concatenate([[0], np.flatnonzero(is_range_start) + 1, [len(recording)]])
     starts: list[int] = []
     for first, end in pairwise(edges.tolist()):
         if end - first >= window:
@@ -90,7 +90,7 @@ def assemble(
 
     blocks, block = np.unique(concatenate("blocks"), return_inverse=True)
     seconds, recording = concatenate("seconds"), repeat(range(len(recordings)))
-    segment = _segments(recordings, recording)
+    row_range = _row_ranges(recordings, recording)
     return Split(
         signals=np.concatenate([signals[r.name] for r in recordings]),
         valid=np.concatenate([scaler.valid(r) for r in recordings]),
@@ -109,14 +109,16 @@ def assemble(
         lag_corrected_row=_rows_of_split([a.lag_corrected_row for a in alignments]),
         recordings=np.array([r.name for r in recordings]),
         lag_seconds=np.array([a.lag.seconds for a in alignments], np.float32),
-        window_start=window_starts(segment, seconds, window, stride, max_gap_seconds),
+        window_start=window_starts(row_range, seconds, window, stride, max_gap_seconds),
     )
 
 
-def _segments(recordings: Sequence[Recording], recording: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Segment of each row (N,): no window crosses recordings, or packets that do not follow."""
-    packets = [np.zeros(len(r.row)) if r.segment is None else r.segment for r in recordings]
-    is_edge = (np.diff(recording) != 0) | (np.diff(np.concatenate(packets)) != 0)
+def _row_ranges(
+    recordings: Sequence[Recording], recording: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Range of each row (N,): no window crosses recordings, or packets that do not follow."""
+    own = [np.zeros(len(r.row)) if r.row_range is None else r.row_range for r in recordings]
+    is_edge = (np.diff(recording) != 0) | (np.diff(np.concatenate(own)) != 0)
     return np.cumsum(np.append(0, is_edge))
 
 
@@ -127,6 +129,6 @@ def _rows_of_split(rows: Sequence[NDArray[np.integer]]) -> NDArray[np.int32]:
     return (np.concatenate(rows) + offset).astype(np.int32)
 
 
-def held_out_stride(window: int) -> int:
+def evaluation_stride(window: int) -> int:
     """Rows between windows of val and test: half a window, so that each row is near a middle."""
     return max(1, window // 2)

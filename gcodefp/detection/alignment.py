@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 BEFORE, INSIDE, OTHER, AFTER = range(4)
-LOG_LIKELIHOOD_PER_FIT = 1.4
+LOG_LIKELIHOOD_PER_UNIT = 1.4
 """Below that of independent rows and sensors: neighbouring rows share samples, sensors noise."""
 STEP_PENALTY = 3.0
 """Penalties are subtracted from log-likelihoods."""
@@ -44,23 +44,23 @@ class ViterbiPath(NamedTuple):
     jump_gain: float
 
 
-def viterbi_path(fits: Array) -> ViterbiPath:
-    """The path of at least one row, by the fits (N, T)."""
-    with_jumps, without_jumps = (_viterbi_recursion(fits, jumps) for jumps in (True, False))
+def best_path(matches: Array) -> ViterbiPath:
+    """The path of at least one row, by the matches (N, T)."""
+    with_jumps, without_jumps = (_viterbi_recursion(matches, jumps) for jumps in (True, False))
     jump_gain = with_jumps.final[2] - without_jumps.final[2]
     chosen = with_jumps if jump_gain > MIN_GAIN else without_jumps
     return ViterbiPath(*_backtrack(chosen.back, chosen.final[:2]), jump_gain)
 
 
-def live_jump_gain(fits: Array) -> tuple[Array, NDArray[np.int64]]:
+def live_jump_gain(matches: Array) -> tuple[Array, NDArray[np.int64]]:
     """Of the first n rows alone, n = 1 to N: the gain of jumps, (N,), and `live_states`."""
-    with_jumps, without_jumps = (_viterbi_recursion(fits, jumps) for jumps in (True, False))
+    with_jumps, without_jumps = (_viterbi_recursion(matches, jumps) for jumps in (True, False))
     return with_jumps.best_scores - without_jumps.best_scores, without_jumps.state
 
 
-def live_states(fits: Array) -> NDArray[np.int64]:
+def live_states(matches: Array) -> NDArray[np.int64]:
     """The most probable state of each row by the rows until it, without jumps."""
-    return _viterbi_recursion(fits, allows_jumps=False).state
+    return _viterbi_recursion(matches, allows_jumps=False).state
 
 
 class _Backpointers(NamedTuple):
@@ -89,8 +89,8 @@ class _Recursion(NamedTuple):
     back: _Backpointers
 
 
-def _viterbi_recursion(fits: Array, allows_jumps: bool) -> _Recursion:
-    scores = fits * LOG_LIKELIHOOD_PER_FIT
+def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
+    scores = matches * LOG_LIKELIHOOD_PER_UNIT
     count, length = scores.shape
     state = np.arange(length)
     start, end = END_PENALTY * (state > 0), END_PENALTY * (state < length - 1)

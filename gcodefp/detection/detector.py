@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.detection.alignment import INSIDE
 from gcodefp.detection.deviations import (
     Alignment,
@@ -26,7 +26,7 @@ from gcodefp.detection.profile import (
     Array,
     LabelledSignals,
     Profile,
-    SensedRecording,
+    RecordingSignals,
     fit_profile,
     sensor_numbers,
     state_samples,
@@ -34,7 +34,7 @@ from gcodefp.detection.profile import (
 from gcodefp.detection.reading import UniformRecording
 from gcodefp.detection.verdict import (
     FALSE_ALARM_RATE,
-    MIN_FIT_SHARE,
+    MIN_MATCH_SHARE,
     REBUILD,
     CalibrationSet,
     ConformalTest,
@@ -47,7 +47,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import read_arrays, write_arrays
 from gcodefp.programs.lag import moving_average
 
-MIN_RECORDINGS = 3
+MIN_PROFILED = 3
 """Good recordings of a program without which it cannot be judged."""
 FOLDS = 20
 EXPECTED_ROWS = 9
@@ -58,7 +58,7 @@ class Judgement(NamedTuple):
 
     Attributes:
         program: index of the program that it should be.
-        fit_shares: (K,) share of the expected fit as each program; NaN where that was not needed.
+        match_shares: (K,) share of the expected match as each program; NaN where not needed.
     """
 
     program: int
@@ -66,7 +66,7 @@ class Judgement(NamedTuple):
     test: ConformalTest
     statistics: Statistics
     deviations: list[Deviation]
-    fit_shares: Array
+    match_shares: Array
     alignment: Alignment
 
 
@@ -76,8 +76,8 @@ class Detector:
 
     Attributes:
         names: (K,) of the programs of the dataset.
-        profiles: program -> its profile; None with fewer than MIN_RECORDINGS.
-        expected: program -> (T,) fit of good recordings in each state.
+        profiles: program -> its profile; None with fewer than MIN_PROFILED.
+        expected: program -> (T,) match of good recordings in each state.
         usual_drift: drift that all but a hundredth of the good recordings do not exceed, s.
     """
 
@@ -91,37 +91,39 @@ class Detector:
         """Raises UserError: the program has too few good recordings."""
         if (profile := self.profiles[program]) is None:
             raise UserError(
-                f"program {self.names[program]}: fewer than {MIN_RECORDINGS} good recordings in "
+                f"program {self.names[program]}: fewer than {MIN_PROFILED} good recordings in "
                 "the train and val split, which cannot say what is usual; record it more often"
             )
         return profile
 
     def judge(
-        self, recording: SensedRecording, program: int, rate: float = FALSE_ALARM_RATE
+        self, recording: RecordingSignals, program: int, rate: float = FALSE_ALARM_RATE
     ) -> Judgement:
         """Judges a recording that should be of a program."""
         alignment = align_to_program(self.profile(program), recording)
         statistics = measure(alignment, self.expected[program])
         test = conformal_test(self.calibration, statistics, program, rate)
         deviations = find_deviations(alignment, self.usual_drift)
-        fit_shares = np.full(len(self.names), np.nan)
-        fit_shares[program] = statistics.fit_share
-        if test.deviates and fit_shares[program] < MIN_FIT_SHARE:
-            fit_shares = self.fit_shares(recording)
+        match_shares = np.full(len(self.names), np.nan)
+        match_shares[program] = statistics.match_share
+        if test.deviates and match_shares[program] < MIN_MATCH_SHARE:
+            match_shares = self.match_shares(recording)
         own = self.calibration.statistics[self.calibration.program == program]
         medians = np.median(own, axis=0).tolist()
-        verdict = name_verdict(test, statistics, medians, deviations, fit_shares.tolist(), program)
-        return Judgement(program, verdict, test, statistics, deviations, fit_shares, alignment)
+        verdict = name_verdict(
+            test, statistics, medians, deviations, match_shares.tolist(), program
+        )
+        return Judgement(program, verdict, test, statistics, deviations, match_shares, alignment)
 
-    def fit_shares(self, recording: SensedRecording) -> Array:
-        """Share of the expected fit of a recording as each program, (K,); 0 without a profile."""
+    def match_shares(self, recording: RecordingSignals) -> Array:
+        """Share of the expected match of a recording as each program, (K,); 0 without a profile."""
         return np.array([
             0.0 if profile is None
-            else measure(align_to_program(profile, recording), expected).fit_share
+            else measure(align_to_program(profile, recording), expected).match_share
             for profile, expected in zip(self.profiles, self.expected, strict=True)
         ])  # fmt: skip
 
-    def live_statistics(self, recording: SensedRecording, program: int) -> Array:
+    def live_statistics(self, recording: RecordingSignals, program: int) -> Array:
         """The statistics of `live.LIVE` after each row of a recording, (N, L)."""
         return live_statistics(self.profile(program), self.expected[program], recording)
 
@@ -131,7 +133,7 @@ class Detector:
 
 
 def labelled_signals(
-    recordings: Sequence[UniformRecording], splits: Sequence[Split], description: Description
+    recordings: Sequence[UniformRecording], splits: Sequence[Split], description: DatasetDescription
 ) -> list[LabelledSignals]:
     """The recordings of some splits, on the states of their lag-corrected labels."""
     # torch takes seconds to import, and judge needs none.
@@ -140,31 +142,31 @@ def labelled_signals(
     programs, by_name = description.programs, {each.recording.name: each for each in recordings}
     labelled = []
     for split in splits:
-        for passage in labelled_recordings(split, programs):
-            rows, program, states = passage.rows, passage.program, passage.states
+        for recording in labelled_recordings(split, programs):
+            rows, program, states = recording.rows, recording.program, recording.states
             uniform = by_name.get(str(split.recordings[split.recording[rows[0]]]))
             if uniform is None:
                 continue
             own = np.full(int(np.diff(programs.first)[program]), np.nan)
             at = np.interp(split.row[rows], uniform.file_row, uniform.uniform_row)
             own[states - programs.first[program]] = np.interp(
-                passage.state_rows, np.arange(len(at)), at
+                recording.state_rows, np.arange(len(at)), at
             )
             labelled.append(LabelledSignals(uniform.recording, program, own))
     return labelled
 
 
-def _fit_by_state(alignment: Alignment) -> Array:
-    """The fit in each state, (T,); NaN where there is none."""
-    by_state = np.full(alignment.fits.shape[1], np.nan)
+def _match_by_state(alignment: Alignment) -> Array:
+    """The match in each state, (T,); NaN where there is none."""
+    by_state = np.full(alignment.matches.shape[1], np.nan)
     inside = alignment.path.condition == INSIDE
-    by_state[alignment.state[inside]] = alignment.fit[inside]
+    by_state[alignment.state[inside]] = alignment.match[inside]
     return by_state
 
 
-def _expected(fits_by_state: Sequence[Array]) -> Array:
-    """Median of fits (R, T) in each state, (T,); the overall median where there is none."""
-    stacked = np.ma.masked_invalid(np.stack(fits_by_state))
+def _expected(matches_by_state: Sequence[Array]) -> Array:
+    """Median of matches (R, T) in each state, (T,); the overall median where there is none."""
+    stacked = np.ma.masked_invalid(np.stack(matches_by_state))
     median = np.ma.median(stacked, axis=0).filled(float(np.ma.median(stacked)))
     return moving_average(np.asarray(median)[:, None], EXPECTED_ROWS)[:, 0]
 
@@ -181,7 +183,7 @@ def fit_detector(
     statistics, programs, live, seconds = [], [], [], []
     for program in range(len(names)):
         own = [recording for recording in labelled if recording.program == program]
-        if len(own) < MIN_RECORDINGS:
+        if len(own) < MIN_PROFILED:
             profiles.append(None)
             expected.append(np.zeros(1))
             continue
@@ -196,15 +198,15 @@ def fit_detector(
         }  # fmt: skip
         pairs = [(folds[number], o.recording) for o, number in zip(own, fold.tolist(), strict=True)]
         measured = [align_to_program(profile, recording) for profile, recording in pairs]
-        fits_by_state = [_fit_by_state(alignment) for alignment in measured]
+        matches_by_state = [_match_by_state(alignment) for alignment in measured]
         for index, (alignment, pair) in enumerate(zip(measured, pairs, strict=True)):
-            others = _expected(fits_by_state[:index] + fits_by_state[index + 1 :])
+            others = _expected(matches_by_state[:index] + matches_by_state[index + 1 :])
             statistics.append(measure(alignment, others))
             programs.append(program)
             live.append(live_statistics(pair[0], others, pair[1]).max(0))
-            seconds.append(len(alignment.fit) * step_seconds)
+            seconds.append(len(alignment.match) * step_seconds)
         profiles.append(fit_profile(parts, length, channels, step_seconds))
-        expected.append(_expected(fits_by_state))
+        expected.append(_expected(matches_by_state))
     if not statistics:
         none = np.zeros((0, len(Statistics._fields))), np.zeros((0, len(LIVE)))
         nothing = CalibrationSet(none[0], np.zeros(0, int), none[1], np.zeros(0))
@@ -233,7 +235,7 @@ ARRAYS = {
 }
 
 
-def write_detector(path: Path, detector: Detector, description: Description) -> None:
+def write_detector(path: Path, detector: Detector, description: DatasetDescription) -> None:
     """Writes detector.npz; the same detector gives the same bytes."""
     fitted = [profile for profile in detector.profiles if profile is not None]
     lengths = [0 if profile is None else len(profile) for profile in detector.profiles]
@@ -255,7 +257,7 @@ def write_detector(path: Path, detector: Detector, description: Description) -> 
     })  # fmt: skip
 
 
-def read_detector(path: Path, description: Description) -> Detector:
+def read_detector(path: Path, description: DatasetDescription) -> Detector:
     """Reads detector.npz.
 
     Raises:

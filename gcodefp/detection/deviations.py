@@ -9,22 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPath, viterbi_path
-from gcodefp.detection.profile import Array, Mask, Profile, SensedRecording
-from gcodefp.evaluation.sequences import runs
+from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPath, best_path
+from gcodefp.detection.profile import Array, Mask, Profile, RecordingSignals
+from gcodefp.evaluation.sequences import segments
 from gcodefp.programs.lag import moving_average
 
 WINDOW_SECONDS = 10.0
 END_SECONDS = 15.0
 """Rows at either end of the alignment that say when the program begins and ends."""
 IDLE_SECONDS = 10.0
-MIN_FIT = 0.7
-"""A lack of fit is a share of at least this: where little is expected, it says little. Chosen on
+MIN_MATCH = 0.7
+"""A lack of match is a share of at least this: where little is expected, it says little. Chosen on
 real recordings, as IDLE_SECONDS."""
 MIN_SECONDS = 1.0
 """Shorter deviations are not listed."""
-ELSEWHERE_FIT = 0.5
-"""Mean fit with which the rows of a deviation are of other states of the program."""
+ELSEWHERE_MATCH = 0.5
+"""Mean match with which the rows of a deviation are of other states of the program."""
 MISSING, EXTRA, SLOWER, FASTER, ELSEWHERE, SIGNAL = KINDS = (
     "missing", "extra", "slower", "faster", "elsewhere", "other signal",
 )  # fmt: skip
@@ -39,8 +39,8 @@ class Statistics(NamedTuple):
         slowdown: of the program from its first to its last row, s: more than the profile's.
         missing_start, missing_end: of the program, s, by extrapolation.
         jump_gain: log-likelihood of the path above that without jumps and OTHER rows.
-        fit_drop: largest lack of fit within WINDOW_SECONDS, as a share of what is expected there.
-        neg_fit_share: minus the mean fit, as a share of the expected one.
+        match_drop: largest lack of match within WINDOW_SECONDS, a share of what is expected there.
+        neg_match_share: minus the mean match, as a share of the expected one.
         neg_coverage: minus the share of the program that is not missing at its ends.
         drift: largest change of the rows against the program within WINDOW_SECONDS, s.
     """
@@ -50,14 +50,14 @@ class Statistics(NamedTuple):
     missing_start: float
     missing_end: float
     jump_gain: float
-    fit_drop: float
-    neg_fit_share: float
+    match_drop: float
+    neg_match_share: float
     neg_coverage: float
     drift: float
 
     @property
-    def fit_share(self) -> float:
-        return -self.neg_fit_share
+    def match_share(self) -> float:
+        return -self.neg_match_share
 
 
 STORED_NAMES = ("length", "slowdown", "start", "end", "gain", "fit", "level", "cover", "drift")
@@ -70,15 +70,15 @@ class Alignment:
     """A recording on its program.
 
     Attributes:
-        fit: (N,) of each row at its state; 0 where it has none.
+        match: (N,) of each row at its state; 0 where it has none.
         state: (N,) with rows outside of the program, which are extrapolated, clipped to it.
         first, end: rows of the program, by extrapolation.
         missing_start_seconds, missing_end_seconds: as in Statistics.
     """
 
     path: ViterbiPath
-    fits: Array
-    fit: Array
+    matches: Array
+    match: Array
     state: NDArray[np.int64]
     first: int
     end: int
@@ -88,13 +88,13 @@ class Alignment:
     step_seconds: float
 
 
-def align_to_program(profile: Profile, recording: SensedRecording) -> Alignment:
+def align_to_program(profile: Profile, recording: RecordingSignals) -> Alignment:
     """Aligns a recording with the profile of a program."""
-    fits, step = profile.row_fits(recording), profile.step_seconds
-    path, count = viterbi_path(fits), len(fits)
+    matches, step = profile.row_matches(recording), profile.step_seconds
+    path, count = best_path(matches), len(matches)
     inside = np.flatnonzero(path.condition == INSIDE)
     if not len(inside):
-        return Alignment(path, fits, np.zeros(count), np.zeros(count, np.int64), 0, count,
+        return Alignment(path, matches, np.zeros(count), np.zeros(count, np.int64), 0, count,
                                 len(profile) * step, 0.0, 0.0, step)  # fmt: skip
     offset = path.state[inside] - inside
     rows = max(1, round(END_SECONDS / step))
@@ -104,31 +104,31 @@ def align_to_program(profile: Profile, recording: SensedRecording) -> Alignment:
     within = (path.condition == INSIDE) | (path.condition == OTHER)
     state = np.where(within, path.state, np.rint(extrapolated)).astype(np.int64)
     state = state.clip(0, len(profile) - 1)
-    fit = np.where(path.condition == INSIDE, fits[row, state], 0.0)
+    match = np.where(path.condition == INSIDE, matches[row, state], 0.0)
     first = int(np.clip(-begin, 0, inside[0]))
     last = int(np.clip(np.ceil(len(profile) - end), inside[-1] + 1, count))
     missing_end = max(0.0, len(profile) - 1 - (count - 1 + end)) * step
-    return Alignment(path, fits, fit, state, first, last, max(0.0, begin) * step,
+    return Alignment(path, matches, match, state, first, last, max(0.0, begin) * step,
                             missing_end, (begin - end) * step, step)  # fmt: skip
 
 
 def measure(alignment: Alignment, expected: Array) -> Statistics:
-    """The statistics of a recording; `expected` (T,) is the fit of good recordings."""
+    """The statistics of a recording; `expected` (T,) is the match of good recordings."""
     step, inside = alignment.step_seconds, slice(alignment.first, alignment.end)
-    fit, usual = alignment.fit[inside], expected[alignment.state[inside]]
-    rows = max(1, min(round(WINDOW_SECONDS / step), len(fit)))
-    own, other = _window_means(fit, rows), _window_means(usual, rows)
+    match, usual = alignment.match[inside], expected[alignment.state[inside]]
+    rows = max(1, min(round(WINDOW_SECONDS / step), len(match)))
+    own, other = _window_means(match, rows), _window_means(usual, rows)
     other *= float(np.median(own / np.maximum(other, 0.1)))
-    idle = (len(alignment.fit) - alignment.end + alignment.first) * step - IDLE_SECONDS
+    idle = (len(alignment.match) - alignment.end + alignment.first) * step - IDLE_SECONDS
     missing = alignment.missing_start_seconds + alignment.missing_end_seconds
     return Statistics(
-        duration=len(alignment.fit) * step - min(max(idle, 0.0), IDLE_SECONDS),
+        duration=len(alignment.match) * step - min(max(idle, 0.0), IDLE_SECONDS),
         slowdown=alignment.slowdown_seconds,
         missing_start=alignment.missing_start_seconds,
         missing_end=alignment.missing_end_seconds,
         jump_gain=alignment.path.jump_gain,
-        fit_drop=float(((other - own) / np.maximum(other, MIN_FIT)).max()),
-        neg_fit_share=-float(fit.sum() / max(usual.sum(), 1.0)),
+        match_drop=float(((other - own) / np.maximum(other, MIN_MATCH)).max()),
+        neg_match_share=-float(match.sum() / max(usual.sum(), 1.0)),
         neg_coverage=missing / (len(expected) * step) - 1,
         drift=float(np.abs(_drift(alignment)).max(initial=0.0)),
     )
@@ -186,7 +186,7 @@ def find_deviations(alignment: Alignment, usual_drift: float) -> list[Deviation]
 
 
 def _missing_or_elsewhere(alignment: Alignment) -> list[Deviation]:
-    count, last = len(alignment.state), alignment.fits.shape[1]
+    count, last = len(alignment.state), alignment.matches.shape[1]
     ends = []
     if (seconds := alignment.missing_start_seconds) >= MIN_SECONDS:
         states = round(seconds / alignment.step_seconds)
@@ -197,9 +197,9 @@ def _missing_or_elsewhere(alignment: Alignment) -> list[Deviation]:
     for first, end in ((0, alignment.first), (alignment.end, count)):
         # The program again, or a part of it; it may begin a little later than these rows.
         quarter = min(end - first, last) // 4
-        fit, begin = _best_states(alignment.fits[first + quarter : first + 3 * quarter])
+        match, begin = _best_states(alignment.matches[first + quarter : first + 3 * quarter])
         seconds = (end - first) * alignment.step_seconds
-        if seconds >= WINDOW_SECONDS and fit > ELSEWHERE_FIT:
+        if seconds >= WINDOW_SECONDS and match > ELSEWHERE_MATCH:
             begin = max(begin - quarter, 0)
             until = min(begin + end - first, last)
             ends.append(Deviation(ELSEWHERE, first, end, begin, until, seconds))
@@ -213,7 +213,7 @@ def _other_rows(alignment: Alignment) -> list[Deviation]:
     within = (row >= alignment.first) & (row < alignment.end)
     outside = ((condition == BEFORE) | (condition == AFTER)) & within
     deviations = []
-    for first, end, is_other in runs((condition == OTHER) | outside):
+    for first, end, is_other in segments((condition == OTHER) | outside):
         begin = int(alignment.state[first])
         until = int(alignment.state[min(end, len(row) - 1)])
         rows, states = end - first, until - begin
@@ -225,19 +225,19 @@ def _other_rows(alignment: Alignment) -> list[Deviation]:
         elif states > 2 * rows:
             kind, seconds = MISSING, (states - rows) * step
         else:
-            fit, _ = _best_states(alignment.fits[first:end])
-            kind = ELSEWHERE if fit > ELSEWHERE_FIT else SIGNAL
+            match, _ = _best_states(alignment.matches[first:end])
+            kind = ELSEWHERE if match > ELSEWHERE_MATCH else SIGNAL
         deviations.append(Deviation(kind, first, end, begin, until, seconds))
     return deviations
 
 
-def _best_states(fits: Array) -> tuple[float, int]:
-    """The highest mean fit of rows (M, T) in successive states, and the first of these."""
-    rows, length = fits.shape
+def _best_states(matches: Array) -> tuple[float, int]:
+    """The highest mean match of rows (M, T) in successive states, and the first of these."""
+    rows, length = matches.shape
     if not 0 < rows <= length:
         return 0.0, 0
     row = np.arange(rows)
-    means = fits[row, np.arange(length - rows + 1)[:, None] + row].mean(1)
+    means = matches[row, np.arange(length - rows + 1)[:, None] + row].mean(1)
     return float(means.max()), int(means.argmax())
 
 
@@ -256,9 +256,9 @@ def _speed_changes(alignment: Alignment, max_drift: float, explained: Mask) -> l
     drift = np.where(explained, 0.0, _drift(alignment))
     deviations = []
     for kind, sign in ((SLOWER, 1), (FASTER, -1)):
-        # A speed that is wrong by a tenth changes by steps: runs with short breaks are one.
+        # A speed that is wrong by a tenth changes by steps: segments with short breaks are one.
         share = moving_average((sign * drift > max_drift).astype(float)[:, None], 9)[:, 0]
-        for first, end, differs in runs(share > 0.1):
+        for first, end, differs in segments(share > 0.1):
             seconds = (end - first) * alignment.step_seconds
             if differs and seconds >= WINDOW_SECONDS / 2:
                 begin, until = int(alignment.state[first]), int(alignment.state[end - 1])

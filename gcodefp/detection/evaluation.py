@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.detection.attacks import GOOD, AlteredCopy, altered_copies
+from gcodefp.detection.alterations import GOOD, AlteredCopy, altered_copies
 from gcodefp.detection.detector import Detector
 from gcodefp.detection.deviations import WINDOW_SECONDS
 from gcodefp.detection.live import LIVE
-from gcodefp.detection.profile import LabelledSignals, Profile, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, Profile, RecordingSignals
 from gcodefp.evaluation.bootstrap import (
     Estimate,
     estimate,
@@ -39,12 +39,12 @@ AUROC_RESAMPLES = 200
 DTW_CHANNELS = 12
 
 
-class ScoredCopy(NamedTuple):
+class JudgedCopy(NamedTuple):
     """One altered copy.
 
     Attributes:
         name: of the recording that was altered.
-        scores: detector or baseline -> score, more is worse.
+        anomaly_scores: of the detector and each baseline; more is worse.
         p_value: of the detector.
         least_rate: of false alarms that can be promised.
         location_error, delay: seconds; NaN without one.
@@ -52,7 +52,7 @@ class ScoredCopy(NamedTuple):
 
     kind: str
     name: str
-    scores: dict[str, float]
+    anomaly_scores: dict[str, float]
     p_value: float
     least_rate: float
     verdict: str
@@ -76,13 +76,13 @@ def evaluate_detector(
         detectors: index of a test recording -> the detector that judges it; None: always the same.
     """
     rng = np.random.default_rng(seed)
-    scored: list[ScoredCopy] = []
+    scored: list[JudgedCopy] = []
     for index, labelled in enumerate(test):
         own = detectors(index) if detectors else detector
         if own.profiles[labelled.program] is None:
             continue
         for altered in altered_copies(labelled, donors, own.names, row_seconds(own), rng):
-            scored.append(score_copy(own, altered, labelled.recording.name, decoder))
+            scored.append(judge_copy(own, altered, labelled.recording.name, decoder))
     return summarise(scored, detector)
 
 
@@ -91,9 +91,9 @@ def row_seconds(detector: Detector) -> float:
     return next(profile.step_seconds for profile in detector.profiles if profile is not None)
 
 
-def score_copy(
+def judge_copy(
     detector: Detector, altered: AlteredCopy, name: str, decoder: "Decoder | None" = None
-) -> ScoredCopy:
+) -> JudgedCopy:
     """Judges a copy, by the detector and the baselines."""
     recording, program, step = altered.recording, altered.program, row_seconds(detector)
     judgement = detector.judge(recording, program)
@@ -110,19 +110,19 @@ def score_copy(
         delay = float(warned[0] - altered.row) * step if len(warned) else np.inf
     calibration = detector.calibration
     usual_seconds = float(np.median(calibration.seconds[calibration.program == program]))
-    scores = {
+    anomaly_scores = {
         "detector": judgement.test.score,
         "row count": abs(len(recording.signals) * step - usual_seconds),
         "energy per window": energy_deviation(profile, recording),
         "time warping": warping_distance(profile, recording),
     }
     if decoder is not None:
-        scores |= decoder_uncertainty(decoder, recording, program)
+        anomaly_scores |= decoder_uncertainty(decoder, recording, program)
     tested = judgement.test.p_value, 1 / (len(calibration.program) + 1), judgement.verdict
-    return ScoredCopy(altered.kind, name, scores, *tested, location, delay)
+    return JudgedCopy(altered.kind, name, anomaly_scores, *tested, location, delay)
 
 
-def energy_deviation(profile: Profile, recording: SensedRecording) -> float:
+def energy_deviation(profile: Profile, recording: RecordingSignals) -> float:
     """Largest change of the mean square of all channels from the profile's, in a window."""
     rows = max(1, round(WINDOW_SECONDS / profile.step_seconds))
     own, usual = (
@@ -133,7 +133,7 @@ def energy_deviation(profile: Profile, recording: SensedRecording) -> float:
     return float(np.abs(np.log((own[:common] + 0.05) / (usual[:common] + 0.05))).max())
 
 
-def warping_distance(profile: Profile, recording: SensedRecording) -> float:
+def warping_distance(profile: Profile, recording: RecordingSignals) -> float:
     """Distance per row by dynamic time warping, over the channels of the highest contrast."""
     from dtaidistance import dtw_ndim
 
@@ -147,7 +147,7 @@ def warping_distance(profile: Profile, recording: SensedRecording) -> float:
 
 
 def decoder_uncertainty(
-    decoder: "Decoder", recording: SensedRecording, program: int
+    decoder: "Decoder", recording: RecordingSignals, program: int
 ) -> dict[str, float]:
     """How unsure `predict` is of a recording, and of its program: less is better."""
     import torch
@@ -170,7 +170,7 @@ def decoder_uncertainty(
     }
 
 
-def summarise(scored: Sequence[ScoredCopy], detector: Detector) -> dict[str, Any]:
+def summarise(scored: Sequence[JudgedCopy], detector: Detector) -> dict[str, Any]:
     """Rates by kind of alteration, for detection.json."""
     good = [copy for copy in scored if copy.kind == GOOD]
     kinds = dict.fromkeys(copy.kind for copy in scored)
@@ -197,7 +197,7 @@ def summarise(scored: Sequence[ScoredCopy], detector: Detector) -> dict[str, Any
     }
 
 
-def _summarise_kind(copies: Sequence[ScoredCopy], good: Sequence[ScoredCopy]) -> dict[str, Any]:
+def _summarise_kind(copies: Sequence[JudgedCopy], good: Sequence[JudgedCopy]) -> dict[str, Any]:
     recording = np.unique([copy.name for copy in copies], return_inverse=True)[1]
     p_values = np.array([copy.p_value for copy in copies])
     least = np.array([copy.least_rate for copy in copies])
@@ -208,7 +208,7 @@ def _summarise_kind(copies: Sequence[ScoredCopy], good: Sequence[ScoredCopy]) ->
         alarms = p_values <= np.maximum(rate, least)
         summary[f"detected_at_{rate:g}"] = _json(estimate(alarms, np.ones(len(alarms)), recording))
     if good and copies[0].kind != GOOD:
-        names = copies[0].scores
+        names = copies[0].anomaly_scores
         summary["auroc"] = {name: auroc(good, copies, name) for name in names}
     if np.isfinite(errors).any():
         summary["location_error_seconds"] = _json(with_interval(quantile(errors, recording)))
@@ -226,9 +226,9 @@ def _summarise_kind(copies: Sequence[ScoredCopy], good: Sequence[ScoredCopy]) ->
 
 
 def auroc(
-    good: Sequence[ScoredCopy], copies: Sequence[ScoredCopy], name: str
+    good: Sequence[JudgedCopy], copies: Sequence[JudgedCopy], name: str
 ) -> dict[str, float | None]:
-    """Probability that a copy has a higher score than a good recording, with its interval.
+    """Probability that a copy has a higher anomaly score than a good recording, with its interval.
 
     A resample has a good recording as often as its copies.
     """
@@ -236,7 +236,7 @@ def auroc(
 
     both = [*good, *copies]
     recordings, index = np.unique([copy.name for copy in both], return_inverse=True)
-    scores = np.array([copy.scores[name] for copy in both])
+    scores = np.array([copy.anomaly_scores[name] for copy in both])
     value = float(roc_auc_score(np.arange(len(both)) >= len(good), scores))
     order = np.argsort(-scores, kind="stable")
     is_altered, scores, index = order >= len(good), scores[order], index[order]

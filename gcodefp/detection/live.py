@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.detection.alignment import NOT_STARTED, live_jump_gain, live_states
-from gcodefp.detection.profile import CLIP, Array, Profile, SensedRecording
+from gcodefp.detection.profile import CLIP, Array, Profile, RecordingSignals
 
 WARM_UP_ROWS = 100
 """No warning before them."""
@@ -23,7 +23,7 @@ SPREAD_OFFSET = 0.3
 """Added to both spreads; a machine that stands still has none."""
 MAX_SCALE = 2.5
 PRIOR_ROWS = 4.0
-"""Of the share of the expected fit that a recording has."""
+"""Of the share of the expected match that a recording has."""
 FALSE_ALARMS_PER_HOUR = 2.0
 
 
@@ -32,22 +32,22 @@ LIVE = {
     "lack": "its rows do not fit",
     "wait": "the program has not begun",
 }
-"""Statistic -> what is wrong. More is worse: the gain of the alignment so far; fit that is lacking
-within WINDOW_SECONDS, below the recording's share of what is expected; seconds until the program
+"""Statistic -> what is wrong. More is worse: the gain of the alignment so far; lack of match within
+WINDOW_SECONDS, below the recording's share of what is expected; seconds until the program
 begins."""
 FLOORS = (1.0, 0.1, 0.0)
 
 
-def live_statistics(profile: Profile, expected: Array, recording: SensedRecording) -> Array:
+def live_statistics(profile: Profile, expected: Array, recording: RecordingSignals) -> Array:
     """The statistics after each row, (N, L); 0 within the first WARM_UP_ROWS.
 
     Args:
-        expected: (T,) fit of good recordings in each state.
+        expected: (T,) match of good recordings in each state.
     """
-    fits, step = _fits_so_far(profile, recording), profile.step_seconds
-    gain, state = live_jump_gain(fits)
-    row, inside = np.arange(len(fits)), state >= 0
-    own = np.cumsum(np.append(0.0, np.where(inside, fits[row, state], 0.0)))
+    matches, step = _matches_so_far(profile, recording), profile.step_seconds
+    gain, state = live_jump_gain(matches)
+    row, inside = np.arange(len(matches)), state >= 0
+    own = np.cumsum(np.append(0.0, np.where(inside, matches[row, state], 0.0)))
     usual = np.cumsum(np.append(0.0, np.where(inside, expected[state], 0.0)))
     end, first = row + 1, np.maximum(row + 1 - (rows := round(WINDOW_SECONDS / step)), 0)
     share = np.clip((own[first] + PRIOR_ROWS) / (usual[first] + PRIOR_ROWS), 0.0, 1.0)
@@ -77,24 +77,24 @@ def live_thresholds(live: Array, seconds: Array, per_hour: float) -> tuple[Array
     return ranked[rank], (int(alarms[rank]) + 1) / hours
 
 
-def _fits_so_far(profile: Profile, recording: SensedRecording) -> Array:
-    """Fits (N, T) of which each row's is computed from the rows until it, and few more."""
+def _matches_so_far(profile: Profile, recording: RecordingSignals) -> Array:
+    """Matches (N, T) of which each row's is computed from the rows until it, and few more."""
     count = len(recording.signals)
-    fits = np.empty((count, len(profile)))
+    matches = np.empty((count, len(profile)))
     end = min(WARM_UP_ROWS, count)
     # At first as if the program began with the recording; then as these rows are aligned.
-    fits[:end] = _fits(profile, recording, np.arange(end).clip(max=len(profile) - 1), 0, end)
-    fits[:end] = _fits(profile, recording, live_states(fits[:end]), 0, end)
+    matches[:end] = _matches(profile, recording, np.arange(end).clip(max=len(profile) - 1), 0, end)
+    matches[:end] = _matches(profile, recording, live_states(matches[:end]), 0, end)
     while end < count:
         first, end = end, min(max(end + 1, int(end * GROWTH)), count)
-        fits[first:end] = _fits(profile, recording, live_states(fits[:first]), first, end)
-    return fits
+        matches[first:end] = _matches(profile, recording, live_states(matches[:first]), first, end)
+    return matches
 
 
-def _fits(
-    profile: Profile, recording: SensedRecording, states: NDArray[np.int64], first: int, end: int
+def _matches(
+    profile: Profile, recording: RecordingSignals, states: NDArray[np.int64], first: int, end: int
 ) -> Array:
-    """Fits of some rows, (M, T), with the scale of the rows whose states are known."""
+    """Matches of some rows, (M, T), with the scale of the rows whose states are known."""
     count, valid = len(states), recording.valid[:end]
     values = np.where(valid, recording.signals[:end], 0.0).astype(np.float64)
     mean = values[:count].sum(0) / np.maximum(valid[:count].sum(0), 1)
@@ -106,4 +106,4 @@ def _fits(
     scale = (usual.std(0) + SPREAD_OFFSET) / (own.std(0) + SPREAD_OFFSET)
     scale = scale.clip(1 / MAX_SCALE, MAX_SCALE)
     smoothed = (smoothed - own.mean(0)) * scale + usual.mean(0)
-    return profile.fits(smoothed[first:], valid[first:], valid[:count].mean(0))
+    return profile.matches(smoothed[first:], valid[first:], valid[:count].mean(0))

@@ -1,11 +1,11 @@
 """What the sensors measure in a program when all is well: mean and spread, from good recordings.
 
 Every recording is normalised by itself, so that gains and mountings of a session do not count, and
-smoothed. The fit of a row to a state of the program is a log-likelihood ratio of normal
+smoothed. The match of a row to a state of the program is a log-likelihood ratio of normal
 distributions: the profile's against the channel's own over the whole program. A sensor of a node
 (its accelerometer, its microphone) has a limited weight, and so has each group of sensors over all
 nodes: a loud room or a loose node is no deviation of the machine. The unit is the information that
-good recordings have on average: a row that fits as theirs do has 1.
+good recordings have on average: a row that matches as theirs do has 1.
 
 Shapes: N rows of a recording, C channels, T states of one program, one each step of its time.
 """
@@ -37,7 +37,7 @@ SENSOR_LIMIT, GROUP_LIMIT = 2.0, 1.0
 largest one is twice as large. Chosen on good real recordings, as the penalties in `alignment`."""
 
 
-class SensedRecording(NamedTuple):
+class RecordingSignals(NamedTuple):
     """The signals of a recording.
 
     Attributes:
@@ -86,17 +86,17 @@ class Profile:
         """Moving average of signals (N, C), as in the profile."""
         return moving_average(signals, odd_rows_in(SMOOTHING_SECONDS, self.step_seconds))
 
-    def row_fits(self, recording: SensedRecording) -> Array:
-        """How well each row fits each state, (N, T); about 1 where the recording is good."""
+    def row_matches(self, recording: RecordingSignals) -> Array:
+        """How well each row matches each state, (N, T); about 1 where the recording is good."""
         valid_share = recording.valid.mean(0)
-        return self.fits(self.smooth(recording.normalised), recording.valid, valid_share)
+        return self.matches(self.smooth(recording.normalised), recording.valid, valid_share)
 
-    def fits(self, smoothed: Array, valid: Mask, valid_share: Array) -> Array:
+    def matches(self, smoothed: Array, valid: Mask, valid_share: Array) -> Array:
         """The same for smoothed signals (N, C), of which a share (C,) is valid."""
         ratio = self.variance / self.background
         shape = np.log(ratio) + 1 - ratio - self.mean**2 / self.background
         information = -0.5 * shape.mean(0) * valid_share
-        # Half the time of double precision; a fit needs no more digits.
+        # Half the time of double precision; a match needs no more digits.
         total = np.zeros((len(smoothed), len(self)), np.float32)
         for group in np.unique(self.groups):
             own = np.zeros_like(total)
@@ -130,7 +130,7 @@ class LabelledSignals(NamedTuple):
         state_rows: (T,) row of each state, with a fraction; NaN where the recording has none.
     """
 
-    recording: SensedRecording
+    recording: RecordingSignals
     program: int
     state_rows: Array
 

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description
-from gcodefp.detection.profile import Array, SensedRecording
+from gcodefp.dataset.store import DatasetDescription
+from gcodefp.detection.profile import Array, RecordingSignals
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.recordings import columns
 from gcodefp.recordings.clock import elapsed_seconds
 from gcodefp.recordings.copies import Signature, find_copies, parse_signature, sensor_signature
-from gcodefp.recordings.laboratory.lab_files import Recordable, list_recordings, name_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, list_recordings, name_of
 from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import read_unlabelled
 
@@ -41,10 +41,10 @@ class UniformRecording(NamedTuple):
         uniform_row: (M,) of these among the N rows, with a fraction.
         clock: (M,) its text at each of them; None without one.
         signature: of its samples, by which copies are recognised.
-        notes: reasons to doubt the durations, or the signals.
+        notes: caveats: on the durations, or the signals.
     """
 
-    recording: SensedRecording
+    recording: RecordingSignals
     file_row: NDArray[np.int32]
     uniform_row: Array
     clock: NDArray[np.str_] | None
@@ -53,7 +53,7 @@ class UniformRecording(NamedTuple):
 
 
 def read_uniform(
-    source: Recordable, description: Description, allow_missing: bool = False
+    source: RawRecording, description: DatasetDescription, allow_missing: bool = False
 ) -> UniformRecording:
     """Reads and scales one recording.
 
@@ -85,15 +85,15 @@ def read_uniform(
     if not is_plausible:
         reason = "no clock" if read.clock is None else "a clock that is unread, jumps or goes back"
         notes.append(
-            f"DOUBTFUL: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
+            f"CAVEAT: {reason} ({columns.CLOCK}): its rows are taken to be {step:.3f} s apart, "
             "so its duration may be wrong; repair the clock"
         )
-    recording = SensedRecording(own.name, signals, valid)
+    recording = RecordingSignals(own.name, signals, valid)
     signature = sensor_signature(own.signals)
     return UniformRecording(recording, own.row, uniform_row, read.clock, signature, tuple(notes))
 
 
-def copy_of(uniform: UniformRecording, description: Description) -> str | None:
+def copy_of(uniform: UniformRecording, description: DatasetDescription) -> str | None:
     """The recording of the train or val split with these samples, under any name."""
     splits, described = description.document["splits"], description.document["recordings"]
     # Datasets of earlier versions have no signatures.
@@ -118,7 +118,7 @@ def _is_plausible(seconds: Array, usual_seconds: float) -> bool:
 
 
 def read_dataset(
-    folder: Path, names: Collection[str], description: Description
+    folder: Path, names: Collection[str], description: DatasetDescription
 ) -> list[UniformRecording]:
     """The recordings of these names.
 

@@ -2,8 +2,8 @@
 
 Each statistic of a recording is compared with those of good recordings, each of which is measured
 with a profile that it is no part of (jackknife; Barber et al. 2021). Their largest values are
-modelled as a Pareto tail, so that one outlier does not set the threshold for all: the score of a
-recording is the least of the tail probabilities, as -log10. The p-value is its rank among the
+modelled as a Pareto tail, so that one outlier does not set the threshold for all: the anomaly score
+of a recording is the least of the tail probabilities, as -log10. The p-value is its rank among the
 scores of the good recordings, in whose tails it counts as they do in its own. With n of them no
 p-value is below 1 / (n + 1), so no lower rate of false alarms can be promised.
 
@@ -32,11 +32,12 @@ REBUILD = "snakemake --cores all --forcerun fit_detector"
 FALSE_ALARM_RATE = 0.01
 TAIL_SHARE = 0.2
 """Share of the good recordings to which the Pareto tail is fitted."""
-TAIL_PRIOR, FIT_TAIL_PRIOR = 0.6, 0.05
+TAIL_PRIOR, MATCH_TAIL_PRIOR = 0.6, 0.05
 """Mean of log(x / threshold) that a tail is taken to have besides its own: one without an outlier
-says little on the next outlier. Window fits are bounded. Chosen on real recordings."""
-FLOORS = Statistics(duration=0.5, slowdown=0.5, missing_start=0.5, missing_end=0.5, jump_gain=1.0,
-                    fit_drop=0.02, neg_fit_share=0.02, neg_coverage=0.02, drift=0.5)  # fmt: skip
+says little on the next outlier. Window matches are bounded. Chosen on real recordings."""
+FLOORS = Statistics(duration=0.5, slowdown=0.5, missing_start=0.5, missing_end=0.5, drift=0.5,
+                    jump_gain=1.0, match_drop=0.02, neg_match_share=0.02,
+                    neg_coverage=0.02)  # fmt: skip
 """Least threshold of each tail: smaller deviations are none."""
 STEADY_SECONDS = 3.0
 """Where nine of ten good recordings are as equally long, the duration says what is missing; where
@@ -44,13 +45,13 @@ logs begin and end manually, the alignment's ends do."""
 POOLING_P = 0.01
 """Programs whose scores differ with a lower p-value (Kruskal-Wallis) are calibrated apart."""
 PAUSE_SECONDS = 3.0
-AS_EXPECTED, ANOTHER, UNKNOWN = "as expected", "another program", "none of the programs"
+AS_EXPECTED, ANOTHER, NO_PROGRAM = "as expected", "another program", "none of the programs"
 STOPPED, LATE, PAUSED = "stopped early", "started late", "paused"
 SHORT, LONG, DEVIATES = "too short", "too long", "deviates"
-MIN_FIT_SHARE = 0.5
-"""Share of the expected fit below which a recording may be of another program."""
-NO_FIT_SHARE, NO_FIT_SCORE = 0.2, 20.0
-"""With a lower share of the fit of a whole program, little of it is in the signals. The share is
+MIN_MATCH_SHARE = 0.5
+"""Share of the expected match below which a recording may be of another program."""
+NO_MATCH_SHARE, NO_MATCH_SCORE = 0.2, 20.0
+"""With a lower share of the match of a whole program, little of it is in the signals. The share is
 bounded, so the tail of one outlier could be higher: its score is above every tail's."""
 
 
@@ -127,7 +128,7 @@ def tail_scores(distances: Array, good: Array, used: Collection[str]) -> dict[st
             scores[name] = min(-np.log10(probability), -np.log10(TAIL_SHARE))
         else:
             excess = np.log(np.maximum(others[-tail:], threshold) / threshold).sum()
-            prior = FIT_TAIL_PRIOR if name == "fit_drop" else TAIL_PRIOR
+            prior = MATCH_TAIL_PRIOR if name == "match_drop" else TAIL_PRIOR
             exponent = (tail + 1) / (excess + tail * prior)
             scores[name] = -np.log10(TAIL_SHARE) + exponent * np.log10(value / threshold)
     return {name: float(score) for name, score in scores.items()}
@@ -136,11 +137,11 @@ def tail_scores(distances: Array, good: Array, used: Collection[str]) -> dict[st
 def _scores_with_floor(
     statistics: Sequence[float], distances: Array, good: Array, used: Collection[str]
 ) -> dict[str, float]:
-    """The tail scores; above NO_FIT_SCORE if next to nothing fits."""
+    """The tail scores; above NO_MATCH_SCORE if next to nothing matches."""
     scores = tail_scores(distances, good, used)
     own = Statistics(*statistics)
-    if (share := own.neg_fit_share * own.neg_coverage) < NO_FIT_SHARE:
-        scores["neg_fit_share"] = float(NO_FIT_SCORE + NO_FIT_SHARE - share)
+    if (share := own.neg_match_share * own.neg_coverage) < NO_MATCH_SHARE:
+        scores["neg_match_share"] = float(NO_MATCH_SCORE + NO_MATCH_SHARE - share)
     return scores
 
 
@@ -160,7 +161,7 @@ class ConformalTest(NamedTuple):
     Attributes:
         p_value: share of good recordings that deviate as much.
         rate: of false alarms, at least 1 / (good recordings + 1).
-        scores: statistic -> -log10 of its tail probability.
+        scores: statistic -> anomaly score: -log10 of its tail probability.
         alarms: the statistics for which the recording deviates.
     """
 
@@ -206,20 +207,20 @@ def name_verdict(
     statistics: Statistics,
     medians: Sequence[float],
     deviations: Sequence[Deviation],
-    fit_shares: Sequence[float],
+    match_shares: Sequence[float],
     program: int,
 ) -> str:
     """The verdict in words.
 
     Args:
         medians: (S,) medians of the program's good recordings.
-        fit_shares: (K,) share of the expected fit of the recording as each program.
+        match_shares: (K,) share of the expected match of the recording as each program.
     """
     if not test.deviates:
         return AS_EXPECTED
-    if statistics.fit_share < MIN_FIT_SHARE:
-        best = int(np.argmax(fit_shares))
-        return ANOTHER if best != program and fit_shares[best] > MIN_FIT_SHARE else UNKNOWN
+    if statistics.match_share < MIN_MATCH_SHARE:
+        best = int(np.argmax(match_shares))
+        return ANOTHER if best != program and match_shares[best] > MIN_MATCH_SHARE else NO_PROGRAM
     alarms, typical = set(test.alarms), Statistics(*medians)
     longest = max(deviations, key=lambda deviation: deviation.seconds, default=None)
     for name, verdict in (("missing_end", STOPPED), ("missing_start", LATE)):
@@ -231,8 +232,8 @@ def name_verdict(
         return PAUSED
     if alarms & {"duration", "slowdown"} and not alarms & {
         "jump_gain",
-        "fit_drop",
-        "neg_fit_share",
+        "match_drop",
+        "neg_match_share",
     }:
         return SHORT if statistics.duration < typical.duration else LONG
     return DEVIATES

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate, paired_difference
-from gcodefp.evaluation.metrics import METRICS, ScoredPredictions
-from gcodefp.evaluation.names import BASELINE, MODEL, PIPELINE, PREDICTORS, PRIMARY
+from gcodefp.evaluation.metrics import METRICS, LabelledPredictions
+from gcodefp.evaluation.names import BASELINE, GCODEFP, MODEL, PREDICTORS, PRIMARY
 from gcodefp.recordings.gcode import Word, parse_block
 
 BY_OPERATION = ("gcode", "token")
@@ -23,7 +23,9 @@ OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
 """Names of the last class of a confusion matrix, which exists only with a count above 0."""
 
 
-def break_down(scored: Mapping[str, ScoredPredictions], description: Description) -> dict[str, Any]:
+def break_down(
+    scored: Mapping[str, LabelledPredictions], description: DatasetDescription
+) -> dict[str, Any]:
     """The keys `by_operation`, `confusion`, `words` and `differences` of metrics.json.
 
     Args:
@@ -41,7 +43,7 @@ def break_down(scored: Mapping[str, ScoredPredictions], description: Description
     }
 
 
-def _operations(split: Split, description: Description) -> NDArray[np.str_]:
+def _operations(split: Split, description: DatasetDescription) -> NDArray[np.str_]:
     """Name of each recording's operation, (R,), in dataset.json or the vocabulary."""
 
     def name(index: int, recording: str) -> str:
@@ -54,7 +56,7 @@ def _operations(split: Split, description: Description) -> NDArray[np.str_]:
 
 
 def _accuracy_by_operation(
-    scored: ScoredPredictions, operations: NDArray[np.str_]
+    scored: LabelledPredictions, operations: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
     """The metrics BY_OPERATION of each operation (N,), by name; last, of all operations (None)."""
     every_row = np.arange(len(operations))
@@ -70,10 +72,10 @@ def _accuracy_by_operation(
 
 
 def _with_shares(
-    scored: ScoredPredictions, metric: str, rows: NDArray[np.integer]
+    scored: LabelledPredictions, metric: str, rows: NDArray[np.integer]
 ) -> dict[str, Any]:
     """An Estimate, and `shares` of the recordings; a single recording has no interval."""
-    correct, total = (array[rows] for array in scored.scores[metric])
+    correct, total = (array[rows] for array in scored.counts[metric])
     recording = scored.recording[rows]
     value = estimate(correct, total, recording)
     if value.recordings < 2:  # All its resamples are equal.
@@ -83,7 +85,7 @@ def _with_shares(
     return {**value._asdict(), "shares": shares.tolist()}
 
 
-def _confusion_matrices(scored: ScoredPredictions) -> dict[str, dict[str, Any]]:
+def _confusion_matrices(scored: LabelledPredictions) -> dict[str, dict[str, Any]]:
     """Counts of words, or of rows for operation and program, by name of the head.
 
     Returns:
@@ -141,7 +143,7 @@ def _count(
     }
 
 
-def _accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
+def _accuracy_by_word(scored: LabelledPredictions) -> list[dict[str, Any]]:
     """Each word of the true blocks, most errors first, then by the word.
 
     A word is correct where the predicted block has it at the same index.
@@ -159,23 +161,23 @@ def _accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
 
 
 def _primary_differences(
-    scored: Mapping[str, ScoredPredictions],
+    scored: Mapping[str, LabelledPredictions],
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Predictor of PIPELINE -> baseline -> difference of PRIMARY, on the same resamples.
+    """Predictor of GCODEFP -> baseline -> difference of PRIMARY, on the same resamples.
 
     Without a value where the baseline does not predict what PRIMARY measures.
     """
     statistics = {
         name: METRICS[PRIMARY].compute(each)
         for name, each in scored.items()
-        if name in PIPELINE or PREDICTORS[name].kind == BASELINE
+        if name in GCODEFP or PREDICTORS[name].kind == BASELINE
     }
     return {
         name: {
             baseline: paired_difference(statistics[name], statistic)._asdict()
             for baseline, statistic in statistics.items()
-            if baseline not in PIPELINE
+            if baseline not in GCODEFP
         }
-        for name in PIPELINE
+        for name in GCODEFP
         if name in statistics
     }

@@ -42,24 +42,24 @@ def assess_control(
     test: Split,
     rows: NDArray[np.integer],
 ) -> dict[str, dict[str, Any]]:
-    """Compares SENSOR_PREDICTORS with a baseline: their exact lines, and their programs.
+    """Compares SENSOR_PREDICTORS with a baseline: their blocks, and their programs.
 
     Args:
         predictions: of these rows, by name, the baselines' too.
         rows: (N,) of the test split, whose labels are the true ones.
 
     Returns:
-        `answers` and `program_answers` of control.json: the comparisons of lines and of programs.
+        `answers` and `program_answers` of control.json: the comparisons of blocks and of programs.
     """
     blocks = test.blocks[test.block[rows]]
-    lines = {name: predicted.blocks == blocks for name, predicted in predictions.items()}
+    is_correct = {name: predicted.blocks == blocks for name, predicted in predictions.items()}
     programs = {
         name: predicted.program == test.program[rows]
         for name, predicted in predictions.items()
         if predicted.program is not None
     }
     program, recording = test.program[rows], test.recording[rows]
-    compared = {"answers": _compare(lines, REFERENCE_BASELINES[control], recording)}
+    compared = {"answers": _compare(is_correct, REFERENCE_BASELINES[control], recording)}
     in_train = program[program != UNKNOWN]
     if control not in KEEPS_PROGRAM and len(in_train):
         programs[COMMON_PROGRAM] = program == np.bincount(in_train).argmax()
@@ -126,5 +126,5 @@ def leak_warnings(control: Mapping[str, Any]) -> list[str]:
 
 def comparisons(control: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     """What was compared, the predictor, and the numbers, from the content of control.json."""
-    kinds = ("exact line", "answers"), ("program", "program_answers")
+    kinds = ("block", "answers"), ("program", "program_answers")
     return [(what, *answer) for what, key in kinds for answer in control.get(key, {}).items()]

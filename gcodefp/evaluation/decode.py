@@ -32,7 +32,7 @@ class SplitPredictions(NamedTuple):
     windows: RowSequences  # sequences as long as a window, without overlap
     # name -> predictions by sequence, where they differ from those of the rows
     by_sequence: dict[str, SequencePredictions]
-    # name in WITH_CONFIDENCE -> (N,) probability of the predicted block
+    # name in GCODEFP -> (N,) probability of the predicted block
     confidence: dict[str, NDArray[np.float64]]
 
 

@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcodefp.dataset.store import Description
+from gcodefp.dataset.store import DatasetDescription
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import NETWORK_ALONE, NETWORK_AND_TEMPLATES, TEMPLATES_ALONE
-from gcodefp.evaluation.speed import at_speed, best_template_fit
+from gcodefp.evaluation.speed import at_speed, best_template_match
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import (
-    Chain,
     Emissions,
+    MarkovChain,
     centre_posterior,
     posterior_chunks,
     rows_at_once,
@@ -49,7 +49,7 @@ DECODER_FILE = "decoder.npz"
 NETWORK_ALONE_NOTE = (
     f"no {DECODER_FILE} is beside the checkpoint: its network alone decodes, without templates"
 )
-REBUILD = "snakemake --cores all --forcerun calibrate"
+REBUILD = "snakemake --cores all --forcerun fit_decoder"
 UNTUNED_NETWORK_WEIGHT = 0.3
 """Of a checkpoint without a decoder.npz, which has no templates."""
 WINDOWS_PER_CHUNK = 128
@@ -109,14 +109,14 @@ class Decoder(NamedTuple):
     templates: Templates | None = None  # None without a decoder.npz
     # (W, 4) on the val split: both weights, mean log score, share of rows within 1 s
     tried: NDArray[np.float32] = np.zeros((0, 4), np.float32)
-    # (R,) `speed.template_fit` of each train or val recording, to templates fitted without it
-    template_fits: NDArray[np.float32] = np.zeros(0, np.float32)
+    # (R,) `speed.template_match` of each train or val recording, to templates fitted without it
+    template_matches: NDArray[np.float32] = np.zeros(0, np.float32)
     temperature: float = 1.0  # of the probabilities of blocks; above 1 they are less certain
     # (S,) at which whole recordings are tried besides 1: those of train and val recordings
     speeds: tuple[float, ...] = ()
 
     @property
-    def description(self) -> Description:
+    def description(self) -> DatasetDescription:
         return self.checkpoint.description
 
     @property
@@ -152,7 +152,7 @@ class Decoder(NamedTuple):
         """The files that it was read from."""
         return [checkpoint] + [checkpoint.with_name(DECODER_FILE)] * (self.templates is not None)
 
-    def chain(self, device: torch.device) -> Chain:
+    def chain(self, device: torch.device) -> MarkovChain:
         """The transitions between the programs' states."""
         return waiting_chain(torch.as_tensor(self.programs.first.astype(np.int64), device=device))
 
@@ -181,17 +181,19 @@ class Decoder(NamedTuple):
     def decode_recording(self, signals: Tensor) -> DecodedRecording:
         """Decodes a recording (N, C) of at least a window.
 
-        Posterior decoding (Rabiner 1989, section III.B) has more lines right than the Viterbi path,
-        where the whole recording leaves little doubt; in windows it has fewer.
+        Posterior decoding (Rabiner 1989, section III.B) has more correct blocks than the Viterbi
+        path, where the whole recording leaves little doubt; in windows it has fewer.
         """
-        speed = self.best_fit(self.templates, signals)[1] if self.templates and self.speeds else 1.0
+        speed = (
+            self.best_match(self.templates, signals)[1] if self.templates and self.speeds else 1.0
+        )
         signals, count = at_speed(signals, speed), len(signals)
         return self.decode_parts([signals], [len(signals)]).at_rows(count)
 
-    def best_fit(self, templates: Templates, signals: Tensor) -> tuple[float, float]:
-        """The best `template_fit` of a recording (N, C), and the speed that has it."""
+    def best_match(self, templates: Templates, signals: Tensor) -> tuple[float, float]:
+        """The best `template_match` of a recording (N, C), and the speed that has it."""
         speeds, chain = (1.0, *self.speeds), self.chain(signals.device)
-        return best_template_fit(templates, chain, signals, speeds, self.description.window)
+        return best_template_match(templates, chain, signals, speeds, self.description.window)
 
     @torch.no_grad()
     def decode_parts(self, parts: Sequence[Tensor], rows: Sequence[int]) -> DecodedRecording:
@@ -342,7 +344,7 @@ def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
         "checkpoint": np.array(sha256(checkpoint)),
         "weights": np.array([decoder.network_weight, decoder.template_weight]),
         "tried": decoder.tried,
-        "fits": decoder.template_fits,
+        "fits": decoder.template_matches,
         "temperature": np.array(decoder.temperature),
     }
     for name in TEMPLATE_ARRAYS:

@@ -1,10 +1,10 @@
-"""Fits a decoder: its weights, its templates, which recordings it refuses, how certain it is.
+"""Fits a decoder: its weights, its templates, which recordings it rejects, how certain it is.
 
 The weights of a decoder are chosen on the val split, with templates of the train split: it is the
 network alone, the templates alone, or both. After that nothing of val is left to choose:
 the templates are fitted again, to train and val recordings together.
 
-- A recording that runs none of the programs is refused. The measure is how well it fits the
+- A recording that runs none of the programs is rejected. The measure is how well it matches the
   templates, compared with train and val recordings, each by templates of other recordings
   (cross-conformal prediction, Vovk 2015).
 - The probabilities of blocks have a temperature (Guo et al. 2017), chosen on val.
@@ -57,18 +57,18 @@ TEMPERATURES = (1.0, 1.25, 1.5, 1.75, 2.0)
 MIN_BLOCK_PROBABILITY = 1e-4
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     """Whether a recording runs none of the programs of the train split."""
 
-    fit: float  # `speed.template_fit` of the recording, at the decoder's speed that fits best
+    fit: float  # `speed.template_match` at the decoder's best speed; files call it fit
     # of recordings like those of train and val, a share of at most p has a p-value of at most p,
-    # but for the few per cent by which templates of fewer recordings fit worse
+    # but for the few per cent by which templates of fewer recordings match worse
     p_value: float
-    # share of recordings of the programs that are refused; of R recordings at least 1 / (R + 1)
+    # share of recordings of the programs that are rejected; of R recordings at least 1 / (R + 1)
     false_alarm_rate: float
 
     @property
-    def is_refused(self) -> bool:
+    def is_rejected(self) -> bool:
         return self.p_value <= self.false_alarm_rate
 
 
@@ -82,8 +82,8 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
     decoder = decoder._replace(speeds=train_speeds(recordings))
     with threadpool_limits(1):  # The order of summation determines the last bits.
         templates = fit_to_recordings(recordings, programs, channels).to(device)
-        template_fits = _cross_conformal_fits(decoder, recordings, device)
-    return decoder._replace(templates=templates, template_fits=template_fits)
+        template_matches = _cross_conformal_matches(decoder, recordings, device)
+    return decoder._replace(templates=templates, template_matches=template_matches)
 
 
 def choose_weights(
@@ -202,25 +202,25 @@ def near_states(
     return low.astype(np.int64), high.astype(np.int64)
 
 
-def refusal(decoder: Decoder, signals: Tensor) -> Refusal | None:
+def rejection(decoder: Decoder, signals: Tensor) -> Rejection | None:
     """Whether a recording (N, C) runs none of the programs; None without templates."""
-    count = len(decoder.template_fits)
+    count = len(decoder.template_matches)
     if decoder.templates is None or not count:
         return None
-    fit = decoder.best_fit(decoder.templates, signals)[0]
-    p_value = (1 + int((decoder.template_fits <= fit).sum())) / (1 + count)
-    return Refusal(fit, p_value, max(FALSE_ALARM_RATE, 1 / (1 + count)))
+    match = decoder.best_match(decoder.templates, signals)[0]
+    p_value = (1 + int((decoder.template_matches <= match).sum())) / (1 + count)
+    return Rejection(match, p_value, max(FALSE_ALARM_RATE, 1 / (1 + count)))
 
 
-def _cross_conformal_fits(
+def _cross_conformal_matches(
     decoder: Decoder, recordings: Sequence[LabelledRecording], device: torch.device
 ) -> NDArray[np.float32]:
-    """The fit of each recording whose program other folds have too, (R,)."""
+    """The match of each recording whose program other folds have too, (R,)."""
     program = np.array([recording.program for recording in recordings])
     # The recordings of a program are spread over the folds.
     rank = [int((program[:index] == own).sum()) for index, own in enumerate(program.tolist())]
     fold = np.array(rank) % FOLDS
-    template_fits = []
+    template_matches = []
     for number in range(FOLDS):
         others = [recordings[index] for index in np.flatnonzero(fold != number).tolist()]
         own = np.flatnonzero((fold == number) & np.isin(program, program[fold != number]))
@@ -230,8 +230,8 @@ def _cross_conformal_fits(
         templates = fit_to_recordings(others, decoder.programs, channels).to(device)
         for index in own.tolist():
             signals = torch.as_tensor(recordings[index].signals, device=device)
-            template_fits.append(decoder.best_fit(templates, signals)[0])
-    return np.array(template_fits, np.float32)
+            template_matches.append(decoder.best_match(templates, signals)[0])
+    return np.array(template_matches, np.float32)
 
 
 def _choose_temperature(decoder: Decoder, val: Split, device: torch.device) -> float:

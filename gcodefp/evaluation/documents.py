@@ -12,12 +12,11 @@ from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import (
     BASELINE,
     CENTRE_METRICS,
+    GCODEFP,
     MODEL,
     OCCLUSION_METRICS,
-    PIPELINE,
     PREDICTORS,
     PRIMARY,
-    WITH_CONFIDENCE,
 )
 
 PositiveCount = Annotated[int, Field(ge=1, le=10**15)]
@@ -101,29 +100,29 @@ class ConfusionDocument(Document):
         return self
 
 
-CentreScores = Annotated[dict[str, EstimatedShare], with_keys(CENTRE_METRICS)]
+CentreEstimates = Annotated[dict[str, EstimatedShare], with_keys(CENTRE_METRICS)]
 
 
 class WindowLength(Document):
     rows: PositiveCount | None
     seconds: Annotated[float, Field(gt=0, le=1e15)] | None
-    models: Annotated[dict[str, CentreScores], with_keys((), PREDICTORS), Field(min_length=1)]
+    models: Annotated[dict[str, CentreEstimates], with_keys((), PREDICTORS), Field(min_length=1)]
 
 
-def _ascend(ladder: list[WindowLength]) -> list[WindowLength]:
+def _ascend(lengths: list[WindowLength]) -> list[WindowLength]:
     """Windows, ever longer, and whole recordings as the last entry, all of the same models."""
-    for entry in ladder:
-        if {entry.rows is None, entry.seconds is None} != {entry is ladder[-1]}:
+    for entry in lengths:
+        if {entry.rows is None, entry.seconds is None} != {entry is lengths[-1]}:
             raise ValueError("rows and seconds are null in its last entry, and in no other")
-    seconds = [entry.seconds or 0.0 for entry in ladder[:-1]]
+    seconds = [entry.seconds or 0.0 for entry in lengths[:-1]]
     if any(low >= high for low, high in pairwise(seconds)):
         raise ValueError("its windows are not in ascending order")
-    if any(set(entry.models) != set(ladder[0].models) for entry in ladder):
+    if any(set(entry.models) != set(lengths[0].models) for entry in lengths):
         raise ValueError("its entries have different models")
-    return ladder
+    return lengths
 
 
-Scores = Annotated[dict[str, Estimated], with_keys(METRICS)]
+MetricEstimates = Annotated[dict[str, Estimated], with_keys(METRICS)]
 
 
 class EvaluatedSplit(SplitSettings):
@@ -155,9 +154,9 @@ class MetricsDocument(Document):
     rows: PositiveCount
     segments: PositiveCount
     controls: list[ControlContent]
-    models: Annotated[dict[str, Scores], with_keys(PIPELINE, PREDICTORS)]
+    models: Annotated[dict[str, MetricEstimates], with_keys(GCODEFP, PREDICTORS)]
     confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
-    differences: Annotated[dict[str, dict[str, Interval]], with_keys(PIPELINE)]
+    differences: Annotated[dict[str, dict[str, Interval]], with_keys(GCODEFP)]
     decoder: DecoderDocument
     ladder: Annotated[list[WindowLength], AfterValidator(_ascend)]
     doubtful_lags: list[str]
@@ -165,11 +164,11 @@ class MetricsDocument(Document):
 
     @model_validator(mode="after")
     def _has_differences(self) -> Self:
-        for name, metric in ((MODEL, "gcode"), *((name, PRIMARY) for name in PIPELINE)):
+        for name, metric in ((MODEL, "gcode"), *((name, PRIMARY) for name in GCODEFP)):
             if self.models[name][metric].value is None:
                 raise ValueError(f"models.{name}.{metric}.value is null")
         baselines = {name for name in self.models if PREDICTORS[name].kind == BASELINE}
-        for name in PIPELINE:
+        for name in GCODEFP:
             if missing := baselines - set(self.differences[name]):
                 raise ValueError(f"differences.{name} has no key {min(missing)!r}")
         return self
@@ -180,7 +179,7 @@ class ExplainedChannel(Channel):
     node: str | None
 
 
-OcclusionScores = Annotated[dict[str, EstimatedShare], with_keys(OCCLUSION_METRICS)]
+OcclusionEstimates = Annotated[dict[str, EstimatedShare], with_keys(OCCLUSION_METRICS)]
 OcclusionDifferences = Annotated[dict[str, Interval], with_keys(OCCLUSION_METRICS)]
 
 
@@ -191,7 +190,7 @@ class OccludedSensors(Document):
 
 
 class SensorsContent(Document):
-    complete: OcclusionScores
+    complete: OcclusionEstimates
     without: list[OccludedSensors] = Field(min_length=1)
 
 
@@ -222,5 +221,5 @@ class ExplanationDocument(Document):
     zscored: bool = False
     channels: list[ExplainedChannel] = Field(min_length=1)
     sensors: SensorsContent
-    calibration: Annotated[dict[str, Calibration], with_keys(WITH_CONFIDENCE)]
+    calibration: Annotated[dict[str, Calibration], with_keys(GCODEFP)]
     excerpt: Excerpt

@@ -1,6 +1,6 @@
 """Explains the predictions of a checkpoint: sensor occlusion, calibration, and a signal excerpt.
 
-Sensor occlusion (Zeiler and Fergus 2014): the channels of one group or node are hidden in every
+Sensor occlusion (Zeiler and Fergus 2014): the channels of one group or node are occluded in every
 test recording, as node_dropout does in training, and the split is scored without retraining. The
 loss of accuracy shows what this network uses, not what another one could do without these sensors:
 of two redundant sensors it may need neither, or both.
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.evaluation.bootstrap import (
     CONFIDENCE_LEVEL,
     RESAMPLES,
@@ -33,16 +33,16 @@ from gcodefp.evaluation.bootstrap import (
 )
 from gcodefp.evaluation.decode import SplitPredictions, decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
-from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions, compute_metrics
+from gcodefp.evaluation.metrics import LabelledPredictions, RowPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ALL,
+    GCODEFP,
     GROUP,
     MODEL,
     NODE,
     OCCLUSION_METRICS,
     PREDICTORS,
     WHOLE,
-    WITH_CONFIDENCE,
 )
 from gcodefp.model.data import to_tensors
 from gcodefp.model.trainer import describe_device
@@ -57,7 +57,7 @@ Metrics = Mapping[str, Statistic]
 
 
 class ChannelSet(NamedTuple):
-    """A set of channels that is hidden together."""
+    """A set of channels that is occluded together."""
 
     kind: str  # ALL, GROUP or NODE
     name: str  # of the group or node; empty for all
@@ -65,7 +65,7 @@ class ChannelSet(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """The predictions for a split, and its scores with all sensors and with each set hidden."""
+    """The predictions for a split, and its scores with all sensors and with each set occluded."""
 
     decoding: SplitPredictions
     complete: Metrics
@@ -76,16 +76,19 @@ def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Expla
     """Decodes a split, and scores it under sensor occlusion."""
     return Explanation(
         predict_split(decoder, split, device),
-        _score_windows(decoder, split, device),
+        _estimate_windows(decoder, split, device),
         [
-            (hidden, _score_windows(decoder, occlude_channels(split, hidden.channels), device))
-            for hidden in channel_sets(decoder.description.scaler.channels)
+            (
+                occluded,
+                _estimate_windows(decoder, occlude_channels(split, occluded.channels), device),
+            )
+            for occluded in channel_sets(decoder.description.scaler.channels)
         ],
     )
 
 
 def describe_explanation(
-    explanation: Explanation, split: Split, description: Description, device: torch.device
+    explanation: Explanation, split: Split, description: DatasetDescription, device: torch.device
 ) -> dict[str, Any]:
     """The content of explanation.json, except provenance."""
     decoding, scaler = explanation.decoding, description.scaler
@@ -111,14 +114,14 @@ def describe_explanation(
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
-            for name in WITH_CONFIDENCE
+            for name in GCODEFP
         },
         "excerpt": _describe_excerpt(decoding, split, description),
     }
 
 
 def explanation_arrays(
-    explanation: Explanation, split: Split, description: Description
+    explanation: Explanation, split: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The arrays of explanation.npz; N rows as in predictions.npz."""
     decoding = explanation.decoding
@@ -129,7 +132,7 @@ def explanation_arrays(
         "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
     }
-    for name in WITH_CONFIDENCE:
+    for name in GCODEFP:
         array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = decoding.confidence[name]
         arrays[f"{array}_right"] = decoding.predictions[name].blocks == true
@@ -165,13 +168,13 @@ def occlude_channels(split: Split, channels: Sequence[int]) -> Split:
     return replace(split, signals=signals, valid=valid)
 
 
-def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
+def _estimate_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
     description = decoder.description
     decoded = decode_windows(decoder, to_tensors(split, description, device))
     rows = np.flatnonzero(decoded.is_covered)
     predictions = RowPredictions(decoded.blocks[rows], decoded.operation[rows])
     return compute_metrics(
-        ScoredPredictions(predictions, split, rows, description.vocabulary, description.programs),
+        LabelledPredictions(predictions, split, rows, description.vocabulary, description.programs),
         OCCLUSION_METRICS,
     )
 
@@ -179,7 +182,7 @@ def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metr
 def describe_sensors(explanation: Explanation, channels: Sequence[str]) -> dict[str, Any]:
     """The key `sensors` of explanation.json.
 
-    `differences` are the metric with the channel set hidden minus the metric with all sensors, on
+    `differences` are the metric with the channel set occluded minus the metric with all sensors, on
     the same resamples of recordings; below 0 is a loss.
     """
 
@@ -192,16 +195,16 @@ def describe_sensors(explanation: Explanation, channels: Sequence[str]) -> dict[
         "complete": intervals(complete),
         "without": [
             {
-                "kind": hidden.kind,
-                "name": hidden.name,
-                "channels": [channels[index] for index in hidden.channels],
+                "kind": occluded.kind,
+                "name": occluded.name,
+                "channels": [channels[index] for index in occluded.channels],
                 "scores": intervals(metrics),
                 "differences": {
                     name: paired_difference(metric, complete[name])._asdict()
                     for name, metric in metrics.items()
                 },
             }
-            for hidden, metrics in explanation.occluded
+            for occluded, metrics in explanation.occluded
         ],
     }
 
@@ -273,7 +276,7 @@ def describe_calibration(
 def _excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
     """Indices of scored rows: the middle of the recording with the median accuracy.
 
-    Recordings are ranked as in the toolpath figure: by exact lines of WHOLE, best first, ties by
+    Recordings are ranked as in the toolpath figure: by block accuracy of WHOLE, best first, ties by
     name; of two medians the worse.
     """
     recording = split.recording[decoding.rows]
@@ -288,7 +291,7 @@ def _excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
 
 
 def excerpt_arrays(
-    decoding: SplitPredictions, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: DatasetDescription
 ) -> dict[str, NDArray[Any]]:
     """The arrays `excerpt_...` of explanation.npz."""
     index, scaler = _excerpt_rows(decoding, split), description.scaler
@@ -311,7 +314,7 @@ def excerpt_arrays(
 
 
 def _describe_excerpt(
-    decoding: SplitPredictions, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: DatasetDescription
 ) -> dict[str, Any]:
     """The key `excerpt` of explanation.json: the recording of the excerpt."""
     row = decoding.rows[_excerpt_rows(decoding, split)[0]]

@@ -17,20 +17,20 @@ from gcodefp.evaluation.bootstrap import EMPTY, Statistic, balanced_accuracy, qu
 from gcodefp.evaluation.sequences import (
     block_sequence,
     edit_distance,
-    matching_runs,
+    matching_segments,
     rows_of_sequences,
 )
-from gcodefp.model.scores import Score, row_scores
+from gcodefp.model.accuracy import Counts, count_correct
 from gcodefp.programs.table import UNKNOWN, Programs
 
 NEAR_SECONDS = 1.0
 """Largest error of the time in the program that counts as correct."""
 MIN_OVERLAP = 0.5
-"""Intersection over union at which a predicted run of a block matches a true one."""
+"""Intersection over union at which a predicted segment of one block matches a true one."""
 
 
 class RowPredictions(NamedTuple):
-    """Predictions of N rows by the model or a baseline; None is not predicted."""
+    """Predictions of N rows by gcodefp or a baseline; None is not predicted."""
 
     blocks: NDArray[np.str_]  # (N,) text of each block
     operation: NDArray[np.int64]  # (N,) class of the operation
@@ -66,7 +66,7 @@ NO_SEQUENCES = SequencePredictions(
 
 
 @dataclass(frozen=True)
-class ScoredPredictions:
+class LabelledPredictions:
     """Predictions and labels of N rows: the input of a metric."""
 
     predictions: RowPredictions
@@ -107,10 +107,10 @@ class ScoredPredictions:
         return encode(self.predictions.blocks), encode(self.true_blocks)
 
     @cached_property
-    def scores(self) -> Mapping[str, Score]:
+    def counts(self) -> Mapping[str, Counts]:
         """Correct and total words of each row, by metric."""
         true_operation = self.split.operation[self.rows]
-        return row_scores(*self.tokens, self.predictions.operation, true_operation)
+        return count_correct(*self.tokens, self.predictions.operation, true_operation)
 
     def share(self, correct: NDArray[np.bool_]) -> Statistic:
         """The share of correct rows (N,)."""
@@ -139,7 +139,7 @@ class Metric:
     title: str  # its name in the report
     definition: str  # for docs/metrics.md
     counts: str  # what `n` counts
-    compute: Callable[[ScoredPredictions], Statistic]
+    compute: Callable[[LabelledPredictions], Statistic]
     unit: str = SHARE  # SHARE, MILLIMETRES or SECONDS
     higher_is_better: bool = True
     main: bool = False  # whether it is in the report's first table
@@ -147,7 +147,7 @@ class Metric:
 
 
 def compute_metrics(
-    scored: ScoredPredictions, names: Collection[str] | None = None
+    scored: LabelledPredictions, names: Collection[str] | None = None
 ) -> dict[str, Statistic]:
     """The metrics of these names, by default all."""
     return {
@@ -157,11 +157,11 @@ def compute_metrics(
     }
 
 
-def _score(name: str) -> Callable[[ScoredPredictions], Statistic]:
-    return lambda scored: ratio(*scored.scores[name], scored.recording)
+def _accuracy(name: str) -> Callable[[LabelledPredictions], Statistic]:
+    return lambda scored: ratio(*scored.counts[name], scored.recording)
 
 
-def _command_balanced(scored: ScoredPredictions) -> Statistic:
+def _command_balanced(scored: LabelledPredictions) -> Statistic:
     predicted, true = scored.tokens
     counted = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
     correct = (predicted[..., 0] == COMMAND) & (predicted[..., 1] == true[..., 1])
@@ -169,18 +169,18 @@ def _command_balanced(scored: ScoredPredictions) -> Statistic:
     return balanced_accuracy(correct[counted], true[..., 1][counted], recording[counted])
 
 
-def _program(scored: ScoredPredictions) -> Statistic:
+def _program(scored: LabelledPredictions) -> Statistic:
     program, true = scored.predictions.program, scored.split.program[scored.rows]
     return EMPTY if program is None else scored.share((program == true) & (true != UNKNOWN))
 
 
-def _near(scored: ScoredPredictions) -> Statistic:
+def _near(scored: LabelledPredictions) -> Statistic:
     error = scored.program_error_seconds
     return EMPTY if error is None else scored.share(error <= NEAR_SECONDS)
 
 
-def _program_time_error(level: float) -> Callable[[ScoredPredictions], Statistic]:
-    def error_quantile(scored: ScoredPredictions) -> Statistic:
+def _program_time_error(level: float) -> Callable[[LabelledPredictions], Statistic]:
+    def error_quantile(scored: LabelledPredictions) -> Statistic:
         error = scored.program_error_seconds
         if error is None:
             return EMPTY
@@ -189,7 +189,7 @@ def _program_time_error(level: float) -> Callable[[ScoredPredictions], Statistic
     return error_quantile
 
 
-def _sensed_line(scored: ScoredPredictions) -> Statistic:
+def _sensed_block(scored: LabelledPredictions) -> Statistic:
     state = scored.predictions.state
     if state is None:
         return EMPTY
@@ -201,7 +201,7 @@ def _sensed_blocks(split: Split, rows: NDArray[np.integer]) -> NDArray[np.str_]:
     return split.blocks[split.block[split.lag_corrected_row[rows]]]
 
 
-def _position_error(scored: ScoredPredictions) -> Statistic:
+def _position_error(scored: LabelledPredictions) -> Statistic:
     position_mm = scored.predictions.position_mm
     if position_mm is None:
         return EMPTY
@@ -209,7 +209,7 @@ def _position_error(scored: ScoredPredictions) -> Statistic:
     return quantile(error, scored.recording)
 
 
-def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
+def _gcode_error_rate(scored: LabelledPredictions) -> Statistic:
     """Edits over reported blocks, summed over sequences."""
     (rows, sequence), predictions = scored.by_sequence
     true_blocks = scored.split.blocks[scored.split.block[rows]]
@@ -221,14 +221,14 @@ def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
     return ratio(np.array(edits), np.array(lengths), scored.sequence_recording)
 
 
-def _segment_f1(scored: ScoredPredictions) -> Statistic:
-    """Twice the matching runs over the predicted and the true ones, summed over sequences."""
+def _segment_f1(scored: LabelledPredictions) -> Statistic:
+    """Twice the matching segments over the predicted and the true ones, summed over sequences."""
     (rows, sequence), predictions = scored.by_sequence
     if predictions.state is None:
         return EMPTY
     predicted, true = scored.programs.block[predictions.state], _sensed_blocks(scored.split, rows)
     counts = [
-        matching_runs(predicted[sequence_rows], true[sequence_rows], MIN_OVERLAP)
+        matching_segments(predicted[sequence_rows], true[sequence_rows], MIN_OVERLAP)
         for sequence_rows in rows_of_sequences(sequence)
     ]
     matching, total = np.array(counts).reshape(-1, 2).T
@@ -260,14 +260,14 @@ METRICS: Mapping[str, Metric] = {
         higher_is_better=False, main=True,
     ),
     "gcode_sensed": Metric(
-        "exact line, sensors' time",
+        "block accuracy, sensors' time",
         "rows whose predicted state has the block that is executed when the sensors measure / rows",
-        "rows", _sensed_line, main=True,
+        "rows", _sensed_block, main=True,
     ),
     "gcode": Metric(
-        "exact line, controller's clock",
+        "block accuracy, controller's clock",
         "rows of which every word, and the end, of the block is correct / rows",
-        "rows", _score("gcode"), main=True,
+        "rows", _accuracy("gcode"), main=True,
     ),
     "gcode_error_rate": Metric(
         "G-code error rate",
@@ -279,9 +279,10 @@ METRICS: Mapping[str, Metric] = {
     ),
     "segment_f1": Metric(
         "segment F1",
-        f"F1 of runs of one block, at the sensors' time: a predicted run matches a true one of the "
-        f"same block if their intersection over union is at least {MIN_OVERLAP:g}",
-        "predicted and true runs", _segment_f1, main=True, of_sequences=True,
+        "F1 of segments (neighbouring rows of one block), at the sensors' time: a predicted one "
+        "matches a true one of the same block if their intersection over union is at least "
+        f"{MIN_OVERLAP:g}",
+        "predicted and true segments", _segment_f1, main=True, of_sequences=True,
     ),
     "position_error_mm": Metric(
         "tool position error",
@@ -292,7 +293,7 @@ METRICS: Mapping[str, Metric] = {
     "token": Metric(
         "token, controller's clock",
         "tokens (words and the end) that are correct / tokens",
-        "tokens", _score("token"),
+        "tokens", _accuracy("token"),
     ),
     "command_balanced": Metric(
         "command, balanced, controller's clock",
@@ -302,7 +303,7 @@ METRICS: Mapping[str, Metric] = {
     "operation": Metric(
         "operation",
         "rows whose operation is correct / rows",
-        "rows", _score("operation"),
+        "rows", _accuracy("operation"),
     ),
 }  # fmt: skip
 """Name in metrics.json -> metric, in the order of the report."""
@@ -313,9 +314,9 @@ def update_definitions(page: str) -> str:
 
     Each is between the comments `<!-- metrics of rows -->` (or `sequences`) and `<!-- end -->`.
     """
-    head = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
+    header = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
     for kind in ("rows", "sequences"):
-        table = head + "".join(
+        table = header + "".join(
             f"| `{name}` | {m.title} | {m.definition} | {m.unit} | {m.counts} |\n"
             for name, m in METRICS.items()
             if m.of_sequences == (kind == "sequences")

@@ -9,7 +9,7 @@ EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 SENSORS, ORACLE, BASELINE, PRIVILEGED = "sensors", "state oracle", "baseline", "privileged"
 
 
-class ScoredPredictor(NamedTuple):
+class PredictorEntry(NamedTuple):
     """One predictor of metrics.json and predictions.npz."""
 
     array: str  # prefix of its arrays in predictions.npz
@@ -23,7 +23,7 @@ MODEL = "gcodefp"
 WHOLE = "gcodefp, whole recording"
 GREEDY = "gcodefp, row by row"
 STATE_ORACLE = "upper bound, lag unknown"
-"""A bound of the expected share of exact lines; a single recording may exceed it."""
+"""A bound of the expected block accuracy; a single recording may exceed it."""
 FILTER = "matched filter"
 FILTER_WHOLE = "matched filter, whole recording"
 NEIGHBOUR = "nearest neighbour"
@@ -37,30 +37,30 @@ MAJORITY_PRIVILEGED = "majority, operation provided"
 ELAPSED = "elapsed time, operation and start provided"
 
 PREDICTORS = {
-    MODEL: ScoredPredictor("model", SENSORS),
-    WHOLE: ScoredPredictor("whole", SENSORS),
-    GREEDY: ScoredPredictor("written", SENSORS),
-    FILTER: ScoredPredictor("filter", BASELINE),
-    FILTER_WHOLE: ScoredPredictor("filter_whole", BASELINE),
-    NEIGHBOUR: ScoredPredictor("neighbour", BASELINE),
-    TREES: ScoredPredictor("trees", BASELINE),
-    TREES_WHOLE: ScoredPredictor("trees_whole", BASELINE),
-    WARPING: ScoredPredictor("warping", BASELINE),
-    WARPING_WHOLE: ScoredPredictor("warping_whole", BASELINE),
-    ENVIRONMENT: ScoredPredictor("environment", BASELINE),
-    MAJORITY: ScoredPredictor("majority", BASELINE),
-    MAJORITY_PRIVILEGED: ScoredPredictor("majority_given", PRIVILEGED),
-    ELAPSED: ScoredPredictor("elapsed", PRIVILEGED),
-    STATE_ORACLE: ScoredPredictor("ceiling", ORACLE),
+    MODEL: PredictorEntry("model", SENSORS),
+    WHOLE: PredictorEntry("whole", SENSORS),
+    GREEDY: PredictorEntry("written", SENSORS),
+    FILTER: PredictorEntry("filter", BASELINE),
+    FILTER_WHOLE: PredictorEntry("filter_whole", BASELINE),
+    NEIGHBOUR: PredictorEntry("neighbour", BASELINE),
+    TREES: PredictorEntry("trees", BASELINE),
+    TREES_WHOLE: PredictorEntry("trees_whole", BASELINE),
+    WARPING: PredictorEntry("warping", BASELINE),
+    WARPING_WHOLE: PredictorEntry("warping_whole", BASELINE),
+    ENVIRONMENT: PredictorEntry("environment", BASELINE),
+    MAJORITY: PredictorEntry("majority", BASELINE),
+    MAJORITY_PRIVILEGED: PredictorEntry("majority_given", PRIVILEGED),
+    ELAPSED: PredictorEntry("elapsed", PRIVILEGED),
+    STATE_ORACLE: PredictorEntry("ceiling", ORACLE),
 }
 """All predictors, in the order of the report."""
 NETWORK_ALONE, TEMPLATES_ALONE = "network alone", "templates alone"
 NETWORK_AND_TEMPLATES = "network and templates"
 """Emissions of a decoder."""
 PRIMARY = "within_1s"
-"""The primary metric: which program, and which time in it; claims are about it."""
-PIPELINE = (MODEL, WHOLE)
-"""The predictions that claims are about: from windows, and from whole recordings."""
+"""The primary metric: which program, and which time in it; conclusions are about it."""
+GCODEFP = (MODEL, WHOLE)
+"""What conclusions are about, windows and whole recordings; both have a confidence."""
 WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
 """Ends the names of the predictors that decode whole recordings."""
 CENTRE_METRICS = {
@@ -79,12 +79,10 @@ ALL, GROUP, NODE = "all", "group", "node"
 """Kinds of channel sets: all channels, those of one group, or those of one sensor node."""
 OCCLUSION_METRICS = ("gcode", "token", "operation")
 """The metrics of sensor occlusion."""
-WITH_CONFIDENCE = (MODEL, WHOLE)
-"""The predictors with a confidence."""
 
 
 def compared_baselines(name: str, predictors: Iterable[str]) -> list[str]:
-    """The baselines, in this order, that a prediction of PIPELINE is compared with.
+    """The baselines, in this order, that a prediction of GCODEFP is compared with.
 
     Windows are compared with baselines of windows, whole recordings with all of them.
     """

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.evaluation.decoder import DecodedRecording, Decoder
-from gcodefp.evaluation.decoder_fitting import Refusal, refusal
+from gcodefp.evaluation.decoder_fitting import Rejection, rejection
 from gcodefp.evaluation.speed import at_speed
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import encode_windows
@@ -33,8 +33,8 @@ agreements of 0.18 to 0.48, from which this threshold comes; of the third, 15 of
 and one at 0.51. Some recordings of trained programs are below it too.
 """
 SPEEDS = (0.5, 0.63, 0.8, 1.25, 1.6, 2.0)
-"""Factors of the train recordings' speed (feed overrides) at which a recording that fits no program
-is tried. Without that, simulated programs are decoded up to a fifth faster or slower."""
+"""Factors of the train recordings' speed (feed overrides) at which a recording that matches no
+program is tried. Without that, simulated programs are decoded up to a fifth faster or slower."""
 MAX_ROWS_SHARE = 2.0
 """A recording with more rows than this times those of its program contains several programs."""
 PACKETS_NOTE = "the order of its packets of rows is not known: each is decoded by itself"
@@ -73,9 +73,9 @@ class RecordingPrediction:
         median_lag_confidence: (N,) the same, if the lag were the program's median.
         agreement: share of rows whose own most probable state, by emission alone, is within
             AGREEMENT_SECONDS of the decoded one.
-        refusal: whether the recording, at `speed`, fits none of the programs; None without a
-            decoder.npz, where a low agreement raises the doubt.
-        speed: of the program, in that of the train recordings; 1 unless it fits at another one of
+        rejection: whether the recording, at `speed`, matches none of the programs; None without a
+            decoder.npz, where a low agreement is the caveat.
+        speed: of the program, in that of the train recordings; 1 unless it matches at another of
             SPEEDS only.
         program_rows: rows of the program.
         greedy_block: (N,) text of greedy decoding, without programs.
@@ -91,7 +91,7 @@ class RecordingPrediction:
     confidence: NDArray[np.float64]
     median_lag_confidence: NDArray[np.float64]
     agreement: float
-    refusal: Refusal | None
+    rejection: Rejection | None
     speed: float
     program_rows: int
     greedy_block: NDArray[np.str_]
@@ -101,9 +101,9 @@ class RecordingPrediction:
 
     def __repr__(self) -> str:
         name, probability = self.program
-        doubt = "DOUBTFUL, " if any("DOUBTFUL" in text for text in self.warnings) else ""
+        mark = f"{self.mark}, " if self.mark else ""
         return (
-            f"RecordingPrediction({self.name!r}: {doubt}program {name!r} ({probability:.2f}), "
+            f"RecordingPrediction({self.name!r}: {mark}program {name!r} ({probability:.2f}), "
             f"{len(self.row)} rows, warnings: {len(self.warnings)})"
         )
 
@@ -117,7 +117,7 @@ class RecordingPrediction:
 
     @property
     def mean_confidence(self) -> float:
-        """Expected share of rows whose exact block is correct."""
+        """Expected block accuracy: the share of rows whose block is correct."""
         return float(self.confidence.mean())
 
     @property
@@ -125,29 +125,35 @@ class RecordingPrediction:
         return float(self.median_lag_confidence.mean())
 
     @property
+    def mark(self) -> str:
+        """REJECTED or CAVEAT, with which one of the warnings begins; empty: none does."""
+        marks = (text.partition(":")[0] for text in self.warnings)
+        return next((mark for mark in marks if mark in ("REJECTED", "CAVEAT")), "")
+
+    @property
     def warnings(self) -> list[str]:
         """Reasons not to trust the prediction as a whole."""
         warnings = list(self.notes)
-        if self.refusal is not None and self.refusal.is_refused:
+        if self.rejection is not None and self.rejection.is_rejected:
             warnings.append(
-                "DOUBTFUL: it fits none of the programs as well as their own recordings do "
-                f"(p = {self.refusal.p_value:.3f}; false alarms: "
-                f"{self.refusal.false_alarm_rate:.1%} of recordings)"
+                "REJECTED: it matches none of the programs as well as their own recordings do "
+                f"(p = {self.rejection.p_value:.3f}; false alarms: "
+                f"{self.rejection.false_alarm_rate:.1%} of recordings)"
             )
-        elif self.refusal is None and self.agreement < MIN_AGREEMENT:
+        elif self.rejection is None and self.agreement < MIN_AGREEMENT:
             warnings.append(
-                "DOUBTFUL: few rows agree on the program; it may not be in the train split "
+                "CAVEAT: few rows agree on the program; it may not be in the train split "
                 "(see --greedy)"
             )
         if self.speed != 1:
             warnings.append(
-                f"DOUBTFUL: it fits a program at about {self.speed:g} times the speed of the train "
-                "recordings, as which it is decoded, and none at theirs; if the machine ran at "
-                "their speed, it ran none of the programs"
+                f"CAVEAT: it matches a program at about {self.speed:g} times the speed of the "
+                "train recordings, as which it is decoded, and none at theirs; if the machine ran "
+                "at their speed, it ran none of the programs"
             )
         if len(self.row) * self.speed > MAX_ROWS_SHARE * self.program_rows:
             warnings.append(
-                f"DOUBTFUL: {len(self.row)} rows, the program has {self.program_rows}; does the "
+                f"CAVEAT: {len(self.row)} rows, the program has {self.program_rows}; does the "
                 "file hold several logs?"
             )
         return warnings
@@ -183,20 +189,20 @@ def predict_recording(
     """
     description, programs = decoder.description, decoder.programs
     measured = description.scaler.apply(recording)
-    notes, segment = list(recording.notes), recording.segment
-    if segment is not None:
+    notes, row_range = list(recording.notes), recording.row_range
+    if row_range is not None:
         entries = description.document["recordings"].values()
         if not any(entry.get("reordered_rows") for entry in entries):
-            segment = None
-        notes.append(PACKETS_IN_ORDER_NOTE if segment is None else PACKETS_NOTE)
-    if segment is None:
+            row_range = None
+        notes.append(PACKETS_IN_ORDER_NOTE if row_range is None else PACKETS_NOTE)
+    if row_range is None:
         signals = torch.as_tensor(measured, device=device)
-        refused, speed = _choose_speed(decoder, signals)
+        rejected, speed = _choose_speed(decoder, signals)
         decoded = decoder.decode_recording(at_speed(signals, speed)).at_rows(len(measured))
         greedy_block, operations = _decode_greedily(decoder, signals)
     else:
-        refused, speed = None, 1.0
-        parts = np.split(measured, np.flatnonzero(np.diff(segment)) + 1)
+        rejected, speed = None, 1.0
+        parts = np.split(measured, np.flatnonzero(np.diff(row_range)) + 1)
         decoded, greedy_block, operations = _decode_parts(decoder, parts, device)
     state = decoded.state
     return RecordingPrediction(
@@ -208,7 +214,7 @@ def predict_recording(
         confidence=decoded.confidence,
         median_lag_confidence=decoded.median_lag_confidence,
         agreement=agreement(programs, decoded.emission_state, decoded.state),
-        refusal=refused,
+        rejection=rejected,
         speed=speed,
         program_rows=int(np.diff(programs.first)[decoded.program]),
         greedy_block=greedy_block,
@@ -233,19 +239,19 @@ def _decode_parts(
     return decoder.decode_parts(padded, rows), np.concatenate(blocks), operations
 
 
-def _choose_speed(decoder: Decoder, signals: Tensor) -> tuple[Refusal | None, float]:
-    """Whether a recording (N, C) is refused, and its speed: 1, or the one at which it fits best."""
-    usual = refusal(decoder, signals)
-    if usual is None or not usual.is_refused:
+def _choose_speed(decoder: Decoder, signals: Tensor) -> tuple[Rejection | None, float]:
+    """Whether a recording (N, C) is rejected, and its speed: 1, or that of the best match."""
+    usual = rejection(decoder, signals)
+    if usual is None or not usual.is_rejected:
         return usual, 1.0
     tried = [
-        (refused, speed)
+        (tested, speed)
         for speed in SPEEDS
         if len(signals) * speed >= decoder.description.window
-        and (refused := refusal(decoder, at_speed(signals, speed)))
+        and (tested := rejection(decoder, at_speed(signals, speed)))
     ]
     best, speed = max(tried, key=lambda pair: pair[0].fit, default=(usual, 1.0))
-    return (usual, 1.0) if best.is_refused else (best, speed)
+    return (usual, 1.0) if best.is_rejected else (best, speed)
 
 
 @torch.no_grad()
@@ -366,9 +372,9 @@ def document(prediction: RecordingPrediction) -> dict[str, Any]:
         "confidence": prediction.mean_confidence,
         "confidence_clock_known": prediction.mean_median_lag_confidence,
         "agreement": prediction.agreement,
-        "refusal": prediction.refusal and prediction.refusal._asdict(),
+        "refusal": prediction.rejection and prediction.rejection._asdict(),
         "speed": prediction.speed,
         "doubts": prediction.warnings,
-        "doubtful_below": MIN_AGREEMENT if prediction.refusal is None else None,
+        "doubtful_below": MIN_AGREEMENT if prediction.rejection is None else None,
         "rows_evenly_spaced": True,
     }

@@ -1,4 +1,4 @@
-"""A checkpoint that predicts recordings: `gcodefp.load`, and what the step `predict` runs."""
+"""A checkpoint that predicts recordings: `gcodefp.load`, and what the command `predict` runs."""
 
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -10,15 +10,15 @@ import torch
 from numpy.typing import ArrayLike
 
 from gcodefp.command_line import DEVICES
-from gcodefp.dataset.store import LEAKY_NOTE, Description
+from gcodefp.dataset.store import LEAKY_NOTE, DatasetDescription
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.prediction import RecordingPrediction, predict_recording
-from gcodefp.evaluation.split_scores import open_decoder
+from gcodefp.evaluation.split_evaluation import open_decoder
 from gcodefp.model.data import select_device
 from gcodefp.model.network import Network
 from gcodefp.recordings.columns import canonical_column
-from gcodefp.recordings.laboratory.lab_files import Recordable, recordings_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, recordings_of
 from gcodefp.recordings.laboratory.layout import stored_layout
 from gcodefp.recordings.loading import UnlabelledRecording, read_unlabelled
 
@@ -49,7 +49,7 @@ class Predictor:
         )
 
     @property
-    def description(self) -> Description:
+    def description(self) -> DatasetDescription:
         """Of the dataset that it was trained on."""
         return self.decoder.description
 
@@ -70,7 +70,7 @@ class Predictor:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The kinds of programs, such as face or pocket."""
+        """The classes of work, such as face or pocket."""
         return tuple(self.description.vocabulary.operations)
 
     @property
@@ -104,12 +104,12 @@ class Predictor:
         """
         prediction = self.decode(self.read(self._source(recording), allow_missing))
         is_named = isinstance(recording, str | PathLike | pd.DataFrame)
-        if not is_named and any(text.startswith("DOUBTFUL") for text in prediction.warnings):
+        if not is_named and prediction.mark:
             prediction = replace(prediction, notes=(*prediction.notes, ORDER_NOTE))
         return prediction
 
     def read(
-        self, source: Recordable | pd.DataFrame, allow_missing: bool = False
+        self, source: RawRecording | pd.DataFrame, allow_missing: bool = False
     ) -> UnlabelledRecording:
         """The channels of a recording, cleaned and at the row rate of the train split."""
         step_seconds = float(self.decoder.programs.step_seconds)
@@ -125,7 +125,7 @@ class Predictor:
 
     def _source(
         self, recording: str | PathLike[str] | pd.DataFrame | ArrayLike
-    ) -> Recordable | pd.DataFrame:
+    ) -> RawRecording | pd.DataFrame:
         layout = stored_layout(self.description.document)
         if isinstance(recording, pd.DataFrame):
             names = {canonical_column(str(name))[0].casefold() for name in recording.columns}

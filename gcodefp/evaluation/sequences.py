@@ -26,37 +26,37 @@ def edit_distance(predicted: Sequence[str], true: Sequence[str]) -> int:
     return Levenshtein.distance(predicted, true)
 
 
-def matching_runs(
+def matching_segments(
     predicted: NDArray[np.str_], true: NDArray[np.str_], min_overlap: float
 ) -> tuple[int, int]:
-    """Runs of equal blocks in N rows, compared as in action segmentation (F1@k of Lea et al. 2017).
+    """Compares the segments of N rows as in action segmentation (F1@k of Lea et al. 2017).
 
     Args:
         predicted, true: (N,) blocks.
-        min_overlap: intersection over union at which runs of one block match.
+        min_overlap: intersection over union at which segments of one block match.
 
     Returns:
-        the number of matching pairs; the number of predicted and true runs.
+        the number of matching pairs; the number of predicted and true segments.
     """
-    predicted_runs, true_runs = runs(predicted), runs(true)
-    matching, is_free = 0, [True] * len(true_runs)
-    for start, end, block in predicted_runs:
+    predicted_segments, true_segments = segments(predicted), segments(true)
+    matching, is_free = 0, [True] * len(true_segments)
+    for start, end, block in predicted_segments:
         overlaps = [
             (min(end, true_end) - max(start, true_start))
             / (max(end, true_end) - min(start, true_start))
             if block == true_block
             else 0.0
-            for true_start, true_end, true_block in true_runs
+            for true_start, true_end, true_block in true_segments
         ]
         best = int(np.argmax(overlaps))
         if overlaps[best] >= min_overlap and is_free[best]:
             matching += 1
             is_free[best] = False
-    return matching, len(predicted_runs) + len(true_runs)
+    return matching, len(predicted_segments) + len(true_segments)
 
 
-def runs(values: NDArray[Any]) -> list[tuple[int, int, Any]]:
-    """First row, end and value of each run of equal values in N rows, at least one."""
+def segments(values: NDArray[Any]) -> list[tuple[int, int, Any]]:
+    """First row, end and value of each segment of equal values in N rows, at least one."""
     edges = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
     return [(first, end, values[first]) for first, end in pairwise(edges)]
 

@@ -1,10 +1,9 @@
-"""Which differences are beyond chance, in one split and over repeated splits and trainings.
+"""Which differences are beyond chance, in one fold and over several folds and trainings.
 
-An interval from a bootstrap over the recordings of one split knows nothing of other splits and
-trainings. A claim needs both: several random splits into train and test recordings, each with a
-training of its own. Their train splits overlap, so the plain variance of the mean over splits is
-too small; C. Nadeau and Y. Bengio, "Inference for the Generalization Error", Machine Learning 52,
-2003, correct it.
+An interval from a bootstrap over the test recordings of one fold knows nothing of other folds and
+trainings. A conclusion needs both: several random folds, each with a training of its own. Their
+train splits overlap, so the plain variance of the mean over folds is too small; C. Nadeau and Y.
+Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003, correct it.
 """
 
 import math
@@ -19,7 +18,7 @@ from gcodefp.evaluation.bootstrap import CONFIDENCE_LEVEL, Difference, Estimate
 MIN_RECORDINGS = 6
 """With fewer, all of them are better by chance in more than 2.5 % of cases (sign test)."""
 MIN_FOLDS = 5
-"""Splits, each with its own training, below which there is no claim."""
+"""Folds, each with its own training, below which there is no conclusion."""
 BEATS, UNDECIDED, NOT_BETTER = "beats", "undecided", "not-better"
 
 
@@ -37,11 +36,11 @@ def significant_sign(difference: Difference | Estimate | Mapping[str, Any]) -> i
     return side_of_zero(numbers["low"], numbers["high"]) if has_enough else 0
 
 
-class FoldScores(NamedTuple):
-    """The primary metric in one split with this seed, with its own training."""
+class FoldValues(NamedTuple):
+    """The primary metric in one fold, whose split has this seed and its own training."""
 
     seed: int
-    # shares of the same rows
+    # shares of the same rows; `pipeline` is of gcodefp, as files call it
     pipeline: float
     baseline: float
     # how many recordings were scored, and trained on
@@ -61,8 +60,8 @@ class FoldsDifference(NamedTuple):
     high: float | None
 
 
-def difference_over_folds(folds: Sequence[FoldScores]) -> FoldsDifference:
-    """Pipeline minus baseline, with the corrected interval; train recordings do not include val."""
+def difference_over_folds(folds: Sequence[FoldValues]) -> FoldsDifference:
+    """gcodefp minus baseline, with the corrected interval; train recordings do not include val."""
     if not folds:
         return FoldsDifference(None, None, None)
     differences = [fold.difference for fold in folds]
@@ -87,7 +86,7 @@ def half_width(differences: Sequence[float], test_to_train: float) -> float:
     return quantile * math.sqrt((1 / count + test_to_train) * variance(differences))
 
 
-def decide(folds: Sequence[FoldScores]) -> str:
+def decide(folds: Sequence[FoldValues]) -> str:
     """BEATS: of MIN_FOLDS or more, the interval lies above 0 and no fold is below 0.
 
     NOT_BETTER: of as many, the mean is not above 0. Else UNDECIDED.
@@ -101,7 +100,7 @@ def decide(folds: Sequence[FoldScores]) -> str:
     return BEATS if above and not reversed_folds(folds) else UNDECIDED
 
 
-def reversed_folds(folds: Sequence[FoldScores]) -> list[FoldScores]:
+def reversed_folds(folds: Sequence[FoldValues]) -> list[FoldValues]:
     """The folds whose difference has the other sign than the mean."""
     mean = difference_over_folds(folds).value or 0.0
     return [fold for fold in folds if fold.difference * mean < 0]

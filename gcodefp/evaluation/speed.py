@@ -1,7 +1,7 @@
-"""How well a recording fits the programs, and at which speed it ran them.
+"""How well a recording matches the programs, and at which speed it ran them.
 
 A path through a program seldom waits in a state or skips one. Where train recordings of a program
-ran at different speeds, others are decoded at that of these at which they fit best.
+ran at different speeds, others are decoded at that of these at which they match best.
 
 Shapes: N rows of a recording, C channels.
 """
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gcodefp.model.hmm import Chain, Emissions, viterbi_path
+from gcodefp.model.hmm import Emissions, MarkovChain, viterbi_path
 from gcodefp.model.templates import LabelledRecording, Templates
 from gcodefp.programs.lag import interpolate_rows
 
 PATH_WEIGHT = 0.1
-"""Weight of the templates' log-likelihood in the path of `template_fit`."""
+"""Weight of the templates' log-likelihood in the path of `template_match`."""
 MIN_SPEED_CHANGE = 1.25
 """Train recordings that differ less from the program's time need no other speed: the demo's do by
 1.14 at most."""
@@ -27,8 +27,8 @@ MAX_SPEED_RATIO = 1.1
 
 
 @torch.no_grad()
-def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
-    """How well a recording (N, C) fits the programs, at most 0.
+def template_match(templates: Templates, chain: MarkovChain, signals: Tensor) -> float:
+    """How well a recording (N, C) matches the programs, at most 0.
 
     The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
     of the row's own best state. Both are the templates', and so is the path. Rows at which the
@@ -43,7 +43,7 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
 
 
 def _path_likelihood(
-    templates: Templates, chain: Chain, signals: Tensor
+    templates: Templates, chain: MarkovChain, signals: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The Viterbi path, its log-likelihoods, and those of each row's own best state; (N,) each."""
     projected = templates.project(signals[None])
@@ -109,16 +109,16 @@ def train_speeds(recordings: Sequence[LabelledRecording]) -> tuple[float, ...]:
     return tuple(sorted(speeds))
 
 
-def best_template_fit(
-    templates: Templates, chain: Chain, signals: Tensor, speeds: Iterable[float], window: int
+def best_template_match(
+    templates: Templates, chain: MarkovChain, signals: Tensor, speeds: Iterable[float], window: int
 ) -> tuple[float, float]:
-    """The highest `template_fit` of a recording (N, C), and the speed that has it, the first one.
+    """The highest `template_match` of a recording (N, C), and the speed that has it, the first one.
 
     Args:
         speeds: those at which it is shorter than a window are not tried, except the first.
     """
     first, *others = speeds
     tried = [first, *(s for s in others if round(len(signals) * s) >= window)]
-    fits = [template_fit(templates, chain, at_speed(signals, speed)) for speed in tried]
-    best = int(np.argmax(fits))
-    return fits[best], tried[best]
+    matches = [template_match(templates, chain, at_speed(signals, speed)) for speed in tried]
+    best = int(np.argmax(matches))
+    return matches[best], tried[best]

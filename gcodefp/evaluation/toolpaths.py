@@ -45,8 +45,8 @@ SAFETY_WARNING = (
 
 def reconstructed_program(blocks: Sequence[str], recording: str, notes: Sequence[str]) -> str:
     """The G-code of a recording, one line per block, after comments with the notes."""
-    head = (SAFETY_WARNING, f"reconstructed by gcodefp from {recording}", *notes)
-    return "\n".join([*(comment(text) for text in head), *blocks]) + "\n"
+    header = (SAFETY_WARNING, f"reconstructed by gcodefp from {recording}", *notes)
+    return "\n".join([*(comment(text) for text in header), *blocks]) + "\n"
 
 
 def comment(text: str) -> str:

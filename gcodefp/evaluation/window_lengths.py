@@ -1,4 +1,4 @@
-"""The primary metric by window length: right program and time in it, after so many rows.
+"""The primary metric by window length: correct program and time in it, after so many rows.
 
 Of a window of T rows of a recording the state at its centre row is predicted, of a whole recording
 the state at every row. Windows begin at every row; they may cross a gap in the clock.
@@ -33,7 +33,7 @@ class CentreStates(NamedTuple):
     state: NDArray[np.int64]
 
 
-def score_window_lengths(
+def evaluate_window_lengths(
     decoders: Mapping[str, CentreDecoder],
     split: Split,
     programs: Programs,
@@ -48,7 +48,7 @@ def score_window_lengths(
 
     def scores(decode: CentreDecoder, rows: int | None) -> dict[str, Any]:
         centres = decode_centre_rows(decode, split, rows, stride)
-        estimates = score_centres(centres, split, programs, doubtful)
+        estimates = evaluate_centres(centres, split, programs, doubtful)
         return {metric: score._asdict() for metric, score in estimates.items()}
 
     return [
@@ -82,10 +82,10 @@ def decode_centre_rows(
     return CentreStates(np.concatenate(centres), np.concatenate(states))
 
 
-def score_centres(
+def evaluate_centres(
     centres: CentreStates, split: Split, programs: Programs, doubtful: Collection[str] = ()
 ) -> dict[str, Estimate]:
-    """The shares of centre rows within 1 s and of the right program, with their intervals.
+    """The shares of centre rows within 1 s and of the correct program, with their intervals.
 
     A row whose program is not in the train split is wrong. `within_1s_certain` leaves out the
     recordings with a doubtful lag.

@@ -16,18 +16,18 @@ from pydantic import Field
 
 from gcodefp import files
 from gcodefp.dataset.document import DatasetDocument
-from gcodefp.dataset.store import Description, parse_description
+from gcodefp.dataset.store import DatasetDescription, parse_description
 from gcodefp.documents import ArraySpec, Document, Finite, check_arrays, check_document
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.model.data import network_sizes
 from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
-from gcodefp.model.network import Network, Sizes
+from gcodefp.model.network import Network, NetworkSizes
 from gcodefp.programs.table import Programs
 
 FORMAT = "gcodefp-checkpoint-3"
 RESUME_FORMAT = "gcodefp-resume-3"
-REBUILD = "remove it, and run the step that made it again"
+REBUILD = "remove it, and run the stage that made it again"
 UNREADABLE = (*files.UNREADABLE, OSError, ImportError, AssertionError, pickle.UnpicklingError)
 """Errors of torch for a file that is truncated or not a checkpoint."""
 PROGRAMS: Mapping[str, ArraySpec] = {
@@ -66,7 +66,7 @@ class Checkpoint(NamedTuple):
 
     network: Network
     hyperparameters: Hyperparameters
-    description: Description  # of the dataset that it was trained on
+    description: DatasetDescription  # of the dataset that it was trained on
     epoch: int  # its epoch, from 1
     value: float  # of the run's metric in that epoch
 
@@ -109,7 +109,7 @@ def write_checkpoint(
     path: Path,
     weights: dict[str, Any],
     hyperparameters: Hyperparameters,
-    description: Description,
+    description: DatasetDescription,
     epoch: int,
     value: float,
 ) -> None:
@@ -175,7 +175,7 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
 
 
 def check_weights(
-    sizes: Sizes, hyperparameters: Hyperparameters, weights: dict[str, Any], path: Path
+    sizes: NetworkSizes, hyperparameters: Hyperparameters, weights: dict[str, Any], path: Path
 ) -> None:
     """Checks weights before a network of their size takes memory.
 
@@ -193,6 +193,6 @@ def check_weights(
         raise UserError(f"{path}: weights do not fit ({reason}); {REBUILD}") from None
 
 
-def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:
+def check_dataset(checkpoint: Checkpoint, description: DatasetDescription, path: Path) -> None:
     """Raises UserError: the checkpoint at `path` was trained on other train or val splits."""
     description.check_training_data(checkpoint.description.training_data_digest(), path)

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import DatasetDescription, Split
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError
-from gcodefp.model.network import Sizes
+from gcodefp.model.network import NetworkSizes
 from gcodefp.recordings.columns import node_or_channel
 
 GAIN_STD = 0.1
@@ -38,8 +38,8 @@ class Tensors:
     nodes: Tensor  # (C,) index of each channel's sensor node
     first_state: Tensor  # (K + 1,) first state of each program, and P
     starts: Tensor  # (W,) first row of each window
-    # (W, 2) first row and length of the gapless rows that contain each window
-    segments: Tensor
+    # (W, 2) first row and length of the contiguous rows that contain each window
+    row_ranges: Tensor
     row_mask: Tensor  # (W, T) row-to-window mask: assigns each row to one window
     window: int  # T
 
@@ -48,7 +48,7 @@ class Tensors:
         return self.starts[windows, None] + torch.arange(self.window, device=self.starts.device)
 
 
-def to_tensors(split: Split, description: Description, device: torch.device) -> Tensors:
+def to_tensors(split: Split, description: DatasetDescription, device: torch.device) -> Tensors:
     """Moves a split to the device, its blocks encoded with the dataset's vocabulary."""
     programs, first, row = description.programs, description.programs.first, split.lag_corrected_row
     block = split.block[row]
@@ -76,25 +76,25 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
         nodes=integers(np.unique(node_names, return_inverse=True)[1]),
         first_state=integers(first),
         starts=integers(split.window_start),
-        segments=integers(_segments(split.window_start, description.window)),
+        row_ranges=integers(_row_ranges(split.window_start, description.window)),
         row_mask=tensor(row_to_window_mask(split.window_start, description.window)),
         window=description.window,
     )
 
 
-def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
+def _row_ranges(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     """First row and length of the rows that overlapping windows cover together, (W, 2)."""
     is_start = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
-    segment = np.cumsum(is_start) - 1
+    row_range = np.cumsum(is_start) - 1
     first = starts[is_start].astype(np.int64)
     last = starts[np.append(np.flatnonzero(is_start)[1:] - 1, len(starts) - 1)]
-    return np.stack([first, last + window - first], axis=1)[segment]
+    return np.stack([first, last + window - first], axis=1)[row_range]
 
 
-def network_sizes(description: Description) -> Sizes:
+def network_sizes(description: DatasetDescription) -> NetworkSizes:
     """The network's sizes for a dataset."""
     vocabulary = description.vocabulary
-    return Sizes(
+    return NetworkSizes(
         channels=len(description.scaler.channels),
         commands=len(vocabulary.commands),
         parameter_types=len(vocabulary.parameter_types),

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gcodefp.dataset.vocabulary import UNSEEN
+from gcodefp.model.accuracy import count_correct
 from gcodefp.model.data import Tensors, augment, mixed_precision
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, LOGGED_METRICS, Hyperparameters
 from gcodefp.model.network import EMBEDDINGS, IGNORED, Network
-from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import decode_split_windows, encode_windows
 
 if TYPE_CHECKING:
@@ -199,13 +199,13 @@ def compute_gradients(
 
 
 def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Generator) -> Tensor:
-    """Rows (B, T) of windows with random starts in the segments of the windows of a batch (B,).
+    """Rows (B, T) of windows with random starts in the row ranges of the windows of a batch (B,).
 
-    A segment wraps around at its end. Without that, a row early in a window could not be late in a
+    A range wraps around at its end. Without that, a row early in a window could not be late in a
     program: where in its window a row is would carry information on the time since the recording's
     start, which the HMM would accumulate.
     """
-    first, length = data.segments[batch].unbind(-1)
+    first, length = data.row_ranges[batch].unbind(-1)
     start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
     return first[:, None] + (start[:, None] + row) % length[:, None]
@@ -237,8 +237,8 @@ def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     prediction = decode_split_windows(network, data)
     rows = prediction.is_covered
     tokens, operation = data.tokens.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
-    scores = row_scores(prediction.tokens[rows], tokens, prediction.operation[rows], operation)
-    accuracies = {f"val/{name}_acc": score.accuracy() for name, score in scores.items()}
+    counts = count_correct(prediction.tokens[rows], tokens, prediction.operation[rows], operation)
+    accuracies = {f"val/{name}_acc": each.accuracy() for name, each in counts.items()}
     block, state_block = data.block.cpu().numpy(), data.state_block.cpu().numpy()
     on_path = state_block[prediction.path[rows]] == block[rows]
     return accuracies | {"val/aligned_acc": float(on_path.mean())}

@@ -54,7 +54,7 @@ class Emissions(NamedTuple):
     chunk: Callable[[int, int], Tensor]  # first row, end -> (B, end - first, P)
 
 
-class Chain(NamedTuple):
+class MarkovChain(NamedTuple):
     """Transitions between the states of programs."""
 
     # (3, P) the states 0, 1 and 2 steps before and after each state
@@ -65,9 +65,9 @@ class Chain(NamedTuple):
     into: Tensor
     out: Tensor
 
-    def reversed(self) -> "Chain":
+    def reversed(self) -> "MarkovChain":
         """The chain in reversed time."""
-        return Chain(self.following, self.previous, self.out, self.into)
+        return MarkovChain(self.following, self.previous, self.out, self.into)
 
 
 class Decoding(NamedTuple):
@@ -77,7 +77,7 @@ class Decoding(NamedTuple):
     posterior: Tensor
 
 
-def circular_chain(first_states: Tensor) -> Chain:
+def circular_chain(first_states: Tensor) -> MarkovChain:
     """The first state of a program follows its last one.
 
     Args:
@@ -88,10 +88,10 @@ def circular_chain(first_states: Tensor) -> Chain:
     weights = torch.tensor(CIRCULAR_PROBABILITIES, device=first_states.device)[:, None]
     weights = weights.expand(3, len(offset))
     previous, following = (start + (offset + s) % length for s in (-steps, steps))
-    return Chain(previous, following, weights, weights)
+    return MarkovChain(previous, following, weights, weights)
 
 
-def waiting_chain(first_states: Tensor) -> Chain:
+def waiting_chain(first_states: Tensor) -> MarkovChain:
     """A path may wait in the first and the last state of a program, and does not begin again.
 
     Waiting has the weight of all transitions from another state together: however long a path waits
@@ -106,7 +106,7 @@ def waiting_chain(first_states: Tensor) -> Chain:
     into[0, is_end] = out[0, is_end] = sum(WAITING_PROBABILITIES)
     previous = torch.where(has_previous, start + offset - steps, start)
     following = torch.where(has_following, start + offset + steps, start)
-    return Chain(previous, following, into, out)
+    return MarkovChain(previous, following, into, out)
 
 
 def _offsets(first_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,7 +118,7 @@ def _offsets(first_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
-def decode_sequences(emissions: Tensor, chain: Chain) -> Decoding:
+def decode_sequences(emissions: Tensor, chain: MarkovChain) -> Decoding:
     """Decodes sequences of one length, by their weighted emission log-likelihoods (B, T, P)."""
     chunks = [chunk.posterior for chunk in posterior_chunks(_computed(emissions), chain)]
     return Decoding(viterbi_paths(emissions, chain), torch.cat(chunks[::-1], dim=1))
@@ -163,7 +163,7 @@ class PosteriorChunk(NamedTuple):
 
 
 @torch.no_grad()
-def posterior_chunks(emissions: Emissions, chain: Chain) -> Iterator[PosteriorChunk]:
+def posterior_chunks(emissions: Emissions, chain: MarkovChain) -> Iterator[PosteriorChunk]:
     """The posteriors of the states, last rows first."""
     # Four arrays of a chunk are float64.
     cells = len(chain.previous[0]) * 8
@@ -185,7 +185,7 @@ def posterior_chunks(emissions: Emissions, chain: Chain) -> Iterator[PosteriorCh
 
 
 @torch.no_grad()
-def centre_posterior(emission_at: Callable[[int], Tensor], rows: int, chain: Chain) -> Tensor:
+def centre_posterior(emission_at: Callable[[int], Tensor], rows: int, chain: MarkovChain) -> Tensor:
     """Posterior of the states at the centre row, rows // 2, of B windows, (B, P).
 
     Args:
@@ -203,7 +203,7 @@ def centre_posterior(emission_at: Callable[[int], Tensor], rows: int, chain: Cha
 
 
 def _scaled_scores(
-    emissions: Iterable[Tensor], chain: Chain, scores: Tensor | None = None
+    emissions: Iterable[Tensor], chain: MarkovChain, scores: Tensor | None = None
 ) -> Iterator[Tensor]:
     """Forward probabilities (B, P) of each row, scaled to a largest one of 1.
 
@@ -225,7 +225,7 @@ def _scaled_scores(
         yield scores
 
 
-def _stacked_scores(rows: Tensor, chain: Chain, scores: Tensor | None) -> Tensor:
+def _stacked_scores(rows: Tensor, chain: MarkovChain, scores: Tensor | None) -> Tensor:
     """The same of all rows (T, B, P); in one array, as rows by themselves fragment the memory."""
     stacked = torch.empty(rows.shape, dtype=rows.dtype, device=rows.device)
     for row, row_scores in zip(stacked, _scaled_scores(rows, chain, scores), strict=True):
@@ -234,13 +234,13 @@ def _stacked_scores(rows: Tensor, chain: Chain, scores: Tensor | None) -> Tensor
 
 
 @torch.no_grad()
-def viterbi_paths(emissions: Tensor, chain: Chain) -> Tensor:
+def viterbi_paths(emissions: Tensor, chain: MarkovChain) -> Tensor:
     """Only the paths of `decode_sequences`, (B, T)."""
     return viterbi_path(_computed(emissions), chain)
 
 
 @torch.no_grad()
-def viterbi_path(emissions: Emissions, chain: Chain) -> Tensor:
+def viterbi_path(emissions: Emissions, chain: MarkovChain) -> Tensor:
     """The most probable sequences of states, (B, T)."""
     bounds = _chunk_bounds(emissions.rows, rows_at_once(len(chain.previous[0]), emissions.rows))
     kept = _KeptScores(len(bounds))
@@ -258,7 +258,9 @@ def viterbi_path(emissions: Emissions, chain: Chain) -> Tensor:
     return torch.stack(path[::-1], dim=1)
 
 
-def _viterbi_chunk(emissions: Tensor, chain: Chain, scores: Tensor | None) -> tuple[Tensor, Tensor]:
+def _viterbi_chunk(
+    emissions: Tensor, chain: MarkovChain, scores: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """The scores (B, P) of the last row of a chunk (B, rows, P), and how its states were reached.
 
     Given the scores of the row before, if there is one. The second, of each of the M rows that have

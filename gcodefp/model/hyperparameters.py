@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.model.scores import HEADS, SCORES
+from gcodefp.model.accuracy import ACCURACIES, HEADS
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 PRECISIONS = ("auto", "float32", "bf16")
@@ -137,7 +137,7 @@ LOGGED_METRICS = (
     "train/position_loss",
     "val/loss",
     *(f"val/{head}_loss" for head in (*HEADS, "place", "position")),
-    *(f"val/{score}_acc" for score in (*SCORES, "place", "aligned")),
+    *(f"val/{name}_acc" for name in (*ACCURACIES, "place", "aligned")),
 )
 """The columns of metrics.csv, which has one row per epoch."""
 

@@ -36,7 +36,7 @@ OLD_WEIGHT_NAMES = {
 """Names of weights in checkpoints of earlier versions -> in this one."""
 
 
-class Sizes(NamedTuple):
+class NetworkSizes(NamedTuple):
     """The sizes of the network that follow from the dataset."""
 
     channels: int
@@ -51,7 +51,7 @@ class Sizes(NamedTuple):
 class Network(nn.Module):
     """The encoder, the decoder of blocks, and their heads."""
 
-    def __init__(self, sizes: Sizes, hyperparameters: Hyperparameters) -> None:
+    def __init__(self, sizes: NetworkSizes, hyperparameters: Hyperparameters) -> None:
         super().__init__()
         width, dropout = hyperparameters.d_model, hyperparameters.dropout
         self.sizes = sizes

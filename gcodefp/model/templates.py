@@ -36,7 +36,7 @@ DISCRIMINANTS = 32
 SHRINKAGE = 0.03
 """Share of the diagonal in the covariance within states (Friedman 1989)."""
 RIDGE = 1e-4
-"""Added to variances, in units of the train split's variance: a dead channel has none."""
+"""Added to variances, in units of the train split's variance: a constant channel has none."""
 
 
 class Templates(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from pydantic import ConfigDict, Field
 
 from gcodefp.dataset.controls import apply_control
-from gcodefp.dataset.store import Description, read_description, read_split
+from gcodefp.dataset.store import DatasetDescription, read_description, read_split
 from gcodefp.documents import Document, Finite, check_document
 from gcodefp.errors import UserError
 from gcodefp.model.checkpoint import (
@@ -62,7 +62,7 @@ class RunMismatch(UserError):
 class TrainingData:
     """The splits of a training run, on its device; never the test split."""
 
-    description: Description
+    description: DatasetDescription
     train: Tensors
     val: Tensors
 

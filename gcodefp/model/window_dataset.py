@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gcodefp.dataset.store import Description, Split, read_description, read_split
+from gcodefp.dataset.store import DatasetDescription, Split, read_description, read_split
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError, did_you_mean
 
@@ -37,7 +37,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         rate_hz: rows per second.
     """
 
-    def __init__(self, split: Split, description: Description) -> None:
+    def __init__(self, split: Split, description: DatasetDescription) -> None:
         self.channels = description.scaler.channels
         self.blocks: list[str] = split.blocks.tolist()
         self.operations = list(description.vocabulary.operations)

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
-from gcodefp.model.hmm import EMISSION_EXPONENT, Chain, circular_chain, rows_at_once, viterbi_paths
+from gcodefp.model.hmm import (
+    EMISSION_EXPONENT,
+    MarkovChain,
+    circular_chain,
+    rows_at_once,
+    viterbi_paths,
+)
 from gcodefp.model.network import Network
 
 WINDOWS_PER_BATCH = 64
@@ -84,7 +90,7 @@ def decode_split_windows(network: Network, data: Tensors) -> WindowPredictions:
 
 
 @torch.no_grad()
-def viterbi_windows(network: Network, encoded: Tensor, chain: Chain) -> Tensor:
+def viterbi_windows(network: Network, encoded: Tensor, chain: MarkovChain) -> Tensor:
     """Viterbi paths of windows by the network alone, (B, T, D) to (B, T)."""
     windows = rows_at_once(encoded.shape[1] * network.sizes.states, len(encoded))
     paths = [

@@ -30,7 +30,7 @@ MAX_LAG_SECONDS = 14.0
 """Of lags that are searched, by default."""
 TOLERANCE_SECONDS = 1.0
 """A lag is doubtful if that by one group of sensors differs by more."""
-MIN_AGREEMENT = 0.8
+MIN_AGREEING_SHARE = 0.8
 """Share of val recordings in which a group has to agree within the tolerance, to be a check."""
 SMOOTHING_SECONDS = 1.25
 TREND_SECONDS = 10.5
@@ -44,7 +44,7 @@ MIN_SHRINKAGE = 0.03
 channels by that of independent rows, if that is more: a covariance that follows single rows
 confirms the lags that it was measured with."""
 RIDGE = 1e-3
-"""Added to variances of the noise, in squares of a channel's scale: a dead channel has none."""
+"""Added to variances of the noise, in squares of a channel's scale: a constant channel has none."""
 MIN_CHANGE = 1e-9
 """Least range of a channel that varies, in its scale."""
 MAX_REFERENCES = 24
@@ -77,17 +77,17 @@ class Lag(NamedTuple):
 def reliable_groups(val: Sequence[Lag]) -> list[str]:
     """The groups that find the lags of val recordings by themselves.
 
-    Train recordings say less: each is a part of its template, with its noise.
+    Train recordings say less: each is a part of the mean signals, with its noise.
     """
     lags = [lag for lag in val if np.isfinite(lag.seconds)]
     groups = dict.fromkeys(group for lag in lags for group in lag.by_group)
 
-    def agreement(group: str) -> float:
+    def agreeing_share(group: str) -> float:
         own = [lag for lag in lags if group in lag.by_group]
         near = [abs(lag.by_group[group] - lag.seconds) <= TOLERANCE_SECONDS for lag in own]
         return sum(near) / len(near)
 
-    return [group for group in groups if agreement(group) >= MIN_AGREEMENT]
+    return [group for group in groups if agreeing_share(group) >= MIN_AGREEING_SHARE]
 
 
 def is_doubtful(uncertainty_seconds: float | None) -> bool:
@@ -145,20 +145,20 @@ def estimate_joint_lags(
 
 def estimate_lag(
     signals: Signals,
-    template: Signals,
+    mean_signals: Signals,
     noise: NDArray[np.floating],
     step_seconds: float,
     groups: Mapping[str, NDArray[np.bool_]],
     max_lag_seconds: float = MAX_LAG_SECONDS,
 ) -> Lag:
-    """Lag of one recording relative to the template; both (T, C), as above.
+    """Lag of one recording relative to the mean signals; both (T, C), as above.
 
     Args:
         noise: (C, C) shrunk covariance of recordings in one state.
         groups: group -> (C,) whether a channel belongs to it.
     """
-    max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
-    expected, measured = (_detrend(samples, step_seconds) for samples in (template, signals))
+    max_lag = _max_lag(max_lag_seconds, step_seconds, len(mean_signals))
+    expected, measured = (_detrend(samples, step_seconds) for samples in (mean_signals, signals))
     varying, spectrum = _varying_channels(measured), _spectrum(measured)
 
     def lag_by(channels: NDArray[np.bool_]) -> float | None:
@@ -268,7 +268,7 @@ def _noise(
         # Rows beyond an end repeat the last row.
         rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in lags]
         aligned = np.stack([interpolate_rows(s, row) for s, row in zip(program, rows, strict=True)])
-        # A dead channel is 0: it does not count.
+        # A constant channel is 0: it does not count.
         varying = np.stack([_varying_channels(samples) for samples in program])
         aligned -= aligned.sum(0) / np.maximum(varying.sum(0), 1)
         for deviation, counts in zip(aligned, varying, strict=True):

@@ -37,7 +37,7 @@ DWELL_MM = 1e-6
 class Move:
     """One line (radius 0), arc, or helix about Z; positions in mm, angles in radians.
 
-    `sweep` (the angle of an arc) is positive counter-clockwise. `feed_mm_min` is 0 for rapids.
+    `swept_angle`, of an arc, is positive counter-clockwise. `feed_mm_min` is 0 for rapids.
     """
 
     line_index: int
@@ -48,14 +48,14 @@ class Move:
     centre_mm: tuple[float, float] = (0.0, 0.0)
     radius_mm: float = 0.0
     start_angle: float = 0.0
-    sweep: float = 0.0
+    swept_angle: float = 0.0
 
     @property
     def length_mm(self) -> float:
         """Length along the path."""
         rise = self.end_mm[2] - self.start_mm[2]
         if self.radius_mm:
-            return hypot(self.radius_mm * self.sweep, rise)
+            return hypot(self.radius_mm * self.swept_angle, rise)
         return hypot(*(b - a for a, b in zip(self.start_mm, self.end_mm, strict=True)))
 
 
@@ -102,7 +102,7 @@ def moves_of(blocks: Sequence[ExecutedBlock]) -> list[Move]:
 
 def _motion(move: PathMove) -> int:
     if move.kind == "arc":
-        return 3 if move.sweep > 0 else 2
+        return 3 if move.swept_angle > 0 else 2
     # A printer's G0 keeps to the feed.
     return int(move.kind == "feed" or move.feed_mm_min > 0)
 
@@ -112,7 +112,7 @@ def _chords(arc: PathMove) -> list[PathMove]:
     points = [arc.start_mm]
     for part in range(1, ARC_CHORDS + 1):
         share = part / ARC_CHORDS
-        cosine, sine = cos(arc.sweep * share), sin(arc.sweep * share)
+        cosine, sine = cos(arc.swept_angle * share), sin(arc.swept_angle * share)
         x, y = (arc.start_mm[axis] - arc.centre_mm[axis] for axis in (a, b))
         point = [p + share * (q - p) for p, q in zip(arc.start_mm, arc.end_mm, strict=True)]
         point[a] = arc.centre_mm[a] + cosine * x - sine * y
@@ -126,8 +126,8 @@ def _move(index: int, motion: int, move: PathMove) -> Move:
     if move.kind != "arc":
         return Move(index, motion, start, end, move.feed_mm_min)
     angle = atan2(start[1] - centre[1], start[0] - centre[0])
-    radius, sweep = move.radius_mm, move.sweep
-    return Move(index, motion, start, end, move.feed_mm_min, centre, radius, angle, sweep)
+    radius, swept_angle = move.radius_mm, move.swept_angle
+    return Move(index, motion, start, end, move.feed_mm_min, centre, radius, angle, swept_angle)
 
 
 @dataclass(frozen=True)
@@ -266,16 +266,16 @@ def _on_path(
     delta = np.array([move.end_mm for move in moves])[index] - start
     length = np.array([move.length_mm for move in moves])[index]
     radius = np.array([move.radius_mm for move in moves])[index]
-    sweep = np.array([move.sweep for move in moves])[index]
+    swept_angle = np.array([move.swept_angle for move in moves])[index]
     centre = np.array([move.centre_mm for move in moves])[index]
-    angle = np.array([move.start_angle for move in moves])[index] + sweep * fraction
+    angle = np.array([move.start_angle for move in moves])[index] + swept_angle * fraction
     outward = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     turn_direction = np.stack([-outward[:, 1], outward[:, 0]], axis=-1)
     is_arc = (radius > 0)[:, None]
     position = start + delta * fraction[:, None]
     position[:, :2] = np.where(is_arc, centre + radius[:, None] * outward, position[:, :2])
     direction = delta / length[:, None]
-    turn_rate = radius * sweep / length
+    turn_rate = radius * swept_angle / length
     direction[:, :2] = np.where(is_arc, turn_rate[:, None] * turn_direction, direction[:, :2])
     acceleration = direction * tangential[:, None]
     centripetal = np.divide(

@@ -14,13 +14,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from gcodefp.programs.lag import SMOOTHING_SECONDS
-from gcodefp.programs.sensed_motion import (
-    Array,
-    Motion,
-    MotionModel,
-    measured_rows,
-    start_scores,
-)
+from gcodefp.programs.sensed_motion import Array, Motion, MotionModel, measured_rows, start_gains
 from gcodefp.recordings.clock import odd_rows_in
 
 MAX_DEVIATION_SECONDS = 30.0
@@ -44,13 +38,13 @@ class RowLabels(NamedTuple):
     Attributes:
         program_seconds: (N,) since the program's start; negative before, beyond its end after.
         uncertainty_seconds: (N,) standard deviation.
-        score: log-likelihood per row of the program above that of no motion, at the best constant
+        gain: log-likelihood per row of the program above that of no motion, at the best constant
             speed.
     """
 
     program_seconds: Array
     uncertainty_seconds: Array
-    score: float
+    gain: float
 
 
 def label_rows(signals: Array, motions: Mapping[float, Motion], model: MotionModel) -> RowLabels:
@@ -62,26 +56,26 @@ def label_rows(signals: Array, motions: Mapping[float, Motion], model: MotionMod
         signals: filtered, (N, C).
         motions: speed, as a factor of the planned one -> the program's motion at it.
     """
-    scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
-    best_speed = max(scores, key=lambda speed: float(scores[speed].max()))
+    gains = {speed: start_gains(signals, motion, model) for speed, motion in motions.items()}
+    best_speed = max(gains, key=lambda speed: float(gains[speed].max()))
     length = len(motions[best_speed].features)
     if len(signals) > 2 * length:
         # Idle hours are quieter than the program, whose signals were scaled with them.
-        start = int(scores[best_speed].argmax()) - length + 1
+        start = int(gains[best_speed].argmax()) - length + 1
         running = signals[max(start, 0) : start + length]
         signals = signals / np.maximum(running.std(0), MIN_SCALE)
-        scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
+        gains = {speed: start_gains(signals, motion, model) for speed, motion in motions.items()}
     # A pause looks like a lower speed, until the rows are aligned.
     candidates = [
-        (_align(signals, motions[speed], int(scores[speed].argmax()), model), speed)
+        (_align(signals, motions[speed], int(gains[speed].argmax()), model), speed)
         for speed in dict.fromkeys((best_speed, 1.0))
     ]
     (_, row, spread), speed = max(candidates, key=lambda candidate: candidate[0][0])
     scale = motions[speed].step_seconds * speed
     best = motions[best_speed]
     length = len(best.features) - 2 * best.first_row
-    score = float(scores[best_speed].max()) / min(len(signals), length)
-    return RowLabels(row * scale, spread * scale, score)
+    gain = float(gains[best_speed].max()) / min(len(signals), length)
+    return RowLabels(row * scale, spread * scale, gain)
 
 
 def _align(
@@ -110,7 +104,7 @@ def _align_within(
 
     Args:
         limit: the longest deviation, in rows.
-        best: index of the start in `start_scores`.
+        best: index of the start in `start_gains`.
     """
     start, step_seconds = best - len(motion.features) + 1, motion.step_seconds
     deviations = np.arange(-limit, limit + 1)
@@ -172,10 +166,10 @@ def _posterior(emissions: Array) -> tuple[float, Array, NDArray[np.bool_]]:
     return likelihood, special.softmax(either, axis=1), is_paused
 
 
-def _above(scores: Array) -> Array:
-    """Scores of the deviation one row above each, (D,)."""
-    return np.append(scores[1:], -np.inf)
+def _above(gains: Array) -> Array:
+    """Gains of the deviation one row above each, (D,)."""
+    return np.append(gains[1:], -np.inf)
 
 
-def _below(scores: Array) -> Array:
-    return np.append(-np.inf, scores[:-1])
+def _below(gains: Array) -> Array:
+    return np.append(-np.inf, gains[:-1])

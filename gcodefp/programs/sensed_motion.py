@@ -119,7 +119,7 @@ def measured_rows(signals: Array) -> NDArray[np.bool_]:
 def fit_motion_model(
     recordings: Sequence[Array], motion: Motion, max_candidates: int = MAX_CANDIDATES
 ) -> tuple[MotionModel, float]:
-    """The model of one program that runs at its planned speed, and its total score.
+    """The model of one program that runs at its planned speed, and its total gain.
 
     Args:
         recordings: filtered signals of each, (N, C).
@@ -128,20 +128,20 @@ def fit_motion_model(
     outcomes = []
     for reference in np.unique(references):
         own = recordings[reference]
-        model, score = _regress([own], [_first_guess(own, motion)], motion), -np.inf
+        model, gain = _regress([own], [_first_guess(own, motion)], motion), -np.inf
         for _ in range(ITERATIONS):
-            curves = [start_scores(signals, motion, model) for signals in recordings]
+            curves = [start_gains(signals, motion, model) for signals in recordings]
             starts = [int(curve.argmax()) - len(motion.features) + 1 for curve in curves]
-            score = sum(float(curve.max()) for curve in curves)
+            gain = sum(float(curve.max()) for curve in curves)
             model = _regress(recordings, starts, motion)
-        outcomes.append((score, model, starts))
-    score, _, starts = max(outcomes, key=lambda outcome: outcome[0])
+        outcomes.append((gain, model, starts))
+    gain, _, starts = max(outcomes, key=lambda outcome: outcome[0])
     limit = round(MAX_SHIFT_SECONDS / motion.step_seconds)
     shifted = [
         _regress(recordings, [start + shift for start in starts], motion)
         for shift in range(-limit, limit + 1)
     ]
-    return max(shifted, key=lambda model: model.gain), score
+    return max(shifted, key=lambda model: model.gain), gain
 
 
 def shift_uncertainty_seconds(
@@ -160,14 +160,14 @@ def shift_uncertainty_seconds(
         return MAX_SHIFT_SECONDS / 2
     gains = np.empty((count, len(shifts)))
     for own, signals in zip(gains, recordings, strict=True):
-        start = int(start_scores(signals, motion, model).argmax()) - len(motion.features) + 1
+        start = int(start_gains(signals, motion, model).argmax()) - len(motion.features) + 1
         own[:] = [_regress([signals], [start + shift], motion).gain for shift in shifts]
     chosen = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
     best = gains[chosen].sum(1).argmax(1)
     return float(best.std() * motion.step_seconds * np.sqrt(count / (count - 1)))
 
 
-def start_scores(signals: Array, motion: Motion, model: MotionModel) -> Array:
+def start_gains(signals: Array, motion: Motion, model: MotionModel) -> Array:
     """Log-likelihood of each start above that of no motion at all, (N + M - 1,).
 
     Args:
@@ -194,8 +194,8 @@ def _first_guess(signals: Array, motion: Motion) -> int:
     for feature in whitened[::-1].T:
         products = spectra * np.fft.rfft(feature, length)[:, None]
         explained += (np.fft.irfft(products, length, axis=0) ** 2).sum(1)
-    scores = _with_overlap(explained, len(signals), motion)
-    return int(scores.argmax()) - len(features) + 1
+    gains = _with_overlap(explained, len(signals), motion)
+    return int(gains.argmax()) - len(features) + 1
 
 
 def _correlate(signals: Array, expected: Array) -> Array:
@@ -206,12 +206,12 @@ def _correlate(signals: Array, expected: Array) -> Array:
     return np.fft.irfft(products, length)
 
 
-def _with_overlap(scores: Array, rows: int, motion: Motion) -> Array:
-    """Scores of starts, -inf where too little of the program lies within the recording."""
+def _with_overlap(gains: Array, rows: int, motion: Motion) -> Array:
+    """Gains of starts, -inf where too little of the program lies within the recording."""
     length = len(motion.features) - 2 * motion.first_row
-    start = np.arange(len(scores)) - len(motion.features) + 1 + motion.first_row
+    start = np.arange(len(gains)) - len(motion.features) + 1 + motion.first_row
     overlap = np.minimum(start + length, rows) - np.maximum(start, 0)
-    return np.where(overlap >= MIN_OVERLAP * min(rows, length), scores, -np.inf)
+    return np.where(overlap >= MIN_OVERLAP * min(rows, length), gains, -np.inf)
 
 
 def _regress(recordings: Sequence[Array], starts: Sequence[int], motion: Motion) -> MotionModel:
@@ -251,28 +251,28 @@ def fit_limits(
     Args:
         programs: moves of each program, and filtered signals of some of its recordings.
     """
-    default, scores = MachineLimits(), dict[tuple[float, float], float]()
+    default, gains = MachineLimits(), dict[tuple[float, float], float]()
 
     def limits(factors: tuple[float, float]) -> MachineLimits:
         x, y, z = (rate * factors[1] for rate in default.axis_rate_mm_min)
         acceleration = default.acceleration_mm_s2 * factors[0]
         return MachineLimits(acceleration, default.junction_deviation_mm, (x, y, z))
 
-    def score(factors: tuple[float, float]) -> float:
-        if factors not in scores:
+    def total_gain(factors: tuple[float, float]) -> float:
+        if factors not in gains:
             total = 0.0
             for moves, signals in programs:
                 motion = sample_motion(plan(moves, limits(factors)), step_seconds)
                 total += fit_motion_model(signals, motion, max_candidates=2)[1]
-            scores[factors] = total
-        return scores[factors]
+            gains[factors] = total
+        return gains[factors]
 
     best, step = (1.0, 1.0), 2.0
     while step > MIN_FACTOR:
         neighbours = ((step, 1.0), (1 / step, 1.0), (1.0, step), (1.0, 1 / step))
         moved = [(best[0] * x, best[1] * y) for x, y in neighbours]
-        candidate = max(moved, key=score)
-        if score(candidate) > score(best):
+        candidate = max(moved, key=total_gain)
+        if total_gain(candidate) > total_gain(best):
             best = candidate
         else:
             step **= 0.5

@@ -1,7 +1,7 @@
 """The programs of the train split, whose time steps are the states of the hidden Markov model.
 
-Line, block and tool position of each state, and the mean signals of the sensors (the template), are
-fitted to the train recordings; rows of sensors are decoded to states.
+Line, block and tool position of each state, and the mean signals of the sensors, are fitted to the
+train recordings; rows of sensors are decoded to states.
 
 Shapes: N rows of a recording, C channels, K programs, P states, M states of one program, R
 recordings of one program, L train recordings, E executed lines.
@@ -53,7 +53,7 @@ class Programs:
         block: (P,) canonical text of the block at that line.
         position_mm: (P, 3) mean of the reported tool positions; NaN where unknown.
         mm_per_unit: (P,) millimetres per length unit of the block.
-        template: (P, C) scaled signals, the mean of the train recordings.
+        template: (P, C) mean scaled signals of the train recordings; files call them so.
         noise: (C, C) shrunk covariance of recordings in one state, for the estimate of lags.
         lag_seconds: (L,) lag of each train recording, relative to its program's median.
         lag_program: (L,) program of each train recording.
@@ -128,21 +128,21 @@ def fit_programs(
         )
     timed = [_on_program_clock(program, signals, step) for program in programs]
     lags = estimate_joint_lags((each.resampled() for each in timed), step, max_lag_seconds)
-    fits = [_fit(each, seconds, step) for each, seconds in zip(timed, lags.seconds, strict=True)]
+    fitted = [_fit(each, seconds, step) for each, seconds in zip(timed, lags.seconds, strict=True)]
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
 
     def concatenate(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(fit, name) for fit in fits])
+        return np.concatenate([getattr(each, name) for each in fitted])
 
     return Programs(
         names=np.array([program.name for program in programs]),
-        first=np.cumsum([0, *(len(fit.template) for fit in fits)]).astype(np.int32),
+        first=np.cumsum([0, *(len(each.mean_signals) for each in fitted)]).astype(np.int32),
         line=concatenate("line"),
         block=concatenate("block"),
         position_mm=concatenate("position_mm"),
         mm_per_unit=concatenate("mm_per_unit"),
-        template=concatenate("template"),
+        template=concatenate("mean_signals"),
         noise=lags.noise.astype(np.float32),
         lag_seconds=np.concatenate(lags.seconds),
         lag_program=_repeat_indices([len(seconds) for seconds in lags.seconds]),
@@ -185,9 +185,9 @@ def _on_program_clock(program: Program, signals: Mapping[str, Signals], step: fl
 
 
 class _Fitted(NamedTuple):
-    """Template and reports of a program; names as in Programs."""
+    """Mean signals and reports of a program; names as in Programs."""
 
-    template: NDArray[np.float32]
+    mean_signals: NDArray[np.float32]
     line: NDArray[np.int64]
     block: NDArray[np.str_]
     position_mm: NDArray[np.float32]
@@ -195,16 +195,16 @@ class _Fitted(NamedTuple):
 
 
 def _fit(program: _Timed, lag_seconds: NDArray[np.float64], step: float) -> _Fitted:
-    """Template and reports of a program, with the lag of each recording."""
+    """Mean signals and reports of a program, with the lag of each recording."""
     recordings, signals, clocks, times = program
     total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
     for samples, clock, lag in zip(signals, clocks, lag_seconds, strict=True):
         in_recording = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
         total[in_recording] += _resample(samples, clock - lag, times)[in_recording]
         count[in_recording] += 1
-    template = (total / np.maximum(count, 1)).astype(np.float32)
+    mean_signals = (total / np.maximum(count, 1)).astype(np.float32)
     # Half a step later: a line starts at the state nearest to its start, without bias.
-    return _Fitted(template, *_reports(recordings, clocks, times + step / 2))
+    return _Fitted(mean_signals, *_reports(recordings, clocks, times + step / 2))
 
 
 def _reports(
@@ -277,13 +277,13 @@ def lag_corrected_labels(
         return LagCorrectedLabels(UNKNOWN, Lag(np.nan, {}), state, row)
     step = float(programs.step_seconds)
     states = programs.state_slice(index)
-    template = programs.template[states]
-    times = np.arange(len(template)) * step
+    mean_signals = programs.template[states]
+    times = np.arange(len(mean_signals)) * step
     clock = program_seconds(recording, programs.line[states], times)
     resampled, noise = _resample(signals, clock, times), programs.noise
-    lag = estimate_lag(resampled, template, noise, step, groups, max_lag_seconds)
+    lag = estimate_lag(resampled, mean_signals, noise, step, groups, max_lag_seconds)
     sensed = clock - lag.seconds
-    state = np.clip(sensed / step, 0, len(template) - 1)
+    state = np.clip(sensed / step, 0, len(mean_signals) - 1)
     return LagCorrectedLabels(
         index,
         lag,

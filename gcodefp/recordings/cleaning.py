@@ -3,7 +3,7 @@
 Dropped, in this order: rows equal to the previous one; rows without a clock or a valid block; the
 planner's look-ahead rows before the program's first block (they end where the line number
 decreases); rows from the end of the program (M2, M30) on. `clean_samples` cleans the samples. A
-recording that raises RecordingRejected is excluded as a whole.
+recording that raises RecordingExcluded is excluded as a whole.
 """
 
 from collections import Counter
@@ -22,16 +22,16 @@ from gcodefp.recordings.clock import elapsed_seconds, row_period, rows_in, sprea
 from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.laboratory.assembly import read_recording
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.quantities import RUNNING
 from gcodefp.recordings.laboratory.reader import (
-    RecordingRejected,
+    RecordingExcluded,
     read_native,
     select_groups,
     write_canonical,
 )
-from gcodefp.recordings.laboratory.row_order import order_doubt
+from gcodefp.recordings.laboratory.row_order import order_note
 from gcodefp.recordings.laboratory.sources import LayoutError
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
@@ -72,7 +72,7 @@ class Recording:
         unread: `unmapped` and `missing` columns, of a layout's sources.
         program: the file that it runs, where no line is reported and `programs.labelling` finds it.
         label_uncertainty_seconds: median over its rows; None where the controller reports lines.
-        segment: (N,) where it changes, a row does not follow the one before; None: all do.
+        row_range: (N,) where it changes, a row does not follow the one before; None: all do.
     """
 
     name: str
@@ -93,11 +93,14 @@ class Recording:
     unread: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     program: Path | None = None
     label_uncertainty_seconds: float | None = None
-    segment: NDArray[np.int64] | None = None
+    row_range: NDArray[np.int64] | None = None
 
 
 def load_recording(
-    source: Recordable, groups: Collection[str], minimum_rows: int, canonical: Path | None = None
+    source: RawRecording,
+    groups: Collection[str],
+    minimum_rows: int,
+    canonical: Path | None = None,
 ) -> Recording:
     """Reads and cleans one file, or the files of a layout; its channels are those of the groups.
 
@@ -106,21 +109,21 @@ def load_recording(
 
     Raises:
         UserError: the file cannot be read.
-        RecordingRejected: a rule excludes it.
+        RecordingExcluded: a rule excludes it.
     """
     name, table = name_of(source), _read(source, groups, canonical)
     attrs, has_reports = table.attrs, columns.BLOCK in table
     counts, notes = Counter(rows_in_file=len(table)), list[str](attrs.get("notes", ()))
     table, seconds, period = _labelled_rows(paths_of([source])[0], table, counts, notes)
     if len(table) < minimum_rows:
-        raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
+        raise RecordingExcluded(f"{len(table)} rows are left, one window needs {minimum_rows}")
     clock = _running_clock(seconds, notes)
     position_mm = _position_mm(table)
     if has_reports:
         _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
-    segment = _segment(table, counts, notes)
-    if doubt := order_doubt(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
-        notes.append(doubt)
+    row_range = _row_range(table, counts, notes)
+    if note := order_note(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
+        notes.append(note)
     if has_reports and not np.isfinite(position_mm).any():
         _check_blocks(table[columns.BLOCK], is_of_layout="operation" in attrs)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
@@ -144,7 +147,7 @@ def load_recording(
         machine=attrs.get("machine", ""),
         unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
         program=None if has_reports else Path(attrs["program"]),
-        segment=segment,
+        row_range=row_range,
     )
 
 
@@ -199,7 +202,7 @@ def _program_rows(
     return _drop_rows(table, is_end.cummax(), "tail_rows", counts)
 
 
-def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
+def _read(source: RawRecording, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
     """The canonical table with the channels of some groups."""
     if isinstance(source, Path):
         return read_native(source, groups)
@@ -278,7 +281,7 @@ def _unlabelled_rows(
         f"readable are {'; '.join(reasons)}"
     )
     if unlabelled.mean() > MAX_UNLABELLED_SHARE:
-        raise RecordingRejected(note)
+        raise RecordingExcluded(note)
     notes.append(note)
     return unlabelled
 
@@ -293,30 +296,30 @@ def _first_of(samples: pd.Series, rows: pd.Series) -> str:
 
 def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np.float64]:
     if backward_steps := int((np.diff(seconds) < 0).sum()):
-        raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
+        raise RecordingExcluded(f"the clock runs backwards {backward_steps} times")
     if len(seconds) > 1 and seconds[0] == seconds[-1]:
-        raise RecordingRejected("the clock does not advance")
+        raise RecordingExcluded("the clock does not advance")
     spread, note = spread_coarse_clock(seconds)
     notes += note
     return spread
 
 
 def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32], least: int) -> None:
-    """Raises RecordingRejected if nearly all moving rows, if `least` or more, have one line."""
+    """Raises RecordingExcluded if nearly all moving rows, if `least` or more, have one line."""
     moving = np.r_[False, (np.diff(position_mm, axis=0) != 0).any(axis=1)]
     moving &= np.isfinite(position_mm).any(axis=1)
     if moving.sum() < least:
         moving[:] = len(lines) >= least
     counts = lines[moving].value_counts(normalize=True)
     if len(counts) and counts.iloc[0] > MAX_ONE_LINE_SHARE:
-        raise RecordingRejected(
+        raise RecordingExcluded(
             f"line {counts.index[0]:g} is reported in {counts.iloc[0]:.0%} of {int(moving.sum())} "
             "moving rows: the log does not follow the program"
         )
 
 
 def _check_blocks(blocks: pd.Series, is_of_layout: bool) -> None:
-    """Raises RecordingRejected on blocks whose path is unknown unless positions are reported."""
+    """Raises RecordingExcluded on blocks whose path is unknown unless positions are reported."""
     missing = "posx is missing"
     if is_of_layout:
         missing = "no position is reported (if a file has it, map x, y and z in the layout)"
@@ -326,7 +329,7 @@ def _check_blocks(blocks: pd.Series, is_of_layout: bool) -> None:
         is_shifted = SHIFT in words and {w.letter for w in words - {SHIFT}} != {"E"}
         is_arc = any(w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words)
         if RELATIVE in words or is_shifted or is_arc:
-            raise RecordingRejected(
+            raise RecordingExcluded(
                 f"{missing}, and {_first_of(blocks, blocks == text)} has relative or shifted "
                 "coordinates, or an arc that is only understood with positions"
             )
@@ -337,7 +340,7 @@ def _look_ahead_rows(lines: pd.Series, period_seconds: float) -> pd.Series:
     decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
     most = rows_in(PREAMBLE_SECONDS, period_seconds, LEAST_PREAMBLE_ROWS)
     if decreases.size and decreases[-1] >= most:
-        raise RecordingRejected(
+        raise RecordingExcluded(
             f"the program starts again at row {decreases[-1] + 1}: several logs in one file"
         )
     first = decreases[-1] + 1 if decreases.size else 0
@@ -367,21 +370,21 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, notes: list[str]) -> pd.Series
     return factors.ffill().bfill().fillna(1.0)
 
 
-def _segment(
+def _row_range(
     table: pd.DataFrame, counts: Counter[str], notes: list[str]
 ) -> NDArray[np.int64] | None:
     """What of a layout with packets follows each other; None without packets."""
-    if columns.SEGMENT not in table:
+    if columns.ROW_RANGE not in table:
         return None
-    segment = table[columns.SEGMENT].to_numpy(np.int64)
+    row_range = table[columns.ROW_RANGE].to_numpy(np.int64)
     counts["reordered_rows"] += len(table) * bool((np.diff(table.index) < 0).any())
     if counts["reordered_rows"]:
         notes.append(
             "its packets of rows are put into the program's order by the reported lines and "
-            f"positions; {len(np.unique(segment)) - 1} times the next one is not known. What is "
+            f"positions; {len(np.unique(row_range)) - 1} times the next one is not known. What is "
             "decoded of more than a packet uses an order that sensors alone do not tell"
         )
-    return segment
+    return row_range
 
 
 def _environment(table: pd.DataFrame) -> NDArray[np.float32]:

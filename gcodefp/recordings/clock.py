@@ -33,8 +33,8 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
         (N,); NaN where the text is not a time.
     """
     if clock.dtype.kind == "f":
-        given = clock.to_numpy(np.float64)
-        return given - (given[np.isfinite(given)][0] if np.isfinite(given).any() else 0.0)
+        numbers = clock.to_numpy(np.float64)
+        return numbers - (numbers[np.isfinite(numbers)][0] if np.isfinite(numbers).any() else 0.0)
     clock = clock.astype("string")
     if sum(text.strip()[4:5] == "-" for text in clock.dropna()) > len(clock) / 2:
         texts, has_offset = iso_texts(clock)
@@ -115,22 +115,22 @@ def spread_coarse_clock(seconds: NDArray[np.float64]) -> tuple[NDArray[np.float6
     Returns:
         (N,) and a note for the user, if they were spread.
     """
-    steps = np.diff(seconds)
-    if not 0 < (steps == 0).sum() < len(steps) or (steps == 0).mean() < COARSE_SHARE:
+    periods = np.diff(seconds)
+    if not 0 < (periods == 0).sum() < len(periods) or (periods == 0).mean() < COARSE_SHARE:
         return seconds, []
-    if (steps < 0).any():
+    if (periods < 0).any():
         return seconds, []
     times, first, count = np.unique(seconds, return_index=True, return_counts=True)
     # The last time lasts as long as one usually does.
     lengths = np.append(np.diff(times), np.median(np.diff(times)))
     rank = np.arange(len(seconds)) - np.repeat(first, count)
     # A gap is no reason to spread rows into it.
-    step = np.minimum(lengths, np.median(lengths)) / count
+    spacing = np.minimum(lengths, np.median(lengths)) / count
     note = (
         f"the clock has {len(times)} times for {len(seconds)} rows: the rows of a time are taken "
         "as evenly spaced"
     )
-    return np.repeat(times, count) + rank * np.repeat(step, count), [note]
+    return np.repeat(times, count) + rank * np.repeat(spacing, count), [note]
 
 
 def row_period(seconds: NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ CLOCK = "t_console"
 LINE = "gcode_line"
 BLOCK = "gcode_string"
 UNIT = "unit"
-SEGMENT = "segment"
+ROW_RANGE = "segment"
 """Rows of a layout with packets: where it changes, a row does not follow the one before."""
 POSITION = ("posx", "posy", "posz")
 POSITION_MM = ("x_mm", "y_mm", "z_mm")
@@ -151,7 +151,7 @@ A node that is absent as a whole was not mounted, as in a quarter of the real re
 """
 
 
-def lost_channels(channels: Sequence[str], present: Collection[str]) -> str | None:
+def missing_channels_problem(channels: Sequence[str], present: Collection[str]) -> str | None:
     """What is wrong if a file lacks more than MAX_MISSING_SHARE of a group; None if it does not.
 
     Args:
@@ -160,10 +160,10 @@ def lost_channels(channels: Sequence[str], present: Collection[str]) -> str | No
     """
     nodes = {channel.rpartition(".")[0] for channel in present}
     totals = Counter(channel_group(channel) for channel in channels)
-    lost = [c for c in channels if c not in present and c.rpartition(".")[0] in nodes]
-    for group, count in Counter(channel_group(channel) for channel in lost).items():
+    unnamed = [c for c in channels if c not in present and c.rpartition(".")[0] in nodes]
+    for group, count in Counter(channel_group(channel) for channel in unnamed).items():
         if count > MAX_MISSING_SHARE * totals[group]:
-            names = [channel for channel in lost if channel_group(channel) == group]
+            names = [channel for channel in unnamed if channel_group(channel) == group]
             return (
                 f"{count} of the {totals[group]} {group} channels are missing, though their nodes "
                 f"are there: {', '.join(names)}; rename the columns, or add --allow-missing"

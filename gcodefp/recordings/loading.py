@@ -24,9 +24,9 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording, load_recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.laboratory.assembly import read_sensors
-from gcodefp.recordings.laboratory.lab_files import Recordable, name_of, paths_of
-from gcodefp.recordings.laboratory.reader import RecordingRejected, read_canonical, read_columns
-from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, run_lengths
+from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of
+from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, read_columns
+from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, interval_lengths
 
 logger = logging.getLogger("gcodefp.recordings")
 
@@ -35,7 +35,7 @@ Excluded = list[dict[str, str]]
 
 
 def load_recordings(
-    sources: Sequence[Recordable],
+    sources: Sequence[RawRecording],
     groups: Sequence[str],
     minimum_rows: int,
     workers: int = 1,
@@ -111,22 +111,22 @@ def _unify_spelling(recordings: Collection[Recording], channels: Sequence[str]) 
 
 def _compare_rates(recordings: Collection[Recording], period_seconds: float | None) -> None:
     periods = [median_period(recording.seconds) for recording in recordings]
-    usual = period_seconds or float(np.median(periods))
+    expected = period_seconds or float(np.median(periods))
     for recording, period in zip(recordings, periods, strict=True):
-        if not usual / MAX_RATE_RATIO <= period <= usual * MAX_RATE_RATIO:
+        if not expected / MAX_RATE_RATIO <= period <= expected * MAX_RATE_RATIO:
             recording.notes.append(
-                f"a row every {period:.3f} s, in the other recordings every {usual:.3f} s: rows of "
-                "different rates are not comparable; resample or exclude this recording"
+                f"a row every {period:.3f} s, in the other recordings every {expected:.3f} s: rows "
+                "of different rates are not comparable; resample or exclude this recording"
             )
 
 
 def _load_or_exclude(
-    source: Recordable, groups: Sequence[str], minimum_rows: int, canonical: Path | None
+    source: RawRecording, groups: Sequence[str], minimum_rows: int, canonical: Path | None
 ) -> Recording | str:
     try:
         return load_recording(source, groups, minimum_rows, canonical)
-    except RecordingRejected as rejection:
-        return str(rejection)
+    except RecordingExcluded as exclusion:
+        return str(exclusion)
 
 
 MIN_CHANNELS_SHARE = 0.5
@@ -150,7 +150,7 @@ class UnlabelledRecording(NamedTuple):
 
 
 def read_unlabelled(
-    source: Recordable | pd.DataFrame,
+    source: RawRecording | pd.DataFrame,
     channels: Sequence[str],
     minimum_rows: int,
     step_seconds: float,
@@ -171,11 +171,11 @@ def read_unlabelled(
     path, name, is_native = _identify(source)
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
-    segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
+    row_range = table.pop(columns.ROW_RANGE) if columns.ROW_RANGE in table else None
     _check_channels(path, [c for c in channels if c not in table], channels)
-    lost = columns.lost_channels(channels, table.columns)
-    if lost and not allow_missing:
-        raise UserError(f"{path}: {lost}")
+    problem = columns.missing_channels_problem(channels, table.columns)
+    if problem and not allow_missing:
+        raise UserError(f"{path}: {problem}")
     counts = Counter(rows_in_file=len(table))
     # The rows of a layout are made at times: equal ones are coarse or slow samples.
     is_duplicate = _duplicate_rows(table.to_numpy(np.float64), frozen_rows(step_seconds))
@@ -195,13 +195,13 @@ def read_unlabelled(
     _check_channels(path, missing, channels)
     recording = _without_labels(name, signals, step_seconds, counts)
     recording.notes += notes
-    if segment is not None:
-        recording.segment = segment[signals.index].to_numpy(np.int64)
+    if row_range is not None:
+        recording.row_range = row_range[signals.index].to_numpy(np.int64)
     texts = None if clock is None else _clock_texts(clock[signals.index])
     return UnlabelledRecording(recording, texts, missing)
 
 
-def _identify(source: Recordable | pd.DataFrame) -> tuple[Path | str, str, bool]:
+def _identify(source: RawRecording | pd.DataFrame) -> tuple[Path | str, str, bool]:
     """Path and name of a recording, and whether its rows are as they were logged."""
     if isinstance(source, pd.DataFrame):
         return TABLE, TABLE, True
@@ -224,14 +224,14 @@ def _find_period(
     """
     seconds = elapsed_seconds(clock)
     seconds = seconds[np.isfinite(seconds)]
-    if not seconds.size and len(given := clock.dropna()):
+    if not seconds.size and len(frame := clock.dropna()):
         notes.append(
-            f"DOUBTFUL: no row's clock is a time, such as {str(given.iloc[0])!r} of "
+            f"CAVEAT: no row's clock is a time, such as {str(frame.iloc[0])!r} of "
             f"{columns.CLOCK}: rows are taken to be {step_seconds:.3f} s apart"
         )
     if backward_steps := int((np.diff(seconds) < 0).sum()):
         notes.append(
-            f"DOUBTFUL: the clock runs backwards {backward_steps} times; are the rows in order?"
+            f"CAVEAT: the clock runs backwards {backward_steps} times; are the rows in order?"
         )
     seconds, _ = spread_coarse_clock(seconds)
     period = median_period(seconds)
@@ -260,20 +260,20 @@ def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.D
 
 
 def _read(
-    source: Recordable | pd.DataFrame, channels: Sequence[str], step_seconds: float
+    source: RawRecording | pd.DataFrame, channels: Sequence[str], step_seconds: float
 ) -> pd.DataFrame:
     """The clock and the channels of the recording as numbers, in the order of `channels`.
 
     The clock is text, or seconds where all its entries are numbers.
     """
-    names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
+    names = {name.casefold(): name for name in (columns.CLOCK, columns.ROW_RANGE, *channels)}
     if isinstance(source, pd.DataFrame):
         table = _numbers(source, names)
     elif not isinstance(source, Path):
         try:
             table = read_sensors(source, step_seconds)
-        except RecordingRejected as rejection:
-            raise UserError(f"{source.name}: {rejection}") from None
+        except RecordingExcluded as exclusion:
+            raise UserError(f"{source.name}: {exclusion}") from None
     elif not source.exists():
         raise UserError(f"{source}: no such recording")
     elif source.suffix == ".parquet":
@@ -289,15 +289,15 @@ def _read(
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
 
-def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
+def _numbers(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
     """The columns of a table in memory that are read; a clock of numbers is in seconds."""
-    if given.columns.nlevels > 1:
+    if frame.columns.nlevels > 1:
         raise UserError(
-            f"{TABLE}: its columns have {given.columns.nlevels} levels; join them to one name "
+            f"{TABLE}: its columns have {frame.columns.nlevels} levels; join them to one name "
             "each, as in `channels`"
         )
     table: dict[str, pd.Series] = {}
-    for header, samples in given.reset_index(drop=True).items():
+    for header, samples in frame.reset_index(drop=True).items():
         column, unit = columns.canonical_column(str(header))
         key = column.casefold()
         if key not in names:
@@ -320,7 +320,7 @@ def _numbers(given: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
             table[key] = (samples - samples.min()).dt.total_seconds()
         else:
             table[key] = samples
-    return pd.DataFrame(table, index=range(len(given)))
+    return pd.DataFrame(table, index=range(len(frame)))
 
 
 def _seconds_or_texts(clock: pd.Series) -> pd.Series:
@@ -349,7 +349,7 @@ def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.boo
     if not samples.size:
         return np.zeros(len(samples), bool)
     equal = equals_previous(samples)
-    return np.concatenate([[False], equal]) & (run_lengths(~equal) < frozen)
+    return np.concatenate([[False], equal]) & (interval_lengths(~equal) < frozen)
 
 
 def _without_labels(

@@ -59,7 +59,7 @@ def clean_samples(
         least = max(
             frozen_rows(period_seconds), rows_in(LEAST_FROZEN_ROWS * slowest, period_seconds)
         )
-        is_frozen = run_lengths(~is_repeated) >= least
+        is_frozen = interval_lengths(~is_repeated) >= least
         frozen[:, nodes == node] = is_frozen[:, None]
     frozen &= ~np.isnan(values)
     counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
@@ -82,7 +82,7 @@ def frozen_rows(period_seconds: float) -> int:
 
 def _in_long_gap(missing: NDArray[np.bool_], most: int) -> NDArray[np.bool_]:
     """Missing samples, (N, channels), of gaps of more than `most` rows."""
-    lengths = [run_lengths(gap[1:] != gap[:-1]) for gap in missing.T]
+    lengths = [interval_lengths(gap[1:] != gap[:-1]) for gap in missing.T]
     return missing & (np.stack(lengths, axis=1) > most)
 
 
@@ -96,7 +96,7 @@ def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     return equal.all(axis=1)
 
 
-def run_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Length of the segment that each of N rows lies in, (N,); `changed` is (N - 1,)."""
-    segment = np.concatenate([[0], np.cumsum(changed)])
-    return np.bincount(segment)[segment]
+def interval_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows in the interval without a change around each of N rows, (N,); `changed` is (N - 1,)."""
+    interval = np.concatenate([[0], np.cumsum(changed)])
+    return np.bincount(interval)[interval]

@@ -15,7 +15,7 @@ from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.metrics import compute_metrics
 from gcodefp.evaluation.names import MODEL, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
-from gcodefp.evaluation.split_scores import open_evaluation, scored_predictions
+from gcodefp.evaluation.split_evaluation import labelled_predictions, open_evaluation
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.reporting.wording import PRIMARY_ROWS, interval_text
@@ -60,7 +60,7 @@ class ComparedRun(NamedTuple):
     @property
     def name(self) -> str:
         """`SWEEP/NUMBER`."""
-        return f"{self.folder.sweep}/{self.folder.path.name}"
+        return f"{self.folder.sweep_id}/{self.folder.path.name}"
 
     @property
     def best(self) -> Row:
@@ -104,10 +104,10 @@ def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
     """
     folders: dict[Path, None] = {}
     for text in texts:
-        places = [Path(text), runs / text]
+        candidates = [Path(text), runs / text]
         if text.isdecimal() and len(sweeps := [p for p in runs.glob("*") if run_folders(p)]) == 1:
-            places.append(sweeps[0] / text.zfill(4))
-        path = next((p.absolute() for p in places if p.is_dir()), None)
+            candidates.append(sweeps[0] / text.zfill(4))
+        path = next((p.absolute() for p in candidates if p.is_dir()), None)
         if path is None:
             raise UserError(
                 f"{text}: no such folder, and none is {runs / text}; name runs as SWEEP/NUMBER, "
@@ -199,8 +199,8 @@ def score_runs(
     scored = []
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
-        own = inputs.decoder.description
-        predictors = scored_predictions(decoding, split, own, NETWORK_PREDICTORS)
+        dataset_description = inputs.decoder.description
+        predictors = labelled_predictions(decoding, split, dataset_description, NETWORK_PREDICTORS)
         scored.append({name: compute_metrics(each) for name, each in predictors.items()})
     scores = {
         name: {metric: _entries([run[name][metric] for run in scored]) for metric in metrics}
@@ -290,7 +290,7 @@ def _sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
     }
 
 
-def conclusions(names: Sequence[str], scores: Scores, split: str, metric: str) -> list[str]:
+def compare_with_first(names: Sequence[str], scores: Scores, split: str, metric: str) -> list[str]:
     """Whether each run is better than the first one, by the primary metric in windows.
 
     Args:

@@ -130,9 +130,9 @@ def _matches(
 
 def straight_segments(points_mm: NDArray[np.floating]) -> list[PathSegment]:
     """Straight lines from row to row of (N, 3) positions; the first row has none."""
-    nothing = np.empty((0, 2))
+    no_points = np.empty((0, 2))
     lines = (np.array(pair)[:, :2].astype(float) for pair in pairwise(points_mm))
-    return [nothing, *(line if np.isfinite(line).all() else nothing for line in lines)]
+    return [no_points, *(line if np.isfinite(line).all() else no_points for line in lines)]
 
 
 def block_segments(

@@ -10,7 +10,7 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import MODEL
-from gcodefp.reporting.claims import one_split
+from gcodefp.reporting.conclusions import one_fold
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.hyperparameters import MIN_RUNS
 from gcodefp.reporting.figures.paper import stems_of
@@ -29,13 +29,8 @@ from gcodefp.reporting.page_tables import (
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.sweep_results import JsonContent, SweepResults
-from gcodefp.reporting.templates import environment
-from gcodefp.reporting.wording import (
-    DETAIL_METRICS,
-    MAIN_METRICS,
-    SPLIT_BY,
-    logged_metric,
-)
+from gcodefp.reporting.templates import jinja_environment
+from gcodefp.reporting.wording import DETAIL_METRICS, MAIN_METRICS, SPLIT_BY, logged_metric
 
 FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
 OF_MANY_RUNS = ("importance", "contours")
@@ -45,7 +40,7 @@ IN_TEXT = ("toolpath", "accuracy", "ladder")
 
 
 SWEEP_SECTIONS = ("best_run", "sweep", "costs")
-PROGRAM_SECTIONS = ("program", "figures", *SWEEP_SECTIONS, "provenance")
+SCRIPT_SECTIONS = ("script", "figures", *SWEEP_SECTIONS, "provenance")
 """Templates of the page of a sweep of a user script, which has no dataset and no evaluation."""
 SECTIONS = (
     "summary",
@@ -83,7 +78,7 @@ def render(
         if table := content["protocols"]["provenance"]:
             provenances["protocols/protocols.json"] = table
     else:
-        content = {"sections": PROGRAM_SECTIONS, "evaluation": evaluation}
+        content = {"sections": SCRIPT_SECTIONS, "evaluation": evaluation}
         if evaluation:
             content["result"] = result_table(evaluation["result"])
             provenances["evaluation.json"] = evaluation["provenance"]
@@ -106,7 +101,7 @@ def render(
         "gallery": _gallery(stems, len(results.runs)),
         "version": metadata.version("gcodefp"),
     }
-    return environment().get_template("report.html").render(content)
+    return jinja_environment().get_template("report.html").render(content)
 
 
 def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any]:
@@ -118,8 +113,8 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
     section = protocol_section(results, protocols)
     return {
         "sections": SECTIONS,
-        "claims": section["claims"],
-        "split": one_split(results),
+        "conclusions": section["conclusions"],
+        "fold": one_fold(results),
         "evaluation": evaluation,
         "model": MODEL,
         "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
@@ -136,12 +131,12 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    program, *arguments = provenance["argv"]
+    module, *arguments = provenance["argv"]
     git = provenance["git"]
     return {
         "file": name,
         "utc": provenance["utc"],
-        "command": shlex.join(["python", "-m", f"gcodefp.{Path(program).stem}", *arguments]),
+        "command": shlex.join(["python", "-m", f"gcodefp.{Path(module).stem}", *arguments]),
         "commit": git["commit"] if git else "unknown (no git checkout)",
         "dirty": bool(git and git["dirty"]),
         "host": f"{provenance['host']} ({provenance['machine']})",
@@ -150,13 +145,13 @@ def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def versions(provenances: Any) -> dict[str, Any]:
-    """A table of packages; all versions of one if the steps ran with several."""
+    """A table of packages; all versions of one if the stages ran with several."""
     packages: dict[str, set[str]] = {}
     for provenance in provenances:
         for name, version in {"python": provenance["python"], **provenance["packages"]}.items():
             packages.setdefault(name, set()).add(version or "not installed")
     rows = [[name, " and ".join(sorted(texts))] for name, texts in packages.items()]
-    return {"head": ["package", "version"], "rows": rows}
+    return {"header": ["package", "version"], "rows": rows}
 
 
 def _gallery(stems: Sequence[str], runs: int) -> dict[str, list[str]]:

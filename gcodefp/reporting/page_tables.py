@@ -1,6 +1,6 @@
 """The tables of the report page, as dicts that the templates fill in.
 
-A table has `head`, the names of its columns, and `rows`, lists of cells.
+A table has `header`, the names of its columns, and `rows`, lists of cells.
 """
 
 import math
@@ -13,13 +13,7 @@ import pandas as pd
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import comparisons, leak_warnings, passes
 from gcodefp.evaluation.names import CENTRE_METRICS, PREDICTORS
-from gcodefp.reporting.protocols_table import (
-    NOTE,
-    claims,
-    columns,
-    read_protocols,
-    warnings,
-)
+from gcodefp.reporting.protocols_table import NOTE, columns, conclusions, read_protocols, warnings
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.sweep_runs import (
@@ -59,7 +53,7 @@ def interval_cell(text: str, count: str = "") -> Cell:
     return Cell(value, f"[{limits}{count}" if limits else "")
 
 
-def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
+def metric_table(scores: JsonContent, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
     """`sections` have the predictors of a kind, each with a cell per metric.
 
     Args:
@@ -67,12 +61,12 @@ def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool)
     """
     sections = []
     for kind, group in PREDICTOR_KINDS.items():
-        names = [name for name in PREDICTORS if name in models and PREDICTORS[name].kind == kind]
-        rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
+        names = [name for name in PREDICTORS if name in scores and PREDICTORS[name].kind == kind]
+        rows = [(n, [_cell(m, scores[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
         sections += [{"title": group.title, "note": note, "rows": rows}] if rows else []
-    head = [f"{METRIC_TITLES[m]}, {unit_format(m).unit}" for m in metrics]
-    return {"head": head, "sections": sections}
+    header = [f"{METRIC_TITLES[m]}, {unit_format(m).unit}" for m in metrics]
+    return {"header": header, "sections": sections}
 
 
 def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
@@ -82,7 +76,7 @@ def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
 
 
 def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
-    """`sections` have, of each of CENTRE_METRICS, a row for each model; `head` the windows."""
+    """`sections` have a row for each predictor, of each of CENTRE_METRICS; `header` the windows."""
     entries, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
     notes = {
         "within_1s": "all recordings" if doubtful else "",
@@ -90,26 +84,26 @@ def window_length_table(evaluation: JsonContent) -> dict[str, Any]:
         "doubtful",
         "program": "",
     }
-    head = [
+    header = [
         "whole recording"
         if entry["rows"] is None
         else f"{entry['rows']} rows, {entry['seconds']:.3g} s"
         for entry in entries
     ]
-    models = [name for name in PREDICTORS if entries and name in entries[0]["models"]]
+    names = [name for name in PREDICTORS if entries and name in entries[0]["models"]]
     sections = [
         {
             "title": f"{METRIC_TITLES[registered]}, {unit_format(registered).unit}",
             "note": notes[metric],
             "rows": [
                 (name, [_cell(registered, e["models"][name][metric], False) for e in entries])
-                for name in models
+                for name in names
             ],
         }
         for metric, registered in CENTRE_METRICS.items()
         if doubtful or metric == registered
     ]
-    return {"head": head, "sections": sections if models else []}
+    return {"header": header, "sections": sections if names else []}
 
 
 def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
@@ -123,7 +117,7 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
         for control in controls
         for what, name, score in comparisons(control)
     ]  # fmt: skip
-    head = [
+    header = [
         "control",
         "predictor",
         "compared",
@@ -135,14 +129,16 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
     return {
         "names": [control["what"] for control in controls],
         "leaks": [sentence for control in controls for sentence in leak_warnings(control)],
-        "table": {"head": head, "rows": rows},
+        "table": {"header": header, "rows": rows},
     }
 
 
 def best_run_tables(results: SweepResults) -> dict[str, Table]:
     """The best run's hyperparameters that were `searched`, and the `others`."""
-    head = ["hyperparameter", "value", "from"]
-    tables: dict[str, Table] = {key: {"head": head, "rows": []} for key in ("searched", "others")}
+    header = ["hyperparameter", "value", "from"]
+    tables: dict[str, Table] = {
+        key: {"header": header, "rows": []} for key in ("searched", "others")
+    }
     for name, value in results.best_run["hyperparameters"].items():
         drawn = results.searched.get(hyperparameter_column(name), {"distribution": "default"})
         is_fixed = drawn["distribution"] in ("default", "constant")
@@ -169,13 +165,13 @@ def runs_table(results: SweepResults) -> Table:
     sweeps = ["sweep"] if len(results.best_run["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[cell_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
-    head = [
+    header = [
         name.replace("_", " ").replace("epoch", results.step).replace(" mb", " MB")
         if name in (*OUTCOME_FIELDS, *SYSTEM_FIELDS)
         else name
         for name in names
     ]
-    return {"head": head, "rows": rows}
+    return {"header": header, "rows": rows}
 
 
 def pareto_table(results: SweepResults) -> Table | None:
@@ -187,12 +183,12 @@ def pareto_table(results: SweepResults) -> Table | None:
     values, others = front.values[front.is_best].tolist(), best[names].to_numpy(object)
     cells = zip(best["run"], values, others, strict=True)
     rows = [[run, *map(cell_text, [*own, *more])] for run, own, more in cells]
-    return {"head": ["run", *front.goals, *names], "rows": rows}
+    return {"header": ["run", *front.goals, *names], "rows": rows}
 
 
 def result_table(result: JsonContent) -> Table:
     """What the user's own evaluation printed."""
-    return {"head": ["", "value"], "rows": [[name, cell_text(v)] for name, v in result.items()]}
+    return {"header": ["", "value"], "rows": [[name, cell_text(v)] for name, v in result.items()]}
 
 
 def cleaning_table(dataset: JsonContent) -> Table:
@@ -202,7 +198,7 @@ def cleaning_table(dataset: JsonContent) -> Table:
         [text, f"{counts.get(rule, 0):,}", sum(entry.get(rule, 0) > 0 for entry in recordings)]
         for rule, text in RULES.items()
     ]
-    return {"head": ["rule", "count", "recordings"], "rows": rows}
+    return {"header": ["rule", "count", "recordings"], "rows": rows}
 
 
 def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[str, Any]:
@@ -229,7 +225,7 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
     intervals = work_intervals(results.work, results.has_script)
     return {
         "total": "{1} runs, {2} {step}s, {3} of training".format(*rows[0], step=results.step),
-        "parts": {"head": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
+        "parts": {"header": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
         "processes": len(process_spans(intervals)),
         "repeated_epochs": repeated_epochs(intervals),
         "stages": stages,
@@ -263,11 +259,11 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     """Content of protocols.json for the page; `state` is none, unreadable or shown.
 
-    `claims` are empty unless they are about the best run of these results.
+    `conclusions` are empty unless they are about the best run of these results.
     """
     section: dict[str, Any] = {
         "state": "none", "rebuild": results.protocols_command, "provenance": None,
-        "claims": [],
+        "conclusions": [],
     }  # fmt: skip
     if path is None or not path.is_file():
         return section
@@ -284,8 +280,8 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     return {
         **section,
         "state": "shown",
-        "claims": [] if others else claims(document["protocols"]),
-        "head": list(columns(document["protocols"][0])),
+        "conclusions": [] if others else conclusions(document["protocols"]),
+        "header": list(columns(document["protocols"][0])),
         "rows": rows,
         "excluded": document["left_out"],
         "others": others,
@@ -294,9 +290,9 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _other_best_run(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+def _other_best_run(winner: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     """Settings in which the best run of the table differs from that of the page."""
-    values = [{**w["hyperparameters"], "sweep": ", ".join(w["sweeps"])} for w in (theirs, own)]
+    values = [{**w["hyperparameters"], "sweep": ", ".join(w["sweeps"])} for w in (winner, own)]
     # A sweep's id is a hash of the data and the training code too.
     pairs = {name: [part.get(name, "not set") for part in values] for name in values[0] | values[1]}
     return [f"{name} {a} (the best run's: {b})" for name, (a, b) in sorted(pairs.items()) if a != b]

@@ -1,6 +1,6 @@
 """Several evaluations, one for each fold of each protocol, collected into one row a protocol.
 
-The splits by recording, each with its own training, also support the claims.
+The folds by recording, each with its own training, also support the conclusions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,16 +20,16 @@ from gcodefp.evaluation.documents import PositiveCount, with_keys
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
+    GCODEFP,
     MODEL,
-    PIPELINE,
     PREDICTORS,
     PRIMARY,
     STATE_ORACLE,
     WHOLE,
     compared_baselines,
 )
-from gcodefp.evaluation.significance import FoldScores
-from gcodefp.reporting.claims import PIPELINE_TITLES, claim
+from gcodefp.evaluation.significance import FoldValues
+from gcodefp.reporting.conclusions import GCODEFP_TITLES, conclude
 from gcodefp.reporting.results import PROTOCOLS_REBUILD, read_predictions, read_result
 from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text, unit_format
 
@@ -38,19 +38,19 @@ Protocol = Literal["recording", "chronological", "session", "program", "window"]
 PROTOCOLS = get_args(Protocol)
 """In the order of the table: the primary one first, the leaky one last."""
 REPEATED: Protocol = "recording"
-"""The protocol of random splits, which supports the claims."""
+"""The protocol of random folds, which supports the conclusions."""
 MEASURED = (PRIMARY, "gcode_error_rate", "position_error_mm")
-"""Metrics besides exact lines."""
+"""Metrics besides block accuracy."""
 NOTE = """\
-Claims are about the splits by recording. Their 95 % interval is that of the mean difference over
-the splits by Nadeau and Bengio's corrected variance, which counts new recordings and new trainings;
-the best baseline is the one with the highest mean over the splits, which favours the baselines. The
-pipeline beats it only if the interval is above 0, no split reverses the sign, and there are five
-splits or more. In the table exact lines are pooled over all folds; their 95 % intervals are from a
+Conclusions are from the folds by recording. Their 95 % interval is that of the mean difference over
+the folds by Nadeau and Bengio's corrected variance, which counts new recordings and new trainings;
+the best baseline is the one with the highest mean over the folds, which favours the baselines.
+gcodefp beats it only if the interval is above 0, no fold reverses the sign, and there are five
+folds or more. In the table block accuracy is pooled over all folds; its 95 % intervals are from a
 bootstrap over recordings, in which a recording that is tested in several folds is drawn as one.
 Other metrics are the mean of the folds with the lowest and the highest one, or of a single fold its
 bootstrap interval. The hyperparameters are the best run's, chosen once on the val split of the
-pipeline's own dataset, whose recordings are also in these splits; weights, scale, vocabulary and
+pipeline's own dataset, whose recordings are also in these folds; weights, scale, vocabulary and
 programs are of each fold's own train split."""
 
 Interval = dict[str, float | None]
@@ -71,8 +71,8 @@ class _Fold(Document):
     train_recordings: PositiveCount
 
 
-class _Claim(Document):
-    """What a claim follows from; the rest of it is made anew from that."""
+class _Conclusion(Document):
+    """What a conclusion follows from; the rest of it is made anew from that."""
 
     baseline: str | None
     folds: list[_Fold]
@@ -87,9 +87,9 @@ class _Row(Document):
     exact: Annotated[dict[str, _Interval], with_keys([MODEL])]
     baseline: str | None
     measured: Annotated[
-        dict[str, Annotated[dict[str, _Interval], with_keys(PIPELINE)]], with_keys(MEASURED)
+        dict[str, Annotated[dict[str, _Interval], with_keys(GCODEFP)]], with_keys(MEASURED)
     ]
-    verdicts: dict[str, _Claim]  # the claims
+    verdicts: dict[str, _Conclusion]
 
     @model_validator(mode="after")
     def _has_its_baseline(self) -> Self:
@@ -98,7 +98,7 @@ class _Row(Document):
         return self
 
 
-class _BestRun(Document):
+class _Winner(Document):
     sweeps: list[str]
     hyperparameters: dict[str, bool | Finite | str | None]
 
@@ -107,7 +107,7 @@ class ProtocolsDocument(Document):
     """protocols.json, format gcodefp-protocols-3."""
 
     provenance: Provenance
-    winner: _BestRun
+    winner: _Winner
     left_out: list[str]
     protocols: list[_Row] = Field(min_length=1)
 
@@ -117,17 +117,17 @@ Row = Mapping[str, Any]
 
 
 def read_protocols(path: Path) -> dict[str, Any]:
-    """Reads protocols.json; claims are those of its folds, whatever else is written there.
+    """Reads protocols.json; conclusions are those of its folds, whatever else is written there.
 
     Raises UserError: it is missing or damaged.
     """
     document = read_document(path, PROTOCOLS_FORMAT, ProtocolsDocument, PROTOCOLS_REBUILD)
     for row in document["protocols"]:
-        for name in filter(row["verdicts"].__contains__, PIPELINE):
+        for name in filter(row["verdicts"].__contains__, GCODEFP):
             entry = row["verdicts"][name]
-            folds = [FoldScores(*map(fold.get, FoldScores._fields)) for fold in entry["folds"]]
+            folds = [FoldValues(*map(fold.get, FoldValues._fields)) for fold in entry["folds"]]
             baseline = entry["baseline"] if folds else None
-            row["verdicts"][name] = claim(name, baseline, folds, warnings(row))
+            row["verdicts"][name] = conclude(name, baseline, folds, warnings(row))
     return document
 
 
@@ -163,8 +163,8 @@ def read_folds(folders: Sequence[Path]) -> list[Fold]:
         split = str([fold.document["split"][key] for key in ("by", "seed", "held_out")])
         if split in paths:
             raise UserError(
-                f"{path}: split: is that of {paths[split]}; name each split once, as "
-                "a claim is about different ones"
+                f"{path}: split: is that of {paths[split]}; name each fold once, as "
+                "a conclusion is about different ones"
             )
         paths[split] = path
         folds.append(fold)
@@ -183,12 +183,12 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
     documents, names = [fold.document for fold in folds], [fold.recording for fold in folds]
     common = [name for name in PREDICTORS if all(name in fold.correct for fold in folds)]
     baselines = [name for name in common if PREDICTORS[name].kind == BASELINE]
-    shown = [n for n in common if n in (*PIPELINE, STATE_ORACLE, ELAPSED, *baselines)]
+    shown = [n for n in common if n in (*GCODEFP, STATE_ORACLE, ELAPSED, *baselines)]
     recordings, recording = np.unique(np.concatenate(names), return_inverse=True)
     measured = {
         metric: {
             name: _over_folds([document["models"][name][metric] for document in documents])
-            for name in (*PIPELINE, *baselines)
+            for name in (*GCODEFP, *baselines)
         }
         for metric in MEASURED
     }
@@ -204,10 +204,10 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
         "measured": measured,
         "verdicts": {},
     }
-    for name in PIPELINE if protocol == REPEATED else ():
+    for name in GCODEFP if protocol == REPEATED else ():
         baseline = _best(compared_baselines(name, common), documents)
         scores = _fold_scores(name, baseline, documents)
-        row["verdicts"][name] = claim(name, baseline, scores, warnings(row))
+        row["verdicts"][name] = conclude(name, baseline, scores, warnings(row))
     return row
 
 
@@ -223,12 +223,12 @@ def _best(baselines: Sequence[str], documents: Sequence[Mapping[str, Any]]) -> s
 
 def _fold_scores(
     name: str, baseline: str | None, documents: Sequence[Mapping[str, Any]]
-) -> list[FoldScores]:
+) -> list[FoldValues]:
     folds = []
     for document in documents if baseline else ():
         own, other = (document["models"][each][PRIMARY]["value"] for each in (name, baseline))
         counts = document["recordings"], document["train_recordings"]
-        folds.append(FoldScores(document["split"]["seed"], own, other, *counts))
+        folds.append(FoldValues(document["split"]["seed"], own, other, *counts))
     return folds
 
 
@@ -264,27 +264,27 @@ def columns(row: Row) -> dict[str, str]:
     for metric in MEASURED:
         unit = unit_format(metric)
         title = f"{METRIC_TITLES[metric]}, {unit.unit}"
-        for name, short in PIPELINE_TITLES.items():
+        for name, short in GCODEFP_TITLES.items():
             interval = measured[metric][name]
             cells[f"{title}: {short}"] = interval_text(interval, factor=unit.factor)
         if metric == PRIMARY:
             text = f"{baseline} {interval_text(measured[PRIMARY][baseline])}" if baseline else "-"
             cells["best baseline"] = text
-    titles = {MODEL: "exact line, %: windows", WHOLE: "exact line, %: whole recordings",
-              STATE_ORACLE: STATE_ORACLE, ELAPSED: ELAPSED}  # fmt: skip
+    titles = {MODEL: "block accuracy, %: windows", WHOLE: "block accuracy, %: whole recordings",
+              STATE_ORACLE: "state oracle", ELAPSED: ELAPSED}  # fmt: skip
     return cells | {
         title: interval_text(exact[name]) if name in exact else "-"
         for name, title in titles.items()
     }
 
 
-def claims(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
-    """The claims that the protocols support, in the order of PIPELINE."""
-    return [row["verdicts"][name] for row in rows for name in PIPELINE if name in row["verdicts"]]
+def conclusions(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    """The conclusions that the protocols support, in the order of GCODEFP."""
+    return [row["verdicts"][name] for row in rows for name in GCODEFP if name in row["verdicts"]]
 
 
 def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
-    """One row a protocol, the claims, and how to read them."""
+    """One row a protocol, the conclusions, and how to read them."""
     lines: list[Sequence[str]] = []
     for row in rows:
         cells = columns(row)
@@ -293,7 +293,7 @@ def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
         first, *others = cells.values()
         lines.append([bold + first, *others])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    texts = [f"**{each['conclusion']}** {each['evidence']}" for each in claims(rows)]
+    texts = [f"**{each['conclusion']}** {each['evidence']}" for each in conclusions(rows)]
     return "\n\n".join([table, *texts, NOTE, *(f"Excluded: {text}." for text in excluded)]) + "\n"
 
 
@@ -310,9 +310,9 @@ def _flat(row: Row) -> dict[str, object]:
     flat |= {"recordings": len(row["recordings"]), "best_baseline": row["baseline"]}
     numbers = {f"gcode_{short}": row["exact"].get(name) for name, short in names.items()}
     for metric, measured in row["measured"].items():
-        numbers |= {f"{metric}_{names[name]}": measured[name] for name in PIPELINE}
+        numbers |= {f"{metric}_{names[name]}": measured[name] for name in GCODEFP}
         numbers[f"{metric}_best_baseline"] = measured.get(row["baseline"])
-    for name in PIPELINE:
+    for name in GCODEFP:
         entry = row["verdicts"].get(name, {})
         flat |= {f"{key}_{names[name]}": entry.get(key) for key in ("kind", "baseline")}
         numbers[f"difference_{names[name]}"] = entry.get("difference")

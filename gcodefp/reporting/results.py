@@ -26,9 +26,9 @@ from gcodefp.evaluation.names import (
     EVALUATION_REBUILD,
     EXPLANATION_FORMAT,
     EXPLANATION_REBUILD,
+    GCODEFP,
     MODEL,
     PREDICTORS,
-    WITH_CONFIDENCE,
 )
 from gcodefp.files import read_arrays, read_json
 from gcodefp.reporting.sweep_results import (
@@ -150,9 +150,9 @@ def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
                 f"{path}: {array} has positions in {both} rows, metrics.json counts {counted}; "
                 f"rebuild both with: {rebuild}"
             )
-    own: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
+    fields: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
     return Predictions(
-        **own,
+        **fields,
         blocks={name: arrays[array] for name, array in names["block"].items()},
         predicted_mm={name: arrays[array] for name, array in names["position_mm"].items()},
     )
@@ -194,7 +194,7 @@ def read_explanation(folder: Path) -> StoredExplanation:
         folder / "explanation.json", EXPLANATION_FORMAT, ExplanationDocument, EXPLANATION_REBUILD
     )
     path = folder / "explanation.npz"
-    names = {name: f"{PREDICTORS[name].array}_confidence" for name in WITH_CONFIDENCE}
+    names = {name: f"{PREDICTORS[name].array}_confidence" for name in GCODEFP}
     specs = EXCERPT_SPECS | dict.fromkeys(names.values(), ArraySpec("f", ("N",), 0, 1 + 1e-6))
     arrays = read_arrays(path, list(specs), EXPLANATION_REBUILD)
     lengths = {"N": document["rows"], "C": len(document["channels"])}

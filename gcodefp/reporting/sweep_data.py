@@ -8,12 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.reporting.sweep_results import SweepResults
-from gcodefp.reporting.sweep_runs import (
-    VariedParameter,
-    is_maximized,
-    is_wide,
-    varied_parameters,
-)
+from gcodefp.reporting.sweep_runs import VariedParameter, is_maximized, is_wide, varied_parameters
 
 Content = dict[str, Any]
 ABSENT = "not set"

@@ -154,10 +154,10 @@ def read_sweep_results(sweep: Path, best: Path) -> SweepResults:
     return results
 
 
-PROGRAM_EVALUATION_FORMAT = "gcodefp-program-evaluation-1"
+SCRIPT_EVALUATION_FORMAT = "gcodefp-program-evaluation-1"
 
 
-class ProgramEvaluation(Model):
+class ScriptEvaluation(Model):
     """evaluation.json of a sweep of a user script: what the user's own command printed."""
 
     provenance: Provenance
@@ -166,9 +166,9 @@ class ProgramEvaluation(Model):
 
 
 def read_script_evaluation(path: Path) -> dict[str, Any]:
-    """Reads what `evaluate_program` wrote. Raises UserError: it is missing or damaged."""
-    rebuild = "snakemake --cores all --forcerun evaluate_program"
-    return read_document(path, PROGRAM_EVALUATION_FORMAT, ProgramEvaluation, rebuild)
+    """Reads what `evaluate_script` wrote. Raises UserError: it is missing or damaged."""
+    rebuild = "snakemake --cores all --forcerun evaluate_script"
+    return read_document(path, SCRIPT_EVALUATION_FORMAT, ScriptEvaluation, rebuild)
 
 
 MANY, EPOCHS = 1e15, 1e6

@@ -13,7 +13,7 @@ from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.ranking import ON_FRONT, OUTCOME_FIELDS
-from gcodefp.sweeps.search_options import names_of, read_options
+from gcodefp.sweeps.search_options import named_values, read_options
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 LOSS = "val/loss"
@@ -186,12 +186,12 @@ def _is_used(
     rules = read_options(parameters, conditions=conditions, has_script=has_script)
     everywhere = np.ones(len(results.runs), bool)
     columns = {path: results.column(path) for path in parameters}
-    names_of_runs = [
-        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, has_script)
+    names_by_run = [
+        named_values({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, has_script)
         for row in results.runs.to_dict("records")
     ]
     return {
-        path: np.array([rules.conditions[path].holds(names) for names in names_of_runs], bool)
+        path: np.array([rules.conditions[path].holds(names) for names in names_by_run], bool)
         if path in rules.conditions
         else everywhere
         for path in parameters

@@ -8,13 +8,7 @@ import numpy as np
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.metrics import METRICS, MILLIMETRES, SECONDS, SHARE
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ORACLE,
-    PRIMARY,
-    PRIVILEGED,
-    SENSORS,
-)
+from gcodefp.evaluation.names import BASELINE, ORACLE, PRIMARY, PRIVILEGED, SENSORS
 from gcodefp.evaluation.significance import FoldsDifference
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.reporting.sweep_results import JsonContent
@@ -77,8 +71,8 @@ PREDICTOR_KINDS = {
     ORACLE: PredictorKind(
         "state oracle",
         "The true state of each row is provided, the lag is not: no decoder without the lag can "
-        "expect more exact lines by the controller's clock. At the sensors' time it is correct by "
-        "construction.",
+        "expect a higher block accuracy by the controller's clock. At the sensors' time it is "
+        "correct by construction.",
     ),
 }
 """Kind of a predictor -> its title and note, in the order of the tables."""
@@ -98,9 +92,9 @@ RULES = {
 """Count of dataset.json -> what the rule does."""
 
 SENSED_METRICS = {
-    "aligned_acc": "exact line of windows, sensors' time",
-    "gcode_acc": "exact line, row by row, sensors' time",
-    "token_acc": "token accuracy, row by row, sensors' time",
+    "aligned_acc": "block accuracy of windows, sensors' time",
+    "gcode_acc": "block accuracy by row, sensors' time",
+    "token_acc": "token accuracy by row, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
 

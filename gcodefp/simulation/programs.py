@@ -44,7 +44,7 @@ class ProgramWriter:
         """Moves without cutting (G0)."""
         self._append("G0", axes, "", 0.0)
 
-    def line(self, engagement: float, *, feed: float | None = None, **axes: float) -> None:
+    def linear(self, engagement: float, *, feed: float | None = None, **axes: float) -> None:
         """Cuts along a straight line (G1)."""
         tail = "" if feed is None else f"F{format_cam_number(feed)}"
         self._append("G1", axes, tail, engagement)
@@ -93,16 +93,16 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Mil
     writer.rapid(x=right + 0.05, y=y)
     writer.rapid(z=0.6)
     writer.rapid(z=0.125)
-    writer.line(0.0, z=depth + 0.025, feed=ENTRY_FEED)
+    writer.linear(0.0, z=depth + 0.025, feed=ENTRY_FEED)
     for step in range(1, 6):
         angle = pi / 2 * step / 5
-        writer.line(0.1 * step, x=right + 0.05 - 0.025 * (1 - cos(angle)),
+        writer.linear(0.1 * step, x=right + 0.05 - 0.025 * (1 - cos(angle)),
                     z=depth + 0.025 * (1 - sin(angle)))  # fmt: skip
     for number in range(passes):
         is_leftward = number % 2 == 0
         x, side = (left, -1.0) if is_leftward else (right, 1.0)
         # Climb milling engages less than conventional milling: the microphone measures it.
-        writer.line(0.55 if is_leftward else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
+        writer.linear(0.55 if is_leftward else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
         if number < passes - 1:
             for turn in (1, 2):
                 y += radius
@@ -134,7 +134,7 @@ def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> MillP
     x, y, floor = 0.6, 1.2, -0.125
     writer = ProgramWriter()
     write_helical_entry(writer, (x, y), 0.6 * radius, 0.1, floor, turns)
-    writer.line(0.4, x=x, y=y - radius, feed=CUTTING_FEED)
+    writer.linear(0.4, x=x, y=y - radius, feed=CUTTING_FEED)
     advance = length_mm / INCH_MM / loops
     for number in range(loops):
         # Engagement varies as around corners of the stock, so that loops differ.
@@ -143,7 +143,7 @@ def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> MillP
         writer.arc(engagement * 0.8, clockwise=False, radius=radius, x=x, y=y + radius)
         x += advance
         y += 0.25 * advance
-        writer.line(0.0, x=x, y=y - radius)
+        writer.linear(0.0, x=x, y=y - radius)
     return writer.finish()
 
 
@@ -158,11 +158,11 @@ def write_helical_entry(
     """Moves above a helix and descends it counter-clockwise in sixteen lines a turn."""
     writer.rapid(x=centre[0] + radius, y=centre[1])
     writer.rapid(z=max(top + 0.1, 0.2))
-    writer.line(0.0, z=top, feed=ENTRY_FEED)
+    writer.linear(0.0, z=top, feed=ENTRY_FEED)
     count = round(16 * turns)
     for step in range(1, count + 1):
         angle = 2 * pi * step / 16
-        writer.line(
+        writer.linear(
             0.3,
             x=centre[0] + radius * cos(angle),
             y=centre[1] + radius * sin(angle),
@@ -173,16 +173,16 @@ def write_helical_entry(
 def write_rounded_square(writer: ProgramWriter, centre: float, half: float, corner: float) -> None:
     """A counter-clockwise square; the tool engages more in its inner corners."""
     low, high = centre - half, centre + half
-    writer.line(0.5, x=high, y=centre, feed=CUTTING_FEED)
-    writer.line(0.5, y=high - corner)
+    writer.linear(0.5, x=high, y=centre, feed=CUTTING_FEED)
+    writer.linear(0.5, y=high - corner)
     writer.arc(0.9, clockwise=False, radius=corner, x=high - corner, y=high)
-    writer.line(0.5, x=low + corner)
+    writer.linear(0.5, x=low + corner)
     writer.arc(0.9, clockwise=False, radius=corner, x=low, y=high - corner)
-    writer.line(0.5, y=low + corner)
+    writer.linear(0.5, y=low + corner)
     writer.arc(0.9, clockwise=False, radius=corner, x=low + corner, y=low)
-    writer.line(0.5, x=high - corner)
+    writer.linear(0.5, x=high - corner)
     writer.arc(0.9, clockwise=False, radius=corner, x=high, y=low + corner)
-    writer.line(0.5, y=centre)
+    writer.linear(0.5, y=centre)
 
 
 _BUILDERS: dict[str, Callable[[], MillProgram]] = {

@@ -20,7 +20,7 @@ from gcodefp.files import replacing
 from gcodefp.programs.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan, trace_program
 from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import PROGRAM_END
-from gcodefp.simulation.attacks import altered_lines, altered_table, altered_trajectory
+from gcodefp.simulation.alterations import altered_lines, altered_table, altered_trajectory
 from gcodefp.simulation.programs import PROGRAMS, MillProgram, build_program
 from gcodefp.simulation.sensors import (
     NODES,
@@ -168,7 +168,7 @@ def add_faults(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     if has_gaps:
         _add_gaps(table, str(rng.choice(nodes)), rng)
     if has_duplicates:
-        table = _duplicate_rows(table, rng)
+        table = _add_duplicate_rows(table, rng)
     return table
 
 
@@ -187,7 +187,7 @@ def _add_gaps(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
         table.loc[first : first + int(rng.integers(0, 4)), columns] = np.nan
 
 
-def _duplicate_rows(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _add_duplicate_rows(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Duplicates two rows, as when a log is flushed twice."""
     duplicates = rng.choice(len(table), 2, replace=False)
     order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))
@@ -212,7 +212,7 @@ def simulate_recordings(
     recordings_per_program: int,
     seed: int,
     programs: Sequence[str],
-    attack: str | None = None,
+    alteration: str | None = None,
 ) -> list[Path]:
     """Writes `PROGRAM_NNN.csv.gz` for each program and returns the paths.
 
@@ -221,19 +221,19 @@ def simulate_recordings(
         recordings_per_program: 1 or more.
         seed: not negative; the same seed gives the same files.
         programs: names from `programs.PROGRAMS`.
-        attack: one of `attacks.ATTACKS`; None for good recordings.
+        alteration: one of `alterations.ALTERATIONS`; None for good recordings.
     """
     paths = []
     for program in programs:
         for number in range(1, recordings_per_program + 1):
             path = folder / f"{program}_{number:03d}.csv.gz"
-            write_csv(path, simulate_recording(program, number, seed, attack))
+            write_csv(path, simulate_recording(program, number, seed, alteration))
             paths.append(path)
     return paths
 
 
 def simulate_recording(
-    program: str, number: int, seed: int, attack: str | None = None
+    program: str, number: int, seed: int, alteration: str | None = None
 ) -> pd.DataFrame:
     """One recording with a row per controller report and the columns of the real ones."""
     name = f"{program}_{number:03d}"
@@ -241,10 +241,10 @@ def simulate_recording(
     lines, trajectory = build_program(program), plan_program(program)
     # Numbers of its own: the good recording of this name and seed has the same noise.
     altered = np.random.default_rng([seed, number, 1])
-    if attack:
-        lines = altered_lines(program, attack, altered)
+    if alteration:
+        lines = altered_lines(program, alteration, altered)
         trajectory = plan(trace_program([line.text for line in lines]))
-        trajectory = altered_trajectory(trajectory, attack, altered)
+        trajectory = altered_trajectory(trajectory, alteration, altered)
     report = report_times(trajectory, lines, rng)
     columns = {
         **controller_rows(trajectory, lines, report),
@@ -253,11 +253,11 @@ def simulate_recording(
     label = ["gcode_line", "gcode_string"]
     order = [column for column in columns if column not in label] + label
     table = add_faults(pd.DataFrame(columns)[order], rng)
-    if not attack:
+    if not alteration:
         return table
     donors = [other for other in PROGRAMS if other != program]
     donor = simulate_recording(donors[altered.integers(len(donors))], number, seed)
-    return altered_table(table, donor, attack, altered)
+    return altered_table(table, donor, alteration, altered)
 
 
 def _sensor_rows(

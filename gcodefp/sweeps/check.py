@@ -62,7 +62,7 @@ def _settings(specification: Specification, possible: int | None) -> Iterator[tu
     yield "metric", f"{objective.metric}, {objective.goal}"
     yield ("target", "none" if target is None else f"{target:g}: no run starts once one reached it")
     yield "impute", f"{specification.impute} for failed runs; while running: {running}"
-    yield "early termination", _early_termination(specification)
+    yield "early_terminate", _early_termination(specification)
     yield "run_cap", str(specification.run_cap or "none")
     yield "space", "infinite" if size is None else f"{size} configurations{counted}"
     if specification.method == "grid":
@@ -147,15 +147,15 @@ def _notes(specification: Specification, possible: int | None) -> Iterator[str]:
         yield f"no metric in the file: {objective.metric} decides, {objective.goal}"
     elif "goal" not in metric:
         yield "the metric has no goal: it is minimized, as in W&B"
-    if (doubt := goal_warning(objective)) is not None:
-        yield doubt
+    if (warning := goal_warning(objective)) is not None:
+        yield warning
     if specification.run_cap is None and specification.method != "grid":
         method = specification.method
         yield f"no run_cap: set sweep.run_cap in the configuration; method {method} has no end"
     if script:
         yield f"{script.name} trains: names and values of its hyperparameters are not checked"
     if specification.early_terminate and not (script or _reached_bands(specification)):
-        yield "no run gets as far as a band: early termination ends none"
+        yield "no run gets as far as a band: hyperband prunes none"
     if possible is not None and possible < (specification.run_cap or 0):
         yield f"the search ends after {possible} runs: there are no more configurations"
     for path, parameter in specification.parameters.items():
@@ -170,13 +170,13 @@ def _notes(specification: Specification, possible: int | None) -> Iterator[str]:
 
 def goal_warning(objective: Objective) -> str | None:
     """A note where the goal is the wrong way round for a metric's name."""
-    usual = usual_goal(objective.metric)
-    if usual in (None, objective.goal):
+    direction = usual_goal(objective.metric)
+    if direction in (None, objective.goal):
         return None
-    better, wins = ("larger", "lowest") if usual == "maximize" else ("smaller", "highest")
+    better, wins = ("larger", "lowest") if direction == "maximize" else ("smaller", "highest")
     return (
         f"{objective.metric} is better when {better}, but the run with the {wins} one wins; "
-        f"is goal: {usual} meant?"
+        f"is goal: {direction} meant?"
     )
 
 

@@ -90,10 +90,10 @@ def proposed_fixes(document: Any) -> Iterator[Fix]:
             return
     goal = metric.get("goal") if isinstance(metric, Mapping) else None
     if isinstance(name, str) and goal in ("maximize", "minimize"):
-        usual = usual_goal(name)
-        if usual not in (None, goal):
-            reason = f"{name} is better when {'larger' if usual == 'maximize' else 'smaller'}"
-            yield Fix(("metric", "goal"), goal, usual, reason, is_needed=False)
+        direction = usual_goal(name)
+        if direction not in (None, goal):
+            reason = f"{name} is better when {'larger' if direction == 'maximize' else 'smaller'}"
+            yield Fix(("metric", "goal"), goal, direction, reason, is_needed=False)
 
 
 def _schema_fix(detail: ErrorDetails) -> Iterator[Fix]:

@@ -185,8 +185,8 @@ class Lease:
 
     def check(self) -> None:
         """Raises LeaseLost if another process has acquired the run, or the run was removed."""
-        newest, own = newest_claim(self._claim.path.parent), self._claim
-        if newest is None or (newest.path, newest.generation) != (own.path, own.generation):
+        newest, held = newest_claim(self._claim.path.parent), self._claim
+        if newest is None or (newest.path, newest.generation) != (held.path, held.generation):
             raise LeaseLost(f"{self._claim.path.parent}: taken over by another agent, or removed")
 
     def renew(self) -> None:
@@ -282,7 +282,7 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
 
 
 def _take_over_script_files(folder: Path, files: Path) -> None:
-    """Moves what the script of earlier holders keeps, away from a holder that stands still.
+    """Moves what the script of earlier holders keeps, away from a stalled holder.
 
     Only after the claim; a holder that was killed just then leaves it in the generation before.
     """
@@ -325,13 +325,13 @@ def _is_alive(claim: Claim) -> bool | None:
     if claim.generation is not None and claim.generation in _released:
         return False
     mine = own_process()
-    theirs = holder["process"]
-    if holder["host"] != socket.gethostname() or mine is None or theirs is None:
+    recorded = holder["process"]
+    if holder["host"] != socket.gethostname() or mine is None or recorded is None:
         return None
     # Another boot: this host before its restart, or another host of the same name.
-    if str(theirs).split()[:2] != mine.split()[:2]:
+    if str(recorded).split()[:2] != mine.split()[:2]:
         return None
-    return process_identity(int(holder["pid"])) == theirs
+    return process_identity(int(holder["pid"])) == recorded
 
 
 class Holder(NamedTuple):

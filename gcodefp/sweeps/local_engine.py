@@ -62,7 +62,7 @@ class LeasedRun:
     scheduler: Scheduler
 
     def should_prune(self) -> bool:
-        """Whether early termination prunes the run after the epochs that it has logged.
+        """Whether hyperband prunes the run after the epochs that it has logged.
 
         Raises LeaseLost: another agent has acquired the run.
         """

@@ -199,7 +199,7 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
     best, objective = selection.best, selection.objective
     combined = sweeps[0].specification.options.combined.texts
     # What a user script left is in its run's folder; of ours the checkpoint is copied.
-    folder = {"folder": f"{best.folder.sweep}/{best.folder.path.name}"}
+    folder = {"folder": f"{best.folder.sweep_id}/{best.folder.path.name}"}
     content = {k: v for k, v in best.content.items() if k not in ("format", "provenance")}
     return {
         "run": best.name,
@@ -247,7 +247,7 @@ def runs_csv(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = Non
     """One line a run, in the order of the ranking."""
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
-        {"run": run.name, "sweep": run.folder.sweep}
+        {"run": run.name, "sweep": run.folder.sweep_id}
         | {field: run.content[field] for field in OUTCOME_FIELDS}
         | system_summary(run.folder.path)
         | {hyperparameter_column(name): run.content["hyperparameters"].get(name) for name in names}
@@ -310,10 +310,10 @@ def pareto_columns(selection: Selection, goals: Mapping[str, str]) -> dict[str, 
     """Run -> its columns of runs.csv: the objectives that are not there yet, and ON_FRONT."""
     columns: dict[str, dict[str, Any]] = {}
     losses: dict[str, list[float]] = {}
-    own = (*COSTS, selection.objective.metric)
+    present = (*COSTS, selection.objective.metric)
     for run in selection.ranking:
         values = {name: _value(run, name, selection.objective) for name in goals}
-        columns[run.name] = {n: v for n, v in values.items() if n not in own} | {ON_FRONT: None}
+        columns[run.name] = {n: v for n, v in values.items() if n not in present} | {ON_FRONT: None}
         row = [Objective(n, goals[n]).loss(v) for n, v in values.items() if v is not None]
         if len(row) == len(goals):
             losses[run.name] = row

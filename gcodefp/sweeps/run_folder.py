@@ -43,8 +43,8 @@ TERMINAL_STATES = ("finished", "stopped", "failed")
 SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 SELECTABLE_STATE = "finished"
-"""The state that the best run must have; `stopped` is one that early termination pruned, or that a
-person stopped on the W&B service."""
+"""The state that the best run must have; `stopped` is one that hyperband pruned, or that a person
+stopped on the W&B service."""
 PROMOTED_FILES = ("metrics.csv", "work.csv", SYSTEM_FILE, "checkpoint.pt", OUTPUT,
                   "run.json")  # fmt: skip
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
@@ -104,13 +104,13 @@ class RunFolder:
         return int(self.path.name)
 
     @property
-    def sweep(self) -> str:
+    def sweep_id(self) -> str:
         return self.path.parent.name
 
     @property
     def run_id(self) -> str:
         """The run's id in W&B: sweep and run number."""
-        return f"{self.sweep}-{self.path.name}"
+        return f"{self.sweep_id}-{self.path.name}"
 
     @property
     def files(self) -> Path:

@@ -16,7 +16,7 @@ from gcodefp.errors import UserError
 from gcodefp.sweeps.distributions import Scalar
 from gcodefp.sweeps.expressions import Expression
 from gcodefp.sweeps.parameters import dotted, flatten, leaf, nest
-from gcodefp.sweeps.search_options import names_of
+from gcodefp.sweeps.search_options import named_values
 from gcodefp.sweeps.specification import Observation, Specification, UnitPoint, varying
 from gcodefp.sweeps.trainable import accepts, check_trainable
 
@@ -50,12 +50,12 @@ def is_possible(specification: Specification, proposal: Proposal) -> bool:
     return specification.options.allow(values) and (has_script or accepts(values))
 
 
-def key(value: Any) -> Hashable:
+def configuration_key(value: Any) -> Hashable:
     """Equal for runs with the same hyperparameters; 16 is 16.0, but True is not 1."""
     if isinstance(value, Mapping):
-        return frozenset((name, key(inner)) for name, inner in value.items())
+        return frozenset((name, configuration_key(inner)) for name, inner in value.items())
     if isinstance(value, list | tuple):
-        return tuple(map(key, value))
+        return tuple(map(configuration_key, value))
     return frozenset([value]) if isinstance(value, bool) else value
 
 
@@ -98,7 +98,7 @@ def _possible(specification: Specification, supports: Supports) -> Iterator[Prop
     for combination in _product(supports):
         chosen = dict(zip(specification.parameters, combination, strict=True))
         proposal = Proposal(nest(specification.options.active(chosen)), {})
-        identity = key(proposal.hyperparameters)
+        identity = configuration_key(proposal.hyperparameters)
         if identity not in seen and is_possible(specification, proposal):
             seen.add(identity)
             yield proposal
@@ -134,7 +134,7 @@ def never_true(specification: Specification) -> list[Expression]:
                 for _ in range(ATTEMPTS)
             )
         has_script = specification.options.has_script
-        if not any(condition.holds(names_of(v, has_script)) for v in values):
+        if not any(condition.holds(named_values(v, has_script)) for v in values):
             idle.append(condition)
     return idle
 
@@ -208,7 +208,7 @@ class ConfigurationSequence:
         """Each configuration once; the exception at the end gives the reason."""
         assigned = set[Hashable]()
         for proposal in self._listed():
-            assigned.add(key(proposal.hyperparameters))
+            assigned.add(configuration_key(proposal.hyperparameters))
             yield proposal
         if self._specification.method == "grid":
             raise Exhausted("every configuration of the grid has been tried")
@@ -223,7 +223,7 @@ class ConfigurationSequence:
         is_grid = specification.method == "grid"
         supports = [p.grid() for p in specification.parameters.values()] if is_grid else []
         for proposal in chain(first, _possible(specification, supports) if is_grid else ()):
-            if (identity := key(proposal.hyperparameters)) not in seen:
+            if (identity := configuration_key(proposal.hyperparameters)) not in seen:
                 seen.add(identity)
                 yield proposal
 
@@ -249,7 +249,7 @@ class ConfigurationSequence:
         from gcodefp.sweeps.bayes import suggest  # Optuna is imported for Bayesian search only
 
         specification = self._specification
-        assigned = {key(run.hyperparameters) for run in others}
+        assigned = {configuration_key(run.hyperparameters) for run in others}
         for attempt in range(SUGGESTIONS if varying(specification) else 0):
             parts = np.random.SeedSequence([self._seed, number, attempt])
             unit = suggest(specification, int(parts.generate_state(1)[0]), others)
@@ -268,11 +268,11 @@ class ConfigurationSequence:
                 break
         if self._all is None:
             raise Exhausted(f"{ATTEMPTS} draws in a row break a constraint or were tried before")
-        remaining = [p for p in self._all if key(p.hyperparameters) not in assigned]
+        remaining = [p for p in self._all if configuration_key(p.hyperparameters) not in assigned]
         if not remaining:
             raise Exhausted("every configuration of the space has been tried")
         proposal = remaining[int(random.integers(len(remaining)))]
-        assigned.add(key(proposal.hyperparameters))
+        assigned.add(configuration_key(proposal.hyperparameters))
         return _with_unit_point(self._specification, proposal)
 
     @cached_property
@@ -281,7 +281,7 @@ class ConfigurationSequence:
 
     def _add_if_new(self, proposal: Proposal, assigned: set[Hashable]) -> bool:
         """Whether it is possible, and no run has it; then it is added to `assigned`."""
-        identity = key(proposal.hyperparameters)
+        identity = configuration_key(proposal.hyperparameters)
         if identity in assigned or not is_possible(self._specification, proposal):
             return False
         assigned.add(identity)

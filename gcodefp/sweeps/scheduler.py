@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class SweepHistory:
-    """The runs of one sweep, as its search and its early termination see them.
+    """The runs of one sweep, as its search and hyperband see them.
 
     What never changes (an assignment, an outcome, the history of an ended run) is read once.
     """
@@ -215,7 +215,7 @@ class Scheduler:
         return assigned["hyperparameters"] if assigned else None
 
     def should_prune(self, number: int) -> bool:
-        """Whether early termination prunes a run after its epochs so far."""
+        """Whether hyperband prunes a run after its epochs so far."""
         rule = self._specification.early_terminate
         if rule is None:
             return False

@@ -51,13 +51,13 @@ class SearchOptions:
 
     def active(self, values: Values) -> dict[str, Any]:
         """The values without those whose condition is false."""
-        names = names_of(values, self.has_script) if self.conditions else {}
+        names = named_values(values, self.has_script) if self.conditions else {}
         inactive = {path for path, c in self.conditions.items() if not c.holds(names)}
         return {path: value for path, value in values.items() if path not in inactive}
 
     def allow(self, values: Values) -> bool:
         """Whether all constraints are true of a run."""
-        names = names_of(values, self.has_script) if self.constraints else {}
+        names = named_values(values, self.has_script) if self.constraints else {}
         return all(constraint.holds(names) for constraint in self.constraints)
 
     def describe(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class SearchOptions:
 NO_OPTIONS = SearchOptions()
 
 
-def names_of(values: Values, has_script: bool = False) -> dict[str, Any]:
+def named_values(values: Values, has_script: bool = False) -> dict[str, Any]:
     """What expressions read: every value by its dotted path, and by its own name if that is unique.
 
     A hyperparameter that a run does not set has the default of this project's trainer, and none if
@@ -84,8 +84,8 @@ def names_of(values: Values, has_script: bool = False) -> dict[str, Any]:
     """
     trainer = {} if has_script else HYPERPARAMETERS
     names = {name: setting.default for name, setting in trainer.items()}
-    own = Counter(leaf(path) for path in values)
-    names |= {leaf(path): value for path, value in values.items() if own[leaf(path)] == 1}
+    leaves = Counter(leaf(path) for path in values)
+    names |= {leaf(path): value for path, value in values.items() if leaves[leaf(path)] == 1}
     return names | {dotted(path): value for path, value in values.items()}
 
 
@@ -102,7 +102,7 @@ def read_options(
 
     Raises UserError: it names the key below `sweep` in the configuration, and the value.
     """
-    names = set(names_of(dict.fromkeys(parameters), has_script))
+    names = set(named_values(dict.fromkeys(parameters), has_script))
     checked = [Expression(t, names, f"sweep.constraints[{i}]") for i, t in enumerate(constraints)]
     texts = _by_path(conditions or {}, parameters, "sweep.conditions")
     when = {path: Expression(t, names, f"sweep.conditions.{n}") for path, (n, t) in texts.items()}
@@ -123,10 +123,10 @@ def _by_path(
     """Names and values by the path that each name means, which may be dotted or slashed."""
     by_path: dict[str, tuple[str, Any]] = {}
     for name, value in values.items():
-        wanted = dotted(str(name))
-        meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
+        text = dotted(str(name))
+        meant = [path for path in paths if text in (dotted(path), leaf(path))]
         if len(meant) != 1:
-            hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
+            hint = "it is in several groups" if meant else did_you_mean(text, map(dotted, paths))
             raise UserError(f"{where}: {shown(name)} is not a parameter of the sweep; {hint}")
         if meant[0] in by_path:
             raise UserError(f"{where}: {name} and {by_path[meant[0]][0]} are the same; keep one")

@@ -1,4 +1,4 @@
-"""A sweep as W&B's schema writes it, read and checked, with W&B's early termination."""
+"""A sweep as W&B's schema writes it, read and checked, with W&B's hyperband."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ MAX_RUNS = 1_000_000
 CAP_NAMES = ("max_runs", "count")
 """What users of other tools write for run_cap."""
 MAX_BAND = 10_000_000
-MAX_STEPS = 100_000
+MAX_BANDS = 100_000
 """Of the bands' computation; only an eta that is next to 1 has more."""
 
 UnitPoint = Mapping[str, float]
@@ -104,14 +104,14 @@ class EarlyTerminate(Section):
 
     def rule(self) -> Hyperband:
         """The rule with its bands. Raises ValueError: there are no bands, or too many."""
-        steps = list(islice(self._steps(), MAX_STEPS + 1))
-        if not steps:
+        bands = list(islice(self._band_epochs(), MAX_BANDS + 1))
+        if not bands:
             raise ValueError("no band at or above 1; make max_iter larger or eta smaller")
-        if len(steps) > MAX_STEPS:
-            raise ValueError(f"eta: {self.eta!r} makes more than {MAX_STEPS} bands; try eta: 2")
-        return Hyperband(tuple(sorted(set(steps))), self.eta, self.strict)
+        if len(bands) > MAX_BANDS:
+            raise ValueError(f"eta: {self.eta!r} makes more than {MAX_BANDS} bands; try eta: 2")
+        return Hyperband(tuple(sorted(set(bands))), self.eta, self.strict)
 
-    def _steps(self) -> Iterator[int]:
+    def _band_epochs(self) -> Iterator[int]:
         """Multiplied and divided step by step, as W&B does, so that both round alike."""
         if self.max_iter is not None and self.s is not None:
             band = self.max_iter / self.eta
@@ -188,7 +188,7 @@ class SweepYaml(Section):
     @field_validator("metric")
     @classmethod
     def _is_needed(cls, metric: MetricConfig | None, info: ValidationInfo) -> MetricConfig | None:
-        """Only Bayesian search and early termination look at it before the end."""
+        """Only Bayesian search and hyperband look at it before the end."""
         is_used = info.data.get("method") == "bayes" or info.data.get("early_terminate")
         if metric is None and is_used:
             raise ValueError(f"None needs a name, such as {DEFAULT_OBJECTIVE.metric}, and a goal")

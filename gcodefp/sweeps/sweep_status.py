@@ -120,7 +120,7 @@ class SweepStatus:
         """An estimate for the agents that are at work now; None without any, or any epoch.
 
         Unfinished runs continue at their own pace, new ones take as long as those that ended, or as
-        long as those that were started will take. Early termination is not foreseen.
+        long as those that were started will take. Hyperband is not foreseen.
         """
         if self.has_ended:
             return 0.0

@@ -123,8 +123,8 @@ def _gpu(pids: set[int]) -> tuple[float | None, float | None]:
         with suppress(nvml.NVMLError):  # Such as a part of a GPU (MIG), which has no share.
             gpu = nvml.nvmlDeviceGetHandleByIndex(index)
             listed = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
-            if own := [one.usedGpuMemory for one in listed if one.pid in pids]:
-                memory += [used for used in own if used is not None]  # None: not available.
+            if used_bytes := [one.usedGpuMemory for one in listed if one.pid in pids]:
+                memory += [used for used in used_bytes if used is not None]  # None: not available.
                 shares.append(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
     share = sum(shares) / len(shares) if shares else None
     return share, sum(memory) if memory else None

@@ -98,7 +98,7 @@ def open_offline(folder: RunFolder, files: Path, project: str, config: Mapping[s
         project=project,
         id=folder.run_id,
         name=folder.run_id,
-        group=folder.sweep,
+        group=folder.sweep_id,
         config=dict(config),
         dir=files,
         settings=wandb.Settings(**MINIMAL),

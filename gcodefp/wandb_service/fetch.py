@@ -50,7 +50,7 @@ def fetch_runs(
             has_weights = not checkpoints or _fetch_checkpoint(run, folder)
             if content["state"] in SCORED_STATES and not has_weights:
                 content |= {"state": "failed", "reason": "W&B has no checkpoint of it"}
-            folder.end({"host": None, **content, "wandb_run": run.id, "sweep": folder.sweep})
+            folder.end({"host": None, **content, "wandb_run": run.id, "sweep": folder.sweep_id})
             logger.info("run %s is %s, fetched from W&B", folder.path.name, run.id)
     if unfinished:
         logger.warning("skipped, since they are unfinished: %s", ", ".join(unfinished))

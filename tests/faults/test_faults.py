@@ -126,7 +126,7 @@ def test_agent_goes_on_with_a_folder_that_was_closed_for_a_while(open_folder: Pa
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "", "\0" * 40, '{"format": "other"}'], ids=["torn", "empty", "zeros", "other"]
+    "content", ["{", "", "\0" * 40, '{"format": "other"}'], ids=["cut", "empty", "zeros", "other"]
 )
 def test_garbage_instead_of_hyperparameters_costs_no_other_run(
     tmp_path: Path, content: str

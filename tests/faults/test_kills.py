@@ -95,13 +95,13 @@ def test_agents_that_stand_still_and_agents_that_are_killed_change_nothing(
 ) -> None:
     """STOPS=300 has as many stops and kills at least, in several sweeps."""
     stops = kills = losses = rounds = 0
-    wanted = int(os.environ.get("STOPS", "12"))
-    while min(stops, kills) < wanted:
+    stop_count = int(os.environ.get("STOPS", "12"))
+    while min(stops, kills) < stop_count:
         sweep = same_sweep(undisturbed, tmp_path / str(rounds))
         hosts = {"own_hosts": True, "lease_seconds": LEASE_SECONDS, "deadline_seconds": 600}
         often: dict[str, Any] = {
-            "kills": min(wanted, 30),
-            "stops": min(wanted, 30),
+            "kills": min(stop_count, 30),
+            "stops": min(stop_count, 30),
             "kill_seconds": 0.8,
         }
         # Whoever takes a run over cannot tell a holder that stands still from a killed one.
@@ -174,7 +174,7 @@ def fill_after(pool: WorkerPool, runs: Path, ended: int) -> Any:
     return full(runs)
 
 
-def check_nothing_torn(runs: Path) -> None:
+def check_files_are_whole(runs: Path) -> None:
     """Every file is whole; one that its agent moves or drops meanwhile is none (os.walk skips)."""
     readers = {".json": lambda path: json.loads(path.read_text(encoding="utf-8"))}
     readers[".pt"] = lambda path: torch.load(path, weights_only=True)
@@ -192,14 +192,14 @@ def test_full_disk_changes_nothing_however_long(undisturbed: TinySweep, tmp_path
         with WorkerPool(patient_config(half, "patient", 100.0)) as patient:
             with fill_after(patient, runs, 4):
                 patient.wait_for(lambda: patient.log().count("trying again") >= 8)
-                check_nothing_torn(runs)
+                check_files_are_whole(runs)
             assert set(patient.wait()) == {0}
         assert "No space left on device" in patient.log()
         whole = same_sweep(undisturbed, tmp_path)
         impatient = WorkerPool(patient_config(whole, "impatient", 0.5))
         with impatient, fill_after(impatient, runs, TOTAL // 2 + 3):
             assert set(impatient.wait()) == {1}
-            check_nothing_torn(runs)
+            check_files_are_whole(runs)
         no_space = f"{whole.run(0).path.parent}: [Errno 28] No space left"
         for part in (no_space, "for it to be fixed", "nothing is lost"):
             assert part in impatient.log()

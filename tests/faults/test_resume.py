@@ -62,12 +62,12 @@ def undisturbed(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) ->
 
 def kill_in(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], bool]) -> None:
     """Lets a function of the trainer die before it does anything, when its last argument says."""
-    usual = getattr(trainer, name)
+    original = getattr(trainer, name)
 
     def dying(*arguments: Any) -> Any:
         if when(arguments[-1]):
             raise Killed
-        return usual(*arguments)
+        return original(*arguments)
 
     monkeypatch.setattr(trainer, name, dying)
 
@@ -129,8 +129,8 @@ def test_run_killed_while_it_wrote_a_line(
     with pytest.raises(Killed):
         run(tmp_path, data, kill_at=2)
     path = tmp_path / "metrics.csv"
-    torn = (undisturbed / "metrics.csv").read_text().splitlines(keepends=True)[3]
-    path.write_text(path.read_text() + torn[:left])
+    line = (undisturbed / "metrics.csv").read_text().splitlines(keepends=True)[3]
+    path.write_text(path.read_text() + line[:left])
     assert len(read_metrics(path)) == 2
     run(tmp_path, data)
     check_same_folder(undisturbed, tmp_path)
@@ -204,7 +204,7 @@ def test_run_goes_on_with_an_equal_dataset(data: TrainingData, tmp_path: Path) -
     run(tmp_path / "run", tiny_data(tmp_path / "data"))
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"nonsense" * 99])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"nonsense" * 99])
 def test_torn_state_is_an_error(data: TrainingData, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(UserError, match=r"last\.pt: is not a gcodefp checkpoint"):
@@ -214,14 +214,14 @@ def test_torn_state_is_an_error(data: TrainingData, tmp_path: Path, content: byt
 # work.csv and metrics.csv
 
 
-@pytest.mark.parametrize("torn", ["", "utc_sec", "1.8e9,he", "\0\0\0", "1.8e9,here,7,1\n1.8"])
-def test_torn_line_of_work_costs_itself_alone(tmp_path: Path, torn: str) -> None:
+@pytest.mark.parametrize("line", ["", "utc_sec", "1.8e9,he", "\0\0\0", "1.8e9,here,7,1\n1.8"])
+def test_cut_line_of_work_costs_itself_alone(tmp_path: Path, line: str) -> None:
     path = tmp_path / "work.csv"
-    path.write_text(torn)
+    path.write_text(line)
     append_work(path, 2)
     append_work(path, 3)
     assert [moment["epoch"] for moment in read_work(path)][-2:] == [2, 3]
-    assert len(read_work(path)) == 2 + torn.count("\n")
+    assert len(read_work(path)) == 2 + line.count("\n")
 
 
 def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:

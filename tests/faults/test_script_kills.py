@@ -33,15 +33,15 @@ finally:  # If nobody ends it, it outlives its agent by a minute.
 
 def test_killed_agents_leave_run_cap_runs_and_no_script(tmp_path: Path) -> None:
     """KILLS=200 kills at least as many agents at work, in several sweeps."""
-    wanted, kills, rounds = int(os.environ.get("KILLS", "4")), 0, 0
+    count, kills, rounds = int(os.environ.get("KILLS", "4")), 0, 0
     choice = random.Random(7)
-    while kills < wanted:
+    while kills < count:
         folder = tmp_path / str(rounds)
         folder.mkdir()
         uniform = {"distribution": "uniform", "min": 0.5, "max": 1.0}
         own = ScriptSweep(folder, SCRIPT, method="random", run_cap=TOTAL, parameters={"x": uniform})
         own.create("--seed", str(rounds))
-        kills += kill_agents(own, choice, wanted - kills)
+        kills += kill_agents(own, choice, count - kills)
         runs = own.outcomes()
         assert [run["state"] for run in runs] == ["finished"] * TOTAL
         assert len({run["hyperparameters"]["x"] for run in runs}) == TOTAL

@@ -1,4 +1,4 @@
-"""explanation.json and explanation.npz, as the step would write them of a small test split."""
+"""explanation.json and explanation.npz, as the stage would write them of a small test split."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 from learning_data import CPU
 from result_documents import PROGRAM, PROVENANCE, ROWS_PER_BLOCK, STEP_SECONDS
 
-from gcodefp.dataset.store import Description, Split, parse_description
+from gcodefp.dataset.store import DatasetDescription, Split, parse_description
 from gcodefp.evaluation.bootstrap import ratio
 from gcodefp.evaluation.decode import SplitPredictions
 from gcodefp.evaluation.explanation import (
@@ -49,7 +49,7 @@ def write_explanation(
 
 def _explained(
     test: Split,
-    description: Description,
+    description: DatasetDescription,
     predictions: Mapping[str, RowPredictions],
     random: np.random.Generator,
 ) -> Explanation:

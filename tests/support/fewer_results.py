@@ -12,15 +12,15 @@ from gcodefp.reporting.results import Results
 
 def one_recording(results: Results, index: int) -> Results:
     """The rows of one test recording, and no baselines."""
-    of = results.predictions
-    rows = of.recording == index
+    decoded = results.predictions
+    rows = decoded.recording == index
 
     def chosen(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: chosen(part) for name, part in value.items()}
         return value[rows] if len(value) == len(rows) else value
 
-    predictions = replace(of, **{name: chosen(value) for name, value in vars(of).items()})
+    predictions = replace(decoded, **{name: chosen(value) for name, value in vars(decoded).items()})
     assert len(np.unique(predictions.recording)) == 1
     models = results.evaluation["models"]
     models = {name: scores for name, scores in models.items() if PREDICTORS[name].kind != BASELINE}

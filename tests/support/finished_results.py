@@ -1,4 +1,4 @@
-"""A finished results folder, made by the steps themselves from small recordings."""
+"""A finished results folder, made by the stages themselves from small recordings."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from tiny_sweep import TinySweep
 
 from gcodefp import (
     agent,
-    calibrate,
     control,
     evaluate,
     explain,
     figures,
+    fit_decoder,
     fit_detector,
     report,
     select_best,
@@ -46,7 +46,7 @@ def publish(results: Path) -> None:
     """The decoder, a control, the evaluation, its explanation, figures and report."""
     checkpoint = ["--checkpoint", str(results / "best/checkpoint.pt")]
     fitted = [*_dataset(results, "train", "val"), *checkpoint]
-    assert calibrate.main([*fitted, "--output", str(results / "best/decoder.npz")]) == 0
+    assert fit_decoder.main([*fitted, "--output", str(results / "best/decoder.npz")]) == 0
     data = [*_dataset(results, "train", "test"), *checkpoint]
     document = str(results / "controls" / SENSORS_PERMUTED / "control.json")
     assert control.main(["--control", SENSORS_PERMUTED, *data, "--output", document]) == 0
@@ -54,8 +54,8 @@ def publish(results: Path) -> None:
     data = [*_dataset(results, "train", "val", "test"), *checkpoint]
     assert evaluate.main([*data, "--controls", document, "--output", evaluation]) == 0
     explanation = str(results / "explanation")
-    asked = [*_dataset(results, "test"), *checkpoint, "--output", explanation]
-    assert explain.main(asked) == 0
+    arguments = [*_dataset(results, "test"), *checkpoint, "--output", explanation]
+    assert explain.main(arguments) == 0
     splits = [part for part in _dataset(results, "train", "val", "test") if part != "cpu"]
     splits.remove("--device")
     where = [*checkpoint, "--recordings", str(results.parent / "recordings")]

@@ -6,16 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from evaluation_steps import learn
+from evaluation_commands import learn
 from learning_data import CPU, RECORDINGS, SENSORS, STEP_SECONDS, tiny_split, write_dataset
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.decoder import (
-    DECODER_FILE,
-    Decoder,
-    read_decoder,
-    write_decoder,
-)
+from gcodefp.evaluation.decoder import DECODER_FILE, Decoder, read_decoder, write_decoder
 from gcodefp.evaluation.decoder_fitting import fit_decoder
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.recordings.cleaning import Recording

@@ -136,11 +136,11 @@ def write_klipper(folder: Path, name: str, run: Run) -> list[Path]:
                 f"buffer_time={max(queue_end - now, 0):.3f} print_stall=0 "
                 "extruder: target=200 temp=200.1 pwm=0.3 sysload=0.40 cputime=91.0 memavail=500000"
             )
-        live = run.position_mm(np.array([now]))[0].round(6)
+        reported = run.position_mm(np.array([now]))[0].round(6)
         status = {
             "toolhead": {"estimated_print_time": now + PRINT_TIME},
             "virtual_sdcard": {"file_position": position},
-            "motion_report": {"live_position": [*live.tolist(), 0.0]},
+            "motion_report": {"live_position": [*reported.tolist(), 0.0]},
         }
         params = [status, eventtime]
         update = {"jsonrpc": "2.0", "method": "notify_status_update", "params": params}

@@ -221,7 +221,7 @@ def varied(data: TrainingData, seed: int = 0) -> Network:
 
 
 def dataset_flags(folder: Path, *splits: str) -> list[str]:
-    """Flags of the steps that name a dataset."""
+    """Flags of the stages that name a dataset."""
     flags = ["--dataset", str(folder / "dataset.json"), "--device", "cpu"]
     for name in splits:
         flags += [f"--{name}", str(folder / f"{name}.npz")]

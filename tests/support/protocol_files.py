@@ -19,7 +19,7 @@ def repeated(fold: Fold, count: int = MIN_FOLDS) -> list[Fold]:
 def write_protocols(
     path: Path, evaluation: Path, winner: Mapping[str, Any], count: int = MIN_FOLDS
 ) -> None:
-    """protocols.json of `count` splits by recording and a leaky one.
+    """protocols.json of `count` folds by recording and a leaky one.
 
     Args:
         evaluation: folder of an evaluation.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gcodefp.dataset.store import Description, Split, read_description, read_split
+from gcodefp.dataset.store import DatasetDescription, Split, read_description, read_split
 from gcodefp.preprocess import main
 
 NODES = ("frame_r2", "spindle2")
@@ -64,7 +64,7 @@ def write_recordings(folder: Path, counts: Mapping[str, int], rows: int = ROWS) 
 
 
 def preprocess(recordings: Path, output: Path, **changes: Any) -> int:
-    """Runs the step with small values; `changes` are options with underscores for hyphens."""
+    """Runs `preprocess` with small values; `changes` are options with underscores for hyphens."""
     options: dict[str, Any] = {
         "groups": ["imu", "mag", "mic", "motor"], "min_coverage": 0.5, "window": 8, "stride": 3,
         "max_gap_seconds": 2.0, "split": "recording", "val_fraction": 0.25, "test_fraction": 0.25,
@@ -77,8 +77,8 @@ def preprocess(recordings: Path, output: Path, **changes: Any) -> int:
     return main(argv)
 
 
-def read_dataset(folder: Path) -> tuple[Description, dict[str, Split]]:
-    """The description and all splits that a run of the step wrote."""
+def read_dataset(folder: Path) -> tuple[DatasetDescription, dict[str, Split]]:
+    """The description and all splits that a run of it wrote."""
     description = read_description(folder / "dataset.json")
     return description, {
         name: read_split(folder / f"{name}.npz", description, name) for name in SPLITS

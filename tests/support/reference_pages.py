@@ -1,4 +1,4 @@
-"""The reference pages in docs/ as tables, to be held against what the steps write."""
+"""The reference pages in docs/ as tables, to be held against what the stages write."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -39,12 +39,12 @@ def sections(page: str) -> dict[str, str]:
 
 def rows(text: str, first: str) -> list[Row]:
     """The rows of all tables whose first column has this name."""
-    found: list[Row] = []
+    listed: list[Row] = []
     for table in re.findall(r"(?:^\|.*\|\n)+", text, flags=re.MULTILINE):
         cells = [[c.strip() for c in line.strip("|").split("|")] for line in table.splitlines()]
         if cells[0][0] == first:
-            found += [dict(zip(cells[0], line, strict=True)) for line in cells[2:]]
-    return found
+            listed += [dict(zip(cells[0], line, strict=True)) for line in cells[2:]]
+    return listed
 
 
 def quoted(text: str) -> list[str]:
@@ -53,11 +53,11 @@ def quoted(text: str) -> list[str]:
 
 def pattern(name: str, anything: str) -> re.Pattern[str]:
     """A name with words in capitals as a regular expression."""
-    known = {word: "|".join(map(re.escape, choices)) for word, choices in NAMES.items()}
+    choices_of = {word: "|".join(map(re.escape, choices)) for word, choices in NAMES.items()}
     parts = re.split(r"([A-Z]+)", name)
     return re.compile(
         "".join(
-            f"(?:{known.get(part, anything)})" if part.isupper() else re.escape(part)
+            f"(?:{choices_of.get(part, anything)})" if part.isupper() else re.escape(part)
             for part in parts
         )
     )
@@ -75,20 +75,20 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def unnamed(found: set[str], known: list[Row], first: str) -> set[str]:
+def unnamed(paths: set[str], listed: list[Row], first: str) -> set[str]:
     """Those that no row names; what is null or empty is named by the keys that it could have."""
-    tried = [of for row in known for name in quoted(row[first]) for of in _ways(name)]
-    return {path for path in found if not any(of.fullmatch(path) for of in tried)}
+    tried = [way for row in listed for name in quoted(row[first]) for way in _ways(name)]
+    return {path for path in paths if not any(way.fullmatch(path) for way in tried)}
 
 
-def unfound(found: set[str], known: list[Row], first: str) -> set[str]:
+def unused(paths: set[str], listed: list[Row], first: str) -> set[str]:
     """Names of rows that nothing has, but for those that may be missing."""
     return {
         name
-        for row in known
+        for row in listed
         if not row["content"].startswith(MAY_BE_MISSING)
         for name in quoted(row[first])
-        if not any(of.fullmatch(path) for of in _ways(name) for path in found)
+        if not any(way.fullmatch(path) for way in _ways(name) for path in paths)
     }
 
 

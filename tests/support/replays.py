@@ -44,7 +44,7 @@ def replay(
     jitter: float = 0.0,
     speed: float = 1.0,
     start: float = 0.0,
-    lost: slice = slice(0),
+    missing: slice = slice(0),
     noise: float = 1.0,
 ) -> Replay:
     """A recording of a program.
@@ -63,7 +63,7 @@ def replay(
     begin = begins(program)
     reports = np.arange(phase / speed, begin[-1] / speed - jitter, STEP)
     reports = (reports + random.uniform(0, jitter, len(reports))) * speed
-    reports = np.delete(reports[reports >= start], lost)
+    reports = np.delete(reports[reports >= start], missing)
     line = np.searchsorted(begin, reports, side="right") - 1
     signals = motion(program, reports - lag)
     signals = signals + noise * random.normal(size=signals.shape)

@@ -1,4 +1,4 @@
-"""The small files of a whole pipeline, as its steps would write them."""
+"""The small files of a whole pipeline, as its stages would write them."""
 
 import argparse
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ from gcodefp.dataset.store import Split, parse_description, parse_vocabulary
 from gcodefp.evaluation.bootstrap import with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.metrics import (
+    LabelledPredictions,
     RowPredictions,
     RowSequences,
-    ScoredPredictions,
     SequencePredictions,
     compute_metrics,
 )
@@ -123,7 +123,7 @@ def write_evaluation(
     for name in (name for name in PREDICTORS if name in answers):
         sequences = RowSequences(rows, test.recording if name == WHOLE else rows // SEQUENCE_ROWS)
         by_sequence = SequencePredictions(sequences, answers[name])
-        scored[name] = ScoredPredictions(
+        scored[name] = LabelledPredictions(
             answers[name], test, rows, vocabulary, programs, by_sequence
         )
     content = {
@@ -145,9 +145,10 @@ def write_evaluation(
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     arrays = {}
-    for name, of in answers.items():
+    for name, answer in answers.items():
         array = PREDICTORS[name].array
-        fields = {"block" if key == "blocks" else key: value for key, value in of._asdict().items()}
+        values = answer._asdict()
+        fields = {"block" if key == "blocks" else key: values[key] for key in values}
         arrays |= {f"{array}_{key}": value for key, value in fields.items() if value is not None}
     np.savez(
         folder / "predictions.npz",
@@ -166,7 +167,7 @@ def decode_sequences(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
     new[1:] = test.recording[1:] != test.recording[:-1]
     true = true_blocks()
     executed, reconstructed = (
-        np.flatnonzero(new | np.concatenate([[True], of[1:] != of[:-1]])) for of in (true, read)
+        np.flatnonzero(new | np.concatenate([[True], b[1:] != b[:-1]])) for b in (true, read)
     )
     return {
         "executed_recording": test.recording[executed],
@@ -185,14 +186,14 @@ def scored_split(reported: bool) -> Split:
     lags = np.array([np.nan if lag is None else lag for lag in LAG_SECONDS])
     sensed = row % ROWS - (np.nan_to_num(lags) / STEP_SECONDS).astype(int)[recording]
     sensed = np.clip(sensed, 0, ROWS - 1)
-    known = {
+    given = {
         "block": row, "blocks": true, "operation": recording // 2, "program": recording // 2,
         "position_mm": positions_mm(true, reported), "recording": recording, "row": row,
         "mm_per_unit": np.full(len(true), 25.4, np.float32), "recordings": np.array(RECORDINGS),
         "seconds": np.tile(np.arange(ROWS) * STEP_SECONDS, len(RECORDINGS)), "lag_seconds": lags,
         "state": ROWS * (recording // 2) + sensed, "lag_corrected_row": ROWS * recording + sensed,
     }  # fmt: skip
-    return Split(**{name: known.get(name, of_row) for name in Split.__dataclass_fields__})
+    return Split(**{name: given.get(name, of_row) for name in Split.__dataclass_fields__})
 
 
 def predictions_of(

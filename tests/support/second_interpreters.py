@@ -40,7 +40,7 @@ def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if "PROGRAM_END" not in run.stdout:
         raise ValueError(f"{path}: {run.stderr.strip()}")
-    found, scale, plane = list[tuple[float, ...]](), 1.0, 17
+    moves_found, scale, plane = list[tuple[float, ...]](), 1.0, 17
     work, shift = [0.0] * 3, [0.0] * 3
     for name, arguments in _CANON.findall(run.stdout):
         if name == "USE_LENGTH_UNITS":
@@ -53,8 +53,8 @@ def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
         elif name in ("STRAIGHT_TRAVERSE", "STRAIGHT_FEED", "ARC_FEED"):
             numbers = [float(x) for x in arguments.split(",")]
             total = [a + b for a, b in zip(work, shift, strict=True)]
-            found.append(_move(name, numbers, scale, plane, total))
-    return found
+            moves_found.append(_move(name, numbers, scale, plane, total))
+    return moves_found
 
 
 def _move(
@@ -83,9 +83,9 @@ def _as_row(move: PathMove) -> tuple[float, ...]:
     if move.kind != "arc":
         return (float(move.kind == "feed"), *move.end_mm[:3])
     a, b, _ = PLANE_AXES[move.plane]
-    turns = floor(abs(move.sweep) / (2 * pi) - 1e-9) + 1
+    turns = floor(abs(move.swept_angle) / (2 * pi) - 1e-9) + 1
     centre = (move.centre_mm[a], move.centre_mm[b])
-    return (move.plane, *move.end_mm[:3], *centre, turns if move.sweep > 0 else -turns)
+    return (move.plane, *move.end_mm[:3], *centre, turns if move.swept_angle > 0 else -turns)
 
 
 def printer_errors_mm(text: str) -> list[float]:
@@ -114,11 +114,11 @@ def path_error_mm(first: Sequence[tuple[float, ...]], second: Sequence[tuple[flo
 
 def _without_rests(path: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:
     kept: list[tuple[float, ...]] = []
-    place = (0.0, 0.0, 0.0)
+    position = (0.0, 0.0, 0.0)
     for row in path:
-        if row[0] > 1 or dist(row[1:4], place) > 1e-4:
+        if row[0] > 1 or dist(row[1:4], position) > 1e-4:
             kept.append(row)
-        place = (row[1], row[2], row[3])
+        position = (row[1], row[2], row[3])
     return kept
 
 

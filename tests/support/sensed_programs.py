@@ -3,7 +3,7 @@
 import numpy as np
 
 from gcodefp.detection.detector import Detector, fit_detector
-from gcodefp.detection.profile import LabelledSignals, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, RecordingSignals
 from gcodefp.programs.lag import moving_average
 
 STEP = 0.25
@@ -27,7 +27,7 @@ def record(program: int, number: int, noise: float = 0.5) -> LabelledSignals:
     delay = number % 5
     signals = np.pad(expected_signals(program), ((delay, 5 - delay), (0, 0)))
     signals = rng.uniform(0.5, 2.0) * (signals + rng.normal(0, noise, signals.shape))
-    recording = SensedRecording(
+    recording = RecordingSignals(
         f"{NAMES[program]}_{number:03d}", signals.astype(np.float32), np.ones(signals.shape, bool)
     )
     return LabelledSignals(recording, program, np.arange(LENGTH) + float(delay))

@@ -105,16 +105,16 @@ class Workflow:
     def jobs(self) -> dict[str, str]:
         """SLURM job that runs -> number of the run that it is in, as its lease tells."""
         environments = self._environments().items()
-        return {job: number for number, of in environments if (job := of.get("SLURM_JOB_ID"))}
+        return {job: number for number, env in environments if (job := env.get("SLURM_JOB_ID"))}
 
     def gpus(self) -> set[str | None]:
         """What the agents that have a run see of GPUs."""
-        return {of.get("CUDA_VISIBLE_DEVICES") for of in self._environments().values()}
+        return {env.get("CUDA_VISIBLE_DEVICES") for env in self._environments().values()}
 
     def _environments(self) -> dict[str, dict[str, str]]:
         """Number of each run that an agent has -> the variables of that agent."""
         paths = self.folder.glob("results/runs/*/*")
-        return {p.name: environment_of(of.pid) for p in paths if (of := lease_holder(p))}
+        return {p.name: environment_of(agent.pid) for p in paths if (agent := lease_holder(p))}
 
 
 @contextmanager
@@ -146,9 +146,9 @@ def state(job: str) -> str:
 
 
 def restarts(job: str) -> int:
-    found = re.search(r"Restarts=(\d+)", run("scontrol", "show", "job", job))
-    assert found
-    return int(found[1])
+    match = re.search(r"Restarts=(\d+)", run("scontrol", "show", "job", job))
+    assert match
+    return int(match[1])
 
 
 def epochs_of(run_folder: Path) -> list[dict[str, float]]:

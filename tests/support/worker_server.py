@@ -48,14 +48,14 @@ def train(arguments: Mapping[str, Any], events: EventLog) -> int:
     from gcodefp.model.run_files import read_metrics
     from gcodefp.sweeps import training
 
-    usual = training.train
+    original = training.train
 
     def logged(*parts: Any, **options: Any) -> Any:
         number = int(parts[3].parent.name)
         events.write("start", number, len(read_metrics(parts[3] / "metrics.csv")))
         if number in arguments.get("deadly", ()):
             os.kill(os.getpid(), signal.SIGKILL)
-        return usual(*parts, **options)
+        return original(*parts, **options)
 
     training.train = logged
     return agent.main(arguments["flags"])
@@ -152,11 +152,11 @@ def log_ends(events: EventLog) -> None:
     """Logs every end of a run before it is written, with 1 if the run was over already."""
     from gcodefp.sweeps.run_folder import RunFolder
 
-    usual = RunFolder.end
+    original = RunFolder.end
 
     def end(folder: RunFolder, content: Mapping[str, Any], lease: Any) -> None:
         events.write("end", folder.number, int(folder.has_ended()))
-        usual(folder, content, lease)
+        original(folder, content, lease)
 
     RunFolder.end = end  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""What both engines promise, tested through the same steps."""
+"""What both engines promise, tested through the same commands."""
 
 import csv
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service_steps import Service
+from service_commands import Service
 from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS, wait_for
 from wandb_server import WandbServer

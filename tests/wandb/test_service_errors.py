@@ -33,7 +33,7 @@ def test_silent_service_may_be_tried_again(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(("error", "suggested_fix"), FINAL, ids=str)
-def test_error_names_the_way_out(error: Exception, suggested_fix: str) -> None:
+def test_error_names_the_fix(error: Exception, suggested_fix: str) -> None:
     with pytest.raises(UserError, match=suggested_fix) as caught, translate_errors("asking"):
         raise error
     assert not isinstance(caught.value, ServiceUnavailable)

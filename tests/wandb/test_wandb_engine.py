@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from service_steps import Service
+from service_commands import Service
 from tiny_sweep import TINY, TinySweep
 from waiting import PATIENCE_SECONDS, wait_for
 from wandb_server import API_KEY, WandbServer
@@ -90,7 +90,7 @@ def test_runs_are_kept_here_and_there(done: Service) -> None:
     for name, folder in runs.items():
         there, content = done.server.runs[name], folder.read_outcome()
         states.append((content["state"], there.state))
-        assert there.sweep == folder.sweep
+        assert there.sweep_id == folder.sweep_id
         epochs = read_metrics(folder.path / "metrics.csv")
         logged = [{k: v for k, v in row.items() if not k.startswith("_")} for row in there.history]
         assert [row["val/loss"] for row in logged] == [row["val/loss"] for row in epochs]
@@ -330,7 +330,7 @@ def test_wrong_key_ends_every_step_at_once(done: Service) -> None:
     offline = done.folder / "other" / "0" / "0000"
     (offline / "wandb" / "offline-run-1").mkdir(parents=True)
     (offline / "run.json").touch()
-    for step, flags in {
+    for module, flags in {
         "create_sweep": [*done.common(), "--existing", sweep.path],
         "agent": done.sweep.flags(),
         "train": [*data, "--runs", done.folder / "assigned", "--metric", "val/loss"],
@@ -338,9 +338,9 @@ def test_wrong_key_ends_every_step_at_once(done: Service) -> None:
         "export": ["--sweep", sweep.path],
         "sync": ["--runs", done.folder / "other"],
     }.items():
-        before, environment = len(done.log), assigned if step == "train" else {}
-        assert done.run(step, *flags, **WRONG_KEY, **environment) == 1, step
-        check_one_error(done.log[before:], [f"{step}: error: W&B", "wandb login"])
+        before, environment = len(done.log), assigned if module == "train" else {}
+        assert done.run(module, *flags, **WRONG_KEY, **environment) == 1, module
+        check_one_error(done.log[before:], [f"{module}: error: W&B", "wandb login"])
     assert not list(done.folder.glob("assigned/*/*/run.json")), "nothing is trained without a log"
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from service_steps import Service
+from service_commands import Service
 from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS
 from wandb_server import WandbServer
@@ -32,8 +32,8 @@ WITHOUT_WANDB = """
 import sys
 sys.modules["wandb"] = None
 from importlib import import_module
-step, *argv = sys.argv[1:]
-sys.exit(import_module(f"gcodefp.{step}").main(argv))
+module, *argv = sys.argv[1:]
+sys.exit(import_module(f"gcodefp.{module}").main(argv))
 """
 
 
@@ -59,7 +59,7 @@ def test_runs_are_uploaded_once(service: Service) -> None:
     assert "2 runs are on W&B already, 0 are not" in service.log
     for folder in service.folders():
         run = service.server.runs[folder.run_id]
-        assert (run.project.name, run.group) == ("mill", folder.sweep)
+        assert (run.project.name, run.group) == ("mill", folder.sweep_id)
         assert run.state == folder.read_outcome()["state"]
         assert run.config == asdict(Hyperparameters()) | folder.read_outcome()["hyperparameters"]
         epochs = read_metrics(folder.path / "metrics.csv")
@@ -108,8 +108,8 @@ def test_no_connection_leaves_the_machine(service: Service) -> None:
 def test_without_the_log_the_package_is_not_needed(service: Service) -> None:
     assert service.create({"learning_rate": {"values": [0.01]}}) == 0
     best = ["--output", service.folder / "best"]
-    for step, flags in (("agent", []), ("select_best", best)):
-        command = [sys.executable, "-c", WITHOUT_WANDB, step, *service.sweep.flags(*flags)]
+    for module, flags in (("agent", []), ("select_best", best)):
+        command = [sys.executable, "-c", WITHOUT_WANDB, module, *service.sweep.flags(*flags)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
         )

@@ -1,4 +1,4 @@
-"""The real workflow, in a copy of the project: what reruns, what survives a kill, what is told."""
+"""The real workflow, in a copy of the project: what reruns, what survives kills, what is logged."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from workflow_project import PROJECT, change, command, copy_project, edit, plann
 from gcodefp import protocols, verify
 
 AFTER_THE_SWEEP = {
-    *("agent", "select_best", "calibrate", "evaluate", "explain", "fit_detector", "figures"),
+    *("agent", "select_best", "fit_decoder", "evaluate", "explain", "fit_detector", "figures"),
     "report_page",
 }
 
@@ -49,7 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_output_ends_with_a_summary(finished: Path) -> None:
     output = (finished / "output.txt").read_text()
     assert "output:" not in output  # The files of each rule are not listed.
-    words = ("measured", "how good", "claim", "next", "report", "report")
+    words = ("searched", "how good", "conclusion", "next", "report", "report")
     assert re.findall(r" report: ([a-z ]+): ", output) == [*words]
     assert output.endswith("report: results/report.html\n")
 
@@ -73,12 +73,12 @@ def test_a_lost_result_is_made_again(finished: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder / "results/best")
     assert "select_best" in planned(folder)
     shutil.copytree(finished / "results/best", folder / "results/best")
-    lost = min((folder / "results/runs").glob("*/0001"))
-    shutil.rmtree(lost)
-    told = snakemake(folder, "--forcerun", "select_best", "--", "select_best", code=1)
-    assert "--forcerun agent" in told
+    removed = min((folder / "results/runs").glob("*/0001"))
+    shutil.rmtree(removed)
+    log = snakemake(folder, "--forcerun", "select_best", "--", "select_best", code=1)
+    assert "--forcerun agent" in log
     snakemake(folder, "--forcerun", "agent", "--", "select_best")
-    assert (lost / "run.json").exists()
+    assert (removed / "run.json").exists()
     assert learnt(folder)[0] == learnt(finished)[0]
 
 
@@ -177,7 +177,7 @@ def test_a_killed_pipeline_ends_as_an_undisturbed_one(
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "told"),
+    ("section", "key", "value", "log"),
     [
         ("window", "rowz", 64, "did you mean 'rows'"),
         ("recordings", "folder", "nowhere", "nowhere: no such folder"),
@@ -185,13 +185,13 @@ def test_a_killed_pipeline_ends_as_an_undisturbed_one(
     ],
 )
 def test_a_wrong_setting_is_told_before_anything_runs(
-    tmp_path: Path, section: str, key: str, value: object, told: str
+    tmp_path: Path, section: str, key: str, value: object, log: str
 ) -> None:
     folder = copy_project(tmp_path / "project")
     change(folder, section, **{key: value})
     output = snakemake(folder, code=1)
     assert f"{section}.{key}" in output
-    assert told in output
+    assert log in output
     assert "config.yaml" in output
     assert "Traceback" not in output
     assert not (folder / "results").exists()
@@ -212,6 +212,6 @@ def test_the_conda_environment_has_the_packages_of_pyproject() -> None:
         "snakemake-minimal": "snakemake",
         "pytorch": "torch",
     }
-    wanted = {re.sub(r"(?=[<>=])", " ", text, count=1) for text in project["dependencies"]}
-    found = {" ".join([renamed.get(t.split()[0], t.split()[0]), *t.split()[1:]]) for t in conda}
-    assert found - {f"python {project['requires-python']}"} == wanted
+    required = {re.sub(r"(?=[<>=])", " ", text, count=1) for text in project["dependencies"]}
+    listed = {" ".join([renamed.get(t.split()[0], t.split()[0]), *t.split()[1:]]) for t in conda}
+    assert listed - {f"python {project['requires-python']}"} == required

@@ -38,38 +38,40 @@ def test_protocols_train_and_evaluate_every_fold(project: Path) -> None:
         "program/0",
         "program/1",
     }
-    found = jobs(project, "protocols")
-    for name in ("preprocess_fold", "train", "calibrate", "evaluate_fold"):
-        assert found[name] == 6, name
-    assert found["protocols"] == found["select_best"] == 1
-    assert found["evaluate"] == 0
+    planned = jobs(project, "protocols")
+    for name in ("preprocess_fold", "train", "fit_decoder", "evaluate_fold"):
+        assert planned[name] == 6, name
+    assert planned["protocols"] == planned["select_best"] == 1
+    assert planned["evaluate"] == 0
     assert "protocols" not in jobs(project)
 
 
 def test_a_protocol_without_a_test_or_a_train_recording_is_left_out_and_told(
     project: Path, tmp_path: Path
 ) -> None:
-    told = snakemake(project, "--dry-run", "--printshellcmds", "protocols")
-    assert "session: no recording matches damage*" in told
-    assert "program: no recording matches adaptive*" in told
+    log = snakemake(project, "--dry-run", "--printshellcmds", "protocols")
+    assert "session: no recording matches damage*" in log
+    assert "program: no recording matches adaptive*" in log
     write_recordings(tmp_path / "recordings", {"face": 3, "damageface": 3})
     change(project, "recordings", folder=str(tmp_path / "recordings"))
     change(project, "protocols", seeds=[0], programs=["*face*"])
     assert folds(project) == {"window/0", "recording/0", "chronological/0", "session/0"}
-    told = snakemake(project, "--dry-run", "--printshellcmds", "protocols")
-    assert "--held-out 'damage*'" in told
-    assert "no recording matches" not in told
-    assert "program: every recording matches *face*" in told
+    log = snakemake(project, "--dry-run", "--printshellcmds", "protocols")
+    assert "--held-out 'damage*'" in log
+    assert "no recording matches" not in log
+    assert "program: every recording matches *face*" in log
 
 
 def test_evaluate_waits_for_the_controls_of_the_configuration(project: Path) -> None:
     assert jobs(project)["control"] == 0
     put(project, controls=list(CONTROLS))
-    found = jobs(project)
-    assert (found["control"], found["train"], found["evaluate"]) == (3, 2, 1)
-    assert found["calibrate"] == 3, "the winner's decoder, and those of the two trained controls"
+    planned = jobs(project)
+    assert (planned["control"], planned["train"], planned["evaluate"]) == (3, 2, 1)
+    assert planned["fit_decoder"] == 3, (
+        "the best run's decoder, and those of the two trained controls"
+    )
     put(project, controls=["sensors_permuted"])
-    found = jobs(project)
-    assert (found["control"], found["train"]) == (1, 0)
+    planned = jobs(project)
+    assert (planned["control"], planned["train"]) == (1, 0)
     output = snakemake(project, "--dry-run", "--printshellcmds", "evaluate")
     assert "--controls results/controls/sensors_permuted/control.json" in output

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.rules import Rule
 
 # code_digest is a param of each rule. Snakemake does not see the modules behind `python -m`; the digest
-# changes with the meaning of a step's code, and Snakemake runs the step again when a param changes.
+# changes with the meaning of a stage's code, and Snakemake runs the stage again when a param changes.
 from gcodefp.code_digest import SourceCode, runs_digest
 from gcodefp.config import check_config
 from gcodefp.dataset.controls import CONTROLS
@@ -71,7 +71,7 @@ SHOWN = figures_of(
 PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
 HAS_DATASET = SCRIPT is None or config["sweep"]["uses_dataset"]
 ENVIRONMENT = "../../envs/gcodefp.yaml"
-MEMORY_MB = 4000  # Memory of a step that loads the dataset or a network
+MEMORY_MB = 4000  # Memory of a stage that loads the dataset or a network
 
 
 wildcard_constraints:
@@ -85,7 +85,7 @@ def file_digest(path):
 
 
 def dataset_files(*splits):
-    """Inputs of the steps of a sweep; none for a user script that uses no dataset."""
+    """Inputs of the stages of a sweep; none for a user script that uses no dataset."""
     files = {name: f"{RESULTS}/dataset/{name}.npz" for name in splits}
     return files | {"dataset": f"{RESULTS}/dataset/dataset.json"} if HAS_DATASET else {}
 

@@ -53,7 +53,7 @@ rule train:
         """
 
 
-rule calibrate:
+rule fit_decoder:
     """Fit the decoder of a checkpoint: templates of the programs, and weights chosen on val."""
     input:
         checkpoint=f"{RESULTS}/{{model}}/checkpoint.pt",
@@ -63,9 +63,9 @@ rule calibrate:
     output:
         f"{RESULTS}/{{model}}/decoder.npz",
     log:
-        f"{RESULTS}/logs/{{model}}/calibrate.log",
+        f"{RESULTS}/logs/{{model}}/fit_decoder.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{model}}/calibrate.tsv"
+        f"{RESULTS}/benchmarks/{{model}}/fit_decoder.tsv"
     conda:
         ENVIRONMENT
     threads: config["agents"]["threads"]
@@ -74,10 +74,10 @@ rule calibrate:
     params:
         control=lambda wildcards: control_flag(wildcards.model),
         device=config["agents"]["device"],
-        code=code_digest("gcodefp.calibrate"),
+        code=code_digest("gcodefp.fit_decoder"),
     shell:
         """
-        python -m gcodefp.calibrate \
+        python -m gcodefp.fit_decoder \
             --checkpoint {input.checkpoint:q} \
             {params.control} \
             --train {input.train:q} \
@@ -91,7 +91,7 @@ rule calibrate:
 
 
 rule control:
-    """Score a negative control on the test split and compare it with its limit."""
+    """Score a negative control on the test split and compare it with its reference baseline."""
     input:
         checkpoint=lambda wildcards: f"{control_model(wildcards.control)}/checkpoint.pt",
         decoder=lambda wildcards: f"{control_model(wildcards.control)}/decoder.npz",

@@ -172,7 +172,7 @@ rule agent:
 
 
 rule select_best:
-    """Choose the best run and copy its checkpoint, and the tables of all runs, for later steps."""
+    """Choose the best run and copy its checkpoint, and the tables of all runs, for later stages."""
     input:
         **dataset_files("train", "val"),
         agents=[marker for phase in PHASES + REPEATS for marker in markers(phase)],

@@ -5,16 +5,16 @@
 EVALUATION = [f"{RESULTS}/evaluation/evaluation.json"] if config["sweep"]["evaluate"] else []
 
 
-rule evaluate_program:
+rule evaluate_script:
     """Evaluate the best run with the command of the configuration, which prints JSON."""
     input:
         rules.select_best.output.run,
     output:
         f"{RESULTS}/evaluation/evaluation.json",
     log:
-        f"{RESULTS}/logs/evaluate_program.log",
+        f"{RESULTS}/logs/evaluate_script.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate_program.tsv"
+        f"{RESULTS}/benchmarks/evaluate_script.tsv"
     conda:
         ENVIRONMENT
     threads: config["agents"]["threads"]
@@ -25,10 +25,10 @@ rule evaluate_program:
         runs=f"{RESULTS}/runs",
         # A function, since ${best} is no wildcard.
         command=lambda wildcards: config["sweep"]["evaluate"],
-        code=code_digest("gcodefp.evaluate_program"),
+        code=code_digest("gcodefp.evaluate_script"),
     shell:
         """
-        python -m gcodefp.evaluate_program \
+        python -m gcodefp.evaluate_script \
             --best {input:q} \
             --runs {params.runs:q} \
             --command {params.command:q} \

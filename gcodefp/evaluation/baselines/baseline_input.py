@@ -29,7 +29,7 @@ class BaselineInput(NamedTuple):
 
 
 Predictions = dict[str, RowPredictions]
-"""Name of a baseline -> what it predicts for the rows of a task."""
+"""Name of a baseline -> what it predicts for the rows of its input."""
 
 
 def most_common(classes: NDArray[np.integer]) -> int:
@@ -37,9 +37,9 @@ def most_common(classes: NDArray[np.integer]) -> int:
     return int(np.bincount(classes).argmax())
 
 
-def at_states(task: BaselineInput, state: NDArray[np.int64]) -> RowPredictions:
+def at_states(inputs: BaselineInput, state: NDArray[np.int64]) -> RowPredictions:
     """What is executed in states (N,); the operation is that of most train rows of the program."""
-    train, programs = task.train, task.programs
+    train, programs = inputs.train, inputs.programs
     operation = np.zeros(len(programs.names), np.int64)
     for program in np.unique(train.program[train.program >= 0]):
         operation[program] = most_common(train.operation[train.program == program])
@@ -47,23 +47,23 @@ def at_states(task: BaselineInput, state: NDArray[np.int64]) -> RowPredictions:
 
 
 def states_by_window(
-    task: BaselineInput,
+    inputs: BaselineInput,
     decode: Callable[[NDArray[np.float32], NDArray[np.integer]], NDArray[np.int64]],
 ) -> NDArray[np.int64]:
-    """The state of each row of a task by its assigned window, (N,); 0 outside of windows.
+    """The state of each row of the input by its assigned window, (N,); 0 outside of windows.
 
     Args:
         decode: signals (M, C) of a recording, first rows (W,) of its windows of T rows -> the
             states of these windows, (W, T).
     """
-    split = task.test
+    split = inputs.test
     states = np.zeros(len(split.recording), np.int64)
-    is_assigned = row_to_window_mask(split.window_start, task.window)
-    rows = split.window_start[:, None] + np.arange(task.window)
+    is_assigned = row_to_window_mask(split.window_start, inputs.window)
+    rows = split.window_start[:, None] + np.arange(inputs.window)
     recording = split.recording[split.window_start]
     for index in np.unique(recording):
         own, windows = np.flatnonzero(split.recording == index), np.flatnonzero(recording == index)
         predicted = decode(split.signals[own], split.window_start[windows] - own[0])
         mask = is_assigned[windows]
         states[rows[windows][mask]] = predicted[mask]
-    return states[task.rows]
+    return states[inputs.rows]

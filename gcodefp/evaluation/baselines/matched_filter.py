@@ -5,7 +5,7 @@ sums, over its rows, the product of the row and the pattern of its state; the sh
 score is predicted. No network is trained.
 
 Signals are normalised and clipped within their own recording. The moving average smooths the
-pattern twice, and not the signals: that has the same sum as smoothing signals and templates, and no
+pattern twice, and not the signals: that has the same sum as smoothing both, and no
 window uses a row outside of it. Channels are weighted by their repeatability.
 
 Shapes: N rows of a recording, T rows of a window, C channels, K programs, P states, A states that
@@ -29,7 +29,7 @@ from gcodefp.evaluation.baselines.baseline_input import (
     states_by_window,
 )
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
-from gcodefp.evaluation.window_lengths import decode_centre_rows, score_centres
+from gcodefp.evaluation.window_lengths import decode_centre_rows, evaluate_centres
 from gcodefp.model.hmm import rows_at_once
 from gcodefp.model.templates import fill_states, labelled_recordings
 from gcodefp.programs.lag import interpolate_rows, moving_average
@@ -40,13 +40,13 @@ CORRELATION, DISTANCE = "correlation", "squared distance"
 SMOOTHING_SECONDS = (1.25, 0.0, 2.25)
 WEIGHT_EXPONENTS = (1.0, 0.5, 0.0)
 CLIPS = (1.0, None)
-SCORES = (CORRELATION, DISTANCE)
+MEASURES = (CORRELATION, DISTANCE)
 STD_OFFSET = 0.1
 """Added to a recording's standard deviations: a nearly constant channel has little information."""
 MIN_NOISE = 1e-6
 """Least variance of a channel between recordings."""
 MIN_ENERGY = 1e-3
-"""Least energy of a window's templates that divides its correlation, as a share of the median."""
+"""Least energy of a window's mean signals that divides its correlation, by the median."""
 
 StateSignals = tuple[NDArray[np.int64], NDArray[np.float64]]
 """The states (A,) that a train recording passes, and its normalised signals there, (A, C)."""
@@ -60,8 +60,8 @@ class FilterOptions(NamedTuple):
     weight_exponent: float = WEIGHT_EXPONENTS[0]
     # largest absolute value of the normalised signals, standard deviations; None: any
     clip: float | None = CLIPS[0]
-    # CORRELATION, the product over the templates' norm, or the negative squared DISTANCE
-    score: str = SCORES[0]
+    # CORRELATION, the product over the mean signals' norm, or the negative squared DISTANCE
+    score: str = MEASURES[0]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class MatchedFilter:
 
     first: NDArray[np.int64]  # (K + 1,) first state of each program, and P
     pattern: NDArray[np.float64]  # (P, C) weighted and smoothed mean signals
-    energy: NDArray[np.float64]  # (P,) weighted sum of squares of each state's template
+    energy: NDArray[np.float64]  # (P,) weighted sum of squares of each state's mean signals
     options: FilterOptions  # that it was fitted with
     # share of the val split's centre rows within 1 s; None without a val split
     val_within_1s: float | None = None
@@ -151,15 +151,16 @@ class MatchedFilter:
         return 1 / np.sqrt(np.maximum(energy, least)), np.where(is_end, 0.0, np.inf)
 
 
-def filter_predictions(task: BaselineInput, matched: MatchedFilter) -> Predictions:
+def filter_predictions(inputs: BaselineInput, matched: MatchedFilter) -> Predictions:
     """What a fitted filter predicts from windows, and from whole recordings."""
     by_window = states_by_window(
-        task, lambda signals, starts: matched.window_states(signals, task.window)[starts]
+        inputs, lambda signals, starts: matched.window_states(signals, inputs.window)[starts]
     )
-    whole = np.zeros(len(task.test.recording), np.int64)
-    centres = decode_centre_rows(matched, task.test, None)
+    whole = np.zeros(len(inputs.test.recording), np.int64)
+    centres = decode_centre_rows(matched, inputs.test, None)
     whole[centres.rows] = centres.state
-    return {FILTER: at_states(task, by_window), FILTER_WHOLE: at_states(task, whole[task.rows])}
+    whole = whole[inputs.rows]
+    return {FILTER: at_states(inputs, by_window), FILTER_WHOLE: at_states(inputs, whole)}
 
 
 def tune_matched_filter(
@@ -175,12 +176,12 @@ def tune_matched_filter(
     fitted = []
     for clip in CLIPS:
         aligned = state_signals(train, programs, clip)
-        for smoothing, exponent, score in product(every_smoothing, WEIGHT_EXPONENTS, SCORES):
+        for smoothing, exponent, score in product(every_smoothing, WEIGHT_EXPONENTS, MEASURES):
             options = FilterOptions(smoothing, exponent, clip, score)
             matched = fit_matched_filter(aligned, programs, options)
             if val is None:
                 return matched
-            scores = score_centres(decode_centre_rows(matched, val, window), val, programs)
+            scores = evaluate_centres(decode_centre_rows(matched, val, window), val, programs)
             fitted.append(replace(matched, val_within_1s=scores["within_1s"].value))
     assert val is not None, "without it the first options were taken"
     best = max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
@@ -213,30 +214,30 @@ def fit_matched_filter(
     for states, signals in smoothed:
         total[states] += signals
         count[states] += 1
-    template = total / np.maximum(count, 1)[:, None]
-    weight = _signal_to_noise(smoothed, template, count) ** options.weight_exponent
-    template = fill_states(template, count > 0, programs)
+    mean_signals = total / np.maximum(count, 1)[:, None]
+    weight = _signal_to_noise(smoothed, mean_signals, count) ** options.weight_exponent
+    mean_signals = fill_states(mean_signals, count > 0, programs)
     pattern = [
-        moving_average(template[programs.state_slice(index)], options.smoothing_rows)
+        moving_average(mean_signals[programs.state_slice(index)], options.smoothing_rows)
         for index in range(len(programs.names))
     ]
-    first, energy = programs.first.astype(np.int64), template**2 @ weight
+    first, energy = programs.first.astype(np.int64), mean_signals**2 @ weight
     return MatchedFilter(first, np.concatenate(pattern) * weight, energy, options)
 
 
 def _signal_to_noise(
-    aligned: Sequence[StateSignals], template: NDArray[np.float64], count: NDArray[np.int64]
+    aligned: Sequence[StateSignals], mean_signals: NDArray[np.float64], count: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """The variance of each channel's mean over states, over that between recordings, (C,).
 
     The share of the noise in the mean's variance is subtracted. 1 where no state is passed twice.
     """
-    squares, freedom = np.zeros(template.shape[1]), int(np.maximum(count - 1, 0).sum())
+    squares, freedom = np.zeros(mean_signals.shape[1]), int(np.maximum(count - 1, 0).sum())
     for states, signals in aligned:
-        squares += ((signals - template[states]) ** 2).sum(0)
+        squares += ((signals - mean_signals[states]) ** 2).sum(0)
     if not freedom:
-        return np.ones(template.shape[1])
+        return np.ones(mean_signals.shape[1])
     noise = np.maximum(squares / freedom, MIN_NOISE)
     passed = count > 0
-    signal = template[passed].var(0) - noise * (1 / count[passed]).mean()
+    signal = mean_signals[passed].var(0) - noise * (1 / count[passed]).mean()
     return np.asarray(np.maximum(signal, 0.0) / noise)

@@ -28,19 +28,19 @@ class Baselines(NamedTuple):
     tuned: dict[str, dict[str, Any]]
 
 
-def run_baselines(task: BaselineInput, val: Split | None) -> Baselines:
-    """Fits all baselines and predicts the rows of a task.
+def run_baselines(inputs: BaselineInput, val: Split | None) -> Baselines:
+    """Fits all baselines and predicts their rows.
 
     Args:
         val: options are chosen on it; then all are fitted to train and val, as the templates of
             the decoder are. Without it the defaults are used.
     """
-    matched = tune_matched_filter(task.train, val, task.programs, task.window)
+    matched = tune_matched_filter(inputs.train, val, inputs.programs, inputs.window)
     if val is not None:
-        task = task._replace(train=join_splits(task.train, val))
-    predictions = filter_predictions(task, matched)
+        inputs = inputs._replace(train=join_splits(inputs.train, val))
+    predictions = filter_predictions(inputs, matched)
     for baseline in BASELINES:
-        predictions |= baseline(task)
-    if all(np.isfinite(split.environment).any() for split in (task.train, task.test)):
-        predictions |= environment_only(task)
+        predictions |= baseline(inputs)
+    if all(np.isfinite(split.environment).any() for split in (inputs.train, inputs.test)):
+        predictions |= environment_only(inputs)
     return Baselines(predictions, {FILTER: matched}, {FILTER: matched.tuned()})

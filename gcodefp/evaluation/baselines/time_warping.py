@@ -32,20 +32,20 @@ PENALTY = 15.0
 deviation of a component between recordings."""
 
 
-def time_warping(task: BaselineInput) -> Predictions:
+def time_warping(inputs: BaselineInput) -> Predictions:
     """Warps windows, and the rows of whole recordings."""
-    programs, templates = task.programs, fit_templates(task.train, task.programs)
+    programs, templates = inputs.programs, fit_templates(inputs.train, inputs.programs)
     by_window = states_by_window(
-        task,
+        inputs,
         lambda signals, starts: np.stack(
-            [warp(templates, programs, signals[start : start + task.window]) for start in starts]
+            [warp(templates, programs, signals[start : start + inputs.window]) for start in starts]
         ),
     )
-    recording, whole = task.test.recording[task.rows], np.zeros(len(task.rows), np.int64)
+    recording, whole = inputs.test.recording[inputs.rows], np.zeros(len(inputs.rows), np.int64)
     for index in np.unique(recording):
         own = recording == index
-        whole[own] = warp(templates, programs, task.test.signals[task.rows[own]])
-    return {WARPING: at_states(task, by_window), WARPING_WHOLE: at_states(task, whole)}
+        whole[own] = warp(templates, programs, inputs.test.signals[inputs.rows[own]])
+    return {WARPING: at_states(inputs, by_window), WARPING_WHOLE: at_states(inputs, whole)}
 
 
 def warp(

@@ -34,16 +34,16 @@ REGRESSOR = {"n_estimators": 64, "max_features": 0.05, "min_samples_leaf": 1}
 train rows in a leaf (docs/experiments.md)."""
 
 
-def nearest_neighbour(task: BaselineInput) -> Predictions:
+def nearest_neighbour(inputs: BaselineInput) -> Predictions:
     """Labels of the train row whose window is the most similar.
 
     Windows are compared by the means of NEIGHBOUR_BINS equal parts of the window around the row.
     """
-    train = task.train
-    candidates = select_train_rows(train, task.window, NEIGHBOUR_TRAIN_ROWS)
+    train = inputs.train
+    candidates = select_train_rows(train, inputs.window, NEIGHBOUR_TRAIN_ROWS)
     index = NearestNeighbors(n_neighbors=1, algorithm="brute")
-    index.fit(_bin_means(train, candidates, task.window))
-    queries = _bin_means(task.test, task.rows, task.window)
+    index.fit(_bin_means(train, candidates, inputs.window))
+    queries = _bin_means(inputs.test, inputs.rows, inputs.window)
     neighbour = candidates[index.kneighbors(queries, return_distance=False)[:, 0]]
     corrected = train.lag_corrected_row[neighbour]
     predictions = RowPredictions(
@@ -98,32 +98,32 @@ def window_means(
     return np.concatenate(means, axis=1)
 
 
-def extra_trees(task: BaselineInput) -> Predictions:
+def extra_trees(inputs: BaselineInput) -> Predictions:
     """Extremely randomised trees (Geurts et al. 2006) on the statistics of each row's window.
 
     The statistics are each channel's mean and standard deviation over the window and its mean in
     each of TREE_BINS equal parts.
     """
-    rows = select_train_rows(task.train, task.window, TREE_TRAIN_ROWS)
-    forests = _fit(task, rows, _statistics(task.train, rows, task.window))
-    features = _statistics(task.test, task.rows, task.window)
-    whole = forests.predict_recordings(features, task.test.recording[task.rows])
+    rows = select_train_rows(inputs.train, inputs.window, TREE_TRAIN_ROWS)
+    forests = _fit(inputs, rows, _statistics(inputs.train, rows, inputs.window))
+    features = _statistics(inputs.test, inputs.rows, inputs.window)
+    whole = forests.predict_recordings(features, inputs.test.recording[inputs.rows])
     return {TREES: forests.predict_rows(features), TREES_WHOLE: whole}
 
 
-def environment_only(task: BaselineInput) -> Predictions:
+def environment_only(inputs: BaselineInput) -> Predictions:
     """The same forests on the window's mean pressure and temperature alone.
 
     Neither measures the motion. Their accuracy comes from the time of the recording, and shows how
     far operation and session are confounded. Rows without a value are skipped; a window without
     any value has the mean of the train split.
     """
-    rows = select_train_rows(task.train, task.window, TREE_TRAIN_ROWS)
-    values = task.train.environment[rows].astype(np.float64)
+    rows = select_train_rows(inputs.train, inputs.window, TREE_TRAIN_ROWS)
+    values = inputs.train.environment[rows].astype(np.float64)
     valid = np.isfinite(values)
     train_mean = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
-    forests = _fit(task, rows, _environment(task.train, rows, task.window, train_mean))
-    features = _environment(task.test, task.rows, task.window, train_mean)
+    forests = _fit(inputs, rows, _environment(inputs.train, rows, inputs.window, train_mean))
+    features = _environment(inputs.test, inputs.rows, inputs.window, train_mean)
     return {ENVIRONMENT: forests.predict_rows(features)}
 
 
@@ -210,9 +210,11 @@ def densest_votes(votes: NDArray[np.int64], near_states: int) -> NDArray[np.int6
     return np.take_along_axis(votes, support.argmax(axis=0)[None], axis=0)[0]
 
 
-def _fit(task: BaselineInput, rows: NDArray[np.integer], features: NDArray[np.float32]) -> Forests:
+def _fit(
+    inputs: BaselineInput, rows: NDArray[np.integer], features: NDArray[np.float32]
+) -> Forests:
     """Forests of M rows of the train split with features (M, F), whatever the number of jobs."""
-    train, options = task.train, {"random_state": SEED, "n_jobs": task.jobs}
+    train, options = inputs.train, {"random_state": SEED, "n_jobs": inputs.jobs}
     program, operation = (
         ExtraTreesClassifier(**CLASSIFIER, **options).fit(features, classes[rows])
         for classes in (train.program, train.operation)
@@ -225,4 +227,4 @@ def _fit(task: BaselineInput, rows: NDArray[np.integer], features: NDArray[np.fl
     # Threads would add votes in random order, and rounding could then break ties.
     for classifier in (program, operation):
         classifier.set_params(n_jobs=1)
-    return Forests(task.programs, program, operation, state)
+    return Forests(inputs.programs, program, operation, state)

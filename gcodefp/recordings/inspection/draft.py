@@ -57,7 +57,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_\d+(?![A-Za-z0-9])")
 _N_WORD = re.compile(r"\s*N\s*\d", re.IGNORECASE)
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """Files of one pattern, such as `{name}_accel.csv`; the first one is typical."""
 
     pattern: str
@@ -69,7 +69,7 @@ class Kind(NamedTuple):
         return self.files[0].format
 
 
-def file_kinds(files: Sequence[SniffedFile], folder: Path) -> list[Kind]:
+def file_kinds(files: Sequence[SniffedFile], folder: Path) -> list[FileKind]:
     """Files that seem to be the same source of different recordings, by their names."""
     names = [PurePosixPath(COMPRESSED.sub("", sniffed.path.name)) for sniffed in files]
     kinds: dict[tuple[str, ...], list[SniffedFile]] = {}
@@ -80,7 +80,7 @@ def file_kinds(files: Sequence[SniffedFile], folder: Path) -> list[Kind]:
         pattern = parents + _pattern(name.stem, alike) + name.suffix
         header = map(str, sniffed.table.columns if len(sniffed.table.columns) < 100 else ())
         kinds.setdefault((pattern, sniffed.format, *header), []).append(sniffed)
-    return [Kind(pattern, files) for (pattern, *_), files in kinds.items()]
+    return [FileKind(pattern, files) for (pattern, *_), files in kinds.items()]
 
 
 def _pattern(stem: str, alike: Sequence[str]) -> str:
@@ -112,19 +112,19 @@ class FittingLayout(NamedTuple):
     columns: int
 
 
-def is_default_format(kinds: Sequence[Kind]) -> bool:
+def is_default_format(kinds: Sequence[FileKind]) -> bool:
     """Whether the files are read without any layout."""
     names = [str(c) for kind in kinds for c in kind.files[0].table.columns]
     return set(columns.REQUIRED) <= {columns.canonical_column(name)[0] for name in names}
 
 
-def fitting_layout(kinds: Sequence[Kind]) -> FittingLayout | None:
+def fitting_layout(kinds: Sequence[FileKind]) -> FittingLayout | None:
     """The shipped layout that reads most of the files' columns, of those that fit."""
     fits = [fit for path in sorted(SHIPPED.glob("*.yaml")) if (fit := _fit(path.stem, kinds))]
     return max(fits, key=lambda fit: fit.columns, default=None)
 
 
-def _fit(name: str, kinds: Sequence[Kind]) -> FittingLayout | None:
+def _fit(name: str, kinds: Sequence[FileKind]) -> FittingLayout | None:
     content, count = _shipped(name), 0
     for key, source in read_layout(name).sources.items():
         kind = next((kind for kind in kinds if _fits_source(kind.files[0], source)), None)
@@ -180,13 +180,13 @@ def _shell_pattern(key: str) -> str:
     return re.sub(r"\{\w+\}", "?*", key.replace("{axis}", "[xyzsXYZS]"))
 
 
-def _program_pattern(kind: Kind) -> str:
+def _program_pattern(kind: FileKind) -> str:
     """Programs are called after the operation, or after each recording."""
     named = all(re.search(r"_\d+$", s.path.name.split(".")[0]) for s in kind.files)
     return kind.pattern if named else kind.pattern.replace("{name}", "{operation}")
 
 
-def draft_layout(kinds: Sequence[Kind]) -> str:
+def draft_layout(kinds: Sequence[FileKind]) -> str:
     """The YAML text of a layout that reads the first file of each kind.
 
     Raises ValueError: no file has samples.
@@ -194,7 +194,7 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
     sources: dict[str, dict[str, Any]] = {}
     reasons: dict[str, str] = {}
     rates_hz: dict[str, float] = {}
-    unread: list[Kind] = []
+    unread: list[FileKind] = []
     for kind in kinds:
         source = _log_source(kind)
         name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
@@ -226,13 +226,13 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_whole(source: Mapping[str, Any], kind: Kind) -> bool:
+def _is_whole(source: Mapping[str, Any], kind: FileKind) -> bool:
     """Whether a drafted source reads the executed lines, if its file reports them."""
     reports = kind.format == "lines" and guess_line_regex(kind.files[0].lines)[0]
     return not reports or bool({"line", "block"} & {*source["columns"].values()})
 
 
-def may_be_text_log(kind: Kind) -> bool:
+def may_be_text_log(kind: FileKind) -> bool:
     """Whether a kind that no source reads is text; words of a log may look like a table."""
     sniffed = kind.files[0]
     is_log = kind.format in ("unknown", "lines") or (
@@ -242,7 +242,7 @@ def may_be_text_log(kind: Kind) -> bool:
     return is_log and bool(first_line(kind))
 
 
-def _stub(kind: Kind, number: int) -> list[str]:
+def _stub(kind: FileKind, number: int) -> list[str]:
     """The source of a text log as comments, valid without their `# `."""
     lines = [line for line in kind.files[0].lines if line.strip()]
     todo = "if it is a text log, complete this source:"
@@ -263,7 +263,7 @@ def line_of(key: str, value: Any) -> str:
     return flow({key: value})[1:-1]
 
 
-def _log_source(kind: Kind) -> dict[str, Any]:
+def _log_source(kind: FileKind) -> dict[str, Any]:
     """The shipped source of a log with its files' names; none of other files."""
     if kind.format not in LOGS:
         return {}
@@ -279,7 +279,7 @@ def _log_source(kind: Kind) -> dict[str, Any]:
     return source
 
 
-def lines_stub(kind: Kind, name: str = "log") -> str:
+def lines_stub(kind: FileKind, name: str = "log") -> str:
     """A layout for a text log that is not understood, which a person completes and checks."""
     regex, clock = guess_line_regex(kind.files[0].lines)
     if not regex:
@@ -299,14 +299,14 @@ def lines_stub(kind: Kind, name: str = "log") -> str:
     return "\n".join(lines) + "\n"
 
 
-def first_line(kind: Kind) -> str:
+def first_line(kind: FileKind) -> str:
     """The first line that tells a line, else the first one with text; empty for no text."""
     lines = [line.strip() for line in kind.files[0].lines if line.strip()]
     regex, _ = guess_line_regex(lines)
     return next((x for x in lines if re.search(regex, x)), "")
 
 
-def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
+def _table_source(kind: FileKind) -> tuple[dict[str, Any], dict[str, Guess]]:
     """The source of a table, empty if no column is understood, and its guesses."""
     sniffed = kind.files[0]
     clock, table = sniffed.clock, sniffed.table
@@ -330,7 +330,7 @@ def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
     return source, guesses
 
 
-def _rate_hz(kind: Kind, source: Mapping[str, Any]) -> float:
+def _rate_hz(kind: FileKind, source: Mapping[str, Any]) -> float:
     """Rows a second of a source; NaN if its first file does not tell."""
     clock = kind.files[0].clock
     if kind.format in LOGS and "regex" in source:
@@ -382,7 +382,7 @@ def _rows(
     return key
 
 
-def _program(kind: Kind, formats: Sequence[str]) -> dict[str, Any]:
+def _program(kind: FileKind, formats: Sequence[str]) -> dict[str, Any]:
     if "serial log of OctoPrint" in formats:
         return {}  # It has the blocks.
     lines = kind.files[0].lines

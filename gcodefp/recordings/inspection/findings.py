@@ -19,19 +19,24 @@ from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.inspection.draft import flow, line_of
 from gcodefp.recordings.inspection.guessing import guess_targets
-from gcodefp.recordings.inspection.sniffing import GRAVITY, SniffedFile, unit_by_gravity, usual_step
+from gcodefp.recordings.inspection.sniffing import (
+    GRAVITY,
+    SniffedFile,
+    typical_period,
+    unit_by_gravity,
+)
 from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import placeholders
 from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
 from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
 from gcodefp.recordings.laboratory.source_file import SourceFile
-from gcodefp.recordings.samples import equals_previous, run_lengths
+from gcodefp.recordings.samples import equals_previous, interval_lengths
 
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""
 GAP_PERIODS = 5.0
-"""A step of the clock longer than this many usual ones is a gap."""
+"""A period of the clock longer than this many typical ones is a gap."""
 EQUAL_ROWS, FROZEN_SECONDS = 20, 1.0
 """A node that repeats its samples for so many rows, and so long, is frozen."""
 MAX_ISOLATED_SHARE = 0.01
@@ -88,17 +93,17 @@ class SourceFacts:
     keys: dict[str, str]
 
     def __post_init__(self) -> None:
-        steps = np.diff(self.seconds)
+        periods = np.diff(self.seconds)
         self.start, self.end = float(self.seconds[0]), float(self.seconds[-1])
-        self.period_seconds = usual_step(steps)
-        near = np.abs(steps[steps > 0] - self.period_seconds) <= 0.5 * self.period_seconds
-        self.is_regular = bool(near.size and near.mean() > 0.9)
+        self.period_seconds = typical_period(periods)
+        is_typical = np.abs(periods[periods > 0] - self.period_seconds) <= 0.5 * self.period_seconds
+        self.is_regular = bool(is_typical.size and is_typical.mean() > 0.9)
 
     def gaps(self) -> list[tuple[float, float]]:
         """Start and length in seconds of each gap, the longest first."""
-        steps = np.diff(self.seconds) if self.is_regular else np.empty(0)
-        rows = np.flatnonzero(steps > GAP_PERIODS * self.period_seconds)
-        gaps = [(float(self.seconds[row]), float(steps[row])) for row in rows]
+        periods = np.diff(self.seconds) if self.is_regular else np.empty(0)
+        rows = np.flatnonzero(periods > GAP_PERIODS * self.period_seconds)
+        gaps = [(float(self.seconds[row]), float(periods[row])) for row in rows]
         return sorted(gaps, key=lambda gap: -gap[1])
 
 
@@ -107,7 +112,7 @@ def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
 
     Raises:
         UserError: it cannot be read as its layout says.
-        RecordingRejected: its clock runs backwards.
+        RecordingExcluded: its clock runs backwards.
     """
     source = recording.layout.sources[name]
     file = SourceFile(recording.files[name], name, source, recording.offsets.get(name, 0.0))
@@ -120,11 +125,11 @@ def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
     table = pd.concat(tables) if tables else pd.DataFrame()
     if table.empty:
         raise UserError(f"{file.path}: no row has a time, or matches sources.{name}")
-    wanted = [c for c in (columns.LINE, columns.BLOCK) if c in table]
+    labels = [c for c in (columns.LINE, columns.BLOCK) if c in table]
     return SourceFacts(
         seconds=table[columns.CLOCK].to_numpy(np.float64),
         channels=table[[c for c in table if columns.channel_group(str(c)) is not None]],
-        lines=table[wanted[0]] if wanted else None,
+        lines=table[labels[0]] if labels else None,
         is_cut=len(table) >= MAX_ROWS,
         unmapped=list(file.unmapped),
         absent=file.missing(),
@@ -200,14 +205,14 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
     empty = sensors.isna().mean()
     sparse = [c for c in names if c not in dead and empty[c] > MAX_EMPTY_SHARE]
     yield from _sparse(recording, name, facts, sparse)
-    live = [
+    varying = [
         c
         for c in names
         if c not in [*dead, *sparse] and columns.channel_group(c) not in columns.WITHOUT_NOISE
     ]
-    for node in dict.fromkeys(map(columns.node_or_channel, live)):
-        own = [c for c in live if columns.node_or_channel(c) == node]
-        lengths = run_lengths(~equals_previous(sensors[own].to_numpy()))
+    for node in dict.fromkeys(map(columns.node_or_channel, varying)):
+        own = [c for c in varying if columns.node_or_channel(c) == node]
+        lengths = interval_lengths(~equals_previous(sensors[own].to_numpy()))
         first, length = int(lengths.argmax()), int(lengths.max())
         if length >= EQUAL_ROWS and length * facts.period_seconds >= FROZEN_SECONDS:
             where = f"{facts.seconds[first] - facts.start:.1f} s after the start"
@@ -226,16 +231,16 @@ def _sparse(
     recording: LabRecording, name: str, facts: SourceFacts, channels: Sequence[str]
 ) -> Iterator[Finding]:
     """Channels that a logger writes in some rows only, such as every tenth one."""
-    alike: dict[str, list[str]] = {}
+    by_share: dict[str, list[str]] = {}
     source = recording.layout.sources[name]
     for channel in channels if source.resample == "features" else ():
         rows = np.flatnonzero(facts.channels[channel].notna())
-        steps = np.diff(rows)
-        every = int(np.median(steps))
-        is_even = every > 1 and (steps == every).mean() > 0.9
+        distances = np.diff(rows)
+        every = int(np.median(distances))
+        is_even = every > 1 and (distances == every).mean() > 0.9
         text = f"one row of {every}" if is_even else f"{len(rows) / len(facts.seconds):.0%} of rows"
-        alike.setdefault(text, []).append(channel)
-    for text, names in alike.items():
+        by_share.setdefault(text, []).append(channel)
+    for text, names in by_share.items():
         shown = columns.describe_channels(names, list(map(str, facts.channels)))
         keys, fix = [facts.keys[channel] for channel in names], ""
         if text.startswith("one row") and not any(map(placeholders, keys)):
@@ -358,9 +363,9 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
     early = facts[first]
     if early.end == early.start:
         return  # Its clock stands still: the reader says so.
-    for name, late in facts.items():
-        shift = early.start - late.start
-        common = min(late.end, early.end) - max(late.start, early.start)
+    for name, other_facts in facts.items():
+        shift = early.start - other_facts.start
+        common = min(other_facts.end, early.end) - max(other_facts.start, early.start)
         if common > MIN_COMMON_SHARE * (early.end - early.start):
             continue
         share = max(common, 0.0) / (early.end - early.start)
@@ -387,8 +392,8 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         yield Finding(name, text, _clock_fix(recording, name, offset_seconds=round(shift, 1)))
 
 
-def _time_zones(shift: float, step: float) -> float:
-    """The steps of time zones that a shift in seconds seems to be; 0 if it seems to be none."""
-    nearest = round(shift / step) * step
-    is_near = abs(shift - nearest) < MAX_SKEW_SECONDS * (step / HOUR_SECONDS)
+def _time_zones(shift: float, unit: float) -> float:
+    """The multiple of time zones that a shift in seconds seems to be; 0 if it seems to be none."""
+    nearest = round(shift / unit) * unit
+    is_near = abs(shift - nearest) < MAX_SKEW_SECONDS * (unit / HOUR_SECONDS)
     return nearest if is_near and abs(nearest) <= MAX_ZONES_HOURS * HOUR_SECONDS else 0.0

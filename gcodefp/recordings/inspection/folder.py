@@ -13,7 +13,7 @@ from gcodefp.errors import UserError, shown
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording, load_recording
 from gcodefp.recordings.inspection.draft import (
-    Kind,
+    FileKind,
     draft_layout,
     file_kinds,
     first_line,
@@ -32,10 +32,10 @@ from gcodefp.recordings.inspection.findings import (
 from gcodefp.recordings.inspection.sniffing import TABLES, SniffedFile, sniff_file
 from gcodefp.recordings.inspection.text_log import has_log_words, is_text_log
 from gcodefp.recordings.interpreter import interpret_program
-from gcodefp.recordings.laboratory.lab_files import LabRecording, Recordable, list_recordings
+from gcodefp.recordings.laboratory.lab_files import LabRecording, RawRecording, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
 from gcodefp.recordings.laboratory.program_file import read_program
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 
 MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
@@ -60,7 +60,7 @@ class InspectedRecording:
     facts: dict[str, SourceFacts] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def report(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Lines on its sources, on what is wrong with them, and on how it is read."""
         lines = [f"{name}: {describe_source(facts)}" for name, facts in self.facts.items()]
         for finding in self.findings:
@@ -88,18 +88,18 @@ class InspectedFolder:
     recordings: list[InspectedRecording]
     notes: list[str]
 
-    def report(self, layout_file: Path) -> list[str]:
+    def summary_lines(self, layout_file: Path) -> list[str]:
         """Lines for the terminal; `layout_file` is where `draft` is written."""
         lines = [f"{self.folder}: {self.files} files", *(f"  {kind}" for kind in self.kinds)]
         lines += [f"layout: {self.choice.format(layout_file)}"]
         lines += [f"! {note}" for note in self.notes]
-        alike: dict[str, list[InspectedRecording]] = {}
+        by_text: dict[str, list[InspectedRecording]] = {}
         for recording in self.recordings:
             # Recordings that differ in numbers alone are described once.
-            text = "\n".join(recording.report()).replace(f" {recording.operation}:", "")
-            alike.setdefault(re.sub(r"\d[\d.,]*", "#", text), []).append(recording)
-        for first, *others in alike.values():
-            lines += [f"recording {first.name}", *(f"  {line}" for line in first.report())]
+            text = "\n".join(recording.summary_lines()).replace(f" {recording.operation}:", "")
+            by_text.setdefault(re.sub(r"\d[\d.,]*", "#", text), []).append(recording)
+        for first, *others in by_text.values():
+            lines += [f"recording {first.name}", *(f"  {line}" for line in first.summary_lines())]
             names = [f"{other.name} ({other.rows} rows)" for other in others]
             lines += [f"  alike: {', '.join(names)}"] if names else []
         return lines
@@ -149,7 +149,7 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     return InspectedFolder(folder, len(sniffed_files), described, choice, draft, inspected, notes)
 
 
-def _unread(kinds: Sequence[Kind], read: Collection[Path], draft: str) -> Iterator[str]:
+def _unread(kinds: Sequence[FileKind], read: Collection[Path], draft: str) -> Iterator[str]:
     """A note on each kind of files that no source reads; the first programs are not samples."""
     programs = [kind for kind in kinds if kind.format == "program"][:1]
     for kind in kinds:
@@ -178,7 +178,7 @@ def _default_layout(folder: Path) -> Layout:
 
 
 def _choose(
-    folder: Path, kinds: Sequence[Kind], name: str | None
+    folder: Path, kinds: Sequence[FileKind], name: str | None
 ) -> tuple[Layout | None, str, str]:
     """Layout (None: the default format), a sentence on it, and its text if it is new."""
     if name is not None:
@@ -198,11 +198,11 @@ def _choose(
         try:
             text = draft_layout(kinds)
         except ValueError as error:
-            raise UserError(f"{folder}: {error}; {_way_out(kinds)}") from None
+            raise UserError(f"{folder}: {error}; {_hint(kinds)}") from None
     return parse_layout(yaml.safe_load(text), "the guessed layout"), choice, text
 
 
-def _way_out(kinds: Sequence[Kind]) -> str:
+def _hint(kinds: Sequence[FileKind]) -> str:
     """What to do about a folder without a file that is understood."""
     for kind in kinds:
         sniffed, line = kind.files[0], first_line(kind)
@@ -215,7 +215,7 @@ def _way_out(kinds: Sequence[Kind]) -> str:
 
 
 def _inspect(
-    recording: Recordable, sniffed_files: dict[Path, SniffedFile], is_default: bool
+    recording: RawRecording, sniffed_files: dict[Path, SniffedFile], is_default: bool
 ) -> InspectedRecording:
     assert isinstance(recording, LabRecording)
     reading, read = _read(next(iter(recording.files.values())) if is_default else recording)
@@ -229,7 +229,7 @@ def _inspect(
                 inspected.findings.append(
                     Finding(name, f"no file {source.files}", "optional: true")
                 )
-        except (UserError, RecordingRejected) as error:
+        except (UserError, RecordingExcluded) as error:
             inspected.findings.append(Finding(name, str(error), getattr(error, "fix", "")))
     files = {name: sniffed_files[recording.files[name]] for name in inspected.facts}
     if is_default:  # There is no layout to be corrected.
@@ -241,13 +241,13 @@ def _inspect(
     return inspected
 
 
-def _read(source: Recordable) -> tuple[str, Recording | None]:
+def _read(source: RawRecording) -> tuple[str, Recording | None]:
     """How pre-processing reads a recording, or why it does not."""
     try:
         recording = load_recording(source, SENSOR_GROUPS, 1)
         return describe_reading(recording), recording
-    except RecordingRejected as rejection:
-        return f"would be excluded: {rejection}", None
+    except RecordingExcluded as exclusion:
+        return f"would be excluded: {exclusion}", None
     except UserError as error:
         return f"cannot be read with labels: {error}", None
 
@@ -287,7 +287,7 @@ def describe_source(facts: SourceFacts) -> str:
     return text + " …" * (len(nodes) > 6)
 
 
-def _describe_kind(kind: Kind, source: str | None) -> str:
+def _describe_kind(kind: FileKind, source: str | None) -> str:
     """One line on files of one kind, which the layout reads as a source, if it does."""
     sniffed = kind.files[0]
     text = sniffed.format
@@ -308,7 +308,7 @@ def _describe_kind(kind: Kind, source: str | None) -> str:
     return f"{_counted(kind)}: {text}"
 
 
-def _counted(kind: Kind) -> str:
+def _counted(kind: FileKind) -> str:
     return f"{kind.pattern} ({len(kind.files)} file{'s' * (len(kind.files) > 1)})"
 
 

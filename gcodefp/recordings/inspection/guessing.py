@@ -202,11 +202,11 @@ def _with_unit(quantity: str, column: str) -> str:
 
 def _node_of(name: str, node: str) -> str:
     """The node that the name of three columns tells: `bed` of `bed_acc_?`."""
-    head = name.partition("?")[0]
-    if "." in head:
-        return head.rpartition(".")[0]
-    head = head.strip(" _-")
-    words = re.split(r"[_ -]+", head)
+    prefix = name.partition("?")[0]
+    if "." in prefix:
+        return prefix.rpartition(".")[0]
+    prefix = prefix.strip(" _-")
+    words = re.split(r"[_ -]+", prefix)
     return words[0] if len(words) > 1 and len(words[0]) > 1 else node
 
 

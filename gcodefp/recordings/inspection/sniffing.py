@@ -54,7 +54,7 @@ UNIX_SCALES = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 UNIX_YEARS = (8e8, 4e9)
 """Unix seconds of 1995 to 2096."""
 MAX_BACKWARD_SHARE = 0.01
-"""Of the steps of a clock; the reader says where."""
+"""Of the periods of a clock; the reader says where."""
 GRAVITY = {"g": 1.0, "mg": 1000.0, "m/s^2": 9.80665, "mm/s^2": 9806.65}
 """Unit of an acceleration -> what an accelerometer at rest measures."""
 _TIME_NAME = re.compile(
@@ -71,7 +71,7 @@ class GuessedClock(NamedTuple):
 
     Attributes:
         keys: of the section `clock` of a layout; `sample` where the column only counts the rows.
-        period_seconds: median step; NaN where only a rate given by a person tells it.
+        period_seconds: median period; NaN where only a rate given by a person tells it.
     """
 
     column: str
@@ -326,32 +326,32 @@ def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, GuessedClock]]
     if unit is not None and not is_named and unit[1].strip().casefold() not in _TIME_UNITS:
         return
     values = samples.to_numpy(np.float64)
-    steps = np.diff(values)
-    if (steps < 0).mean() > MAX_BACKWARD_SHARE or not (steps > 0).any():
+    periods = np.diff(values)
+    if (periods < 0).mean() > MAX_BACKWARD_SHARE or not (periods > 0).any():
         return
     for of_unix, scale in UNIX_SCALES.items():
         if UNIX_YEARS[0] * scale < values[0] < UNIX_YEARS[1] * scale:
             keys = {"format": "unix", "column": name, "unit": of_unix}
-            yield (0 if is_named else 1), GuessedClock(name, keys, usual_step(steps) / scale)
+            yield (0 if is_named else 1), GuessedClock(name, keys, typical_period(periods) / scale)
             return
-    median = np.median(steps)
+    median = np.median(periods)
     # As those of a clock and not of a position.
-    is_even = median > 0 and (np.abs(steps - median) <= 0.5 * median).mean() > 0.95
-    if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
+    is_even = median > 0 and (np.abs(periods - median) <= 0.5 * median).mean() > 0.95
+    if (periods == 1).mean() > 0.99 and (values % 1 == 0).all():
         yield 3, GuessedClock(name, {"format": "sample"}, np.nan)
     elif is_named or is_even:
         in_ms = bool(re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE))
         keys = {"format": "seconds", "column": name, "unit": "ms" if in_ms else "s"}
-        period = usual_step(steps) / (1e3 if in_ms else 1.0)
+        period = typical_period(periods) / (1e3 if in_ms else 1.0)
         yield (2 if is_named else 4), GuessedClock(name, keys, period)
 
 
-def usual_step(steps: NDArray[np.float64]) -> float:
-    """Of a clock, free of its rounding: the mean of the steps near the median; NaN without any."""
-    near = advancing = steps[steps > 0]
+def typical_period(periods: NDArray[np.float64]) -> float:
+    """Of a clock, free of its rounding: the mean of those near the median; NaN without any."""
+    typical = advancing = periods[periods > 0]
     if advancing.size:
-        near = advancing[np.abs(advancing / np.median(advancing) - 1) <= 0.5]
-    return float(near.mean()) if near.size else float("nan")
+        typical = advancing[np.abs(advancing / np.median(advancing) - 1) <= 0.5]
+    return float(typical.mean()) if typical.size else float("nan")
 
 
 def unit_by_gravity(norm: float) -> str | None:

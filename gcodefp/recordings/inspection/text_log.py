@@ -114,10 +114,10 @@ def guess_regex(lines: Sequence[str]) -> str:
     if not pairs:
         return ""
     (keys, _), *_ = Counter(tuple(values) for _, values in pairs).most_common(1)
-    alike = [(line, values) for line, values in pairs if tuple(values) == keys]
-    head = alike[0][0].partition(f"{keys[0]}=")[0]
-    time, _ = host_time(re.sub(r"^\W*", "", head), re.match)
-    groups = [rf"\b{key}={_group(key, [values[key] for _, values in alike])}" for key in keys]
+    common = [(line, values) for line, values in pairs if tuple(values) == keys]
+    prefix = common[0][0].partition(f"{keys[0]}=")[0]
+    time, _ = host_time(re.sub(r"^\W*", "", prefix), re.match)
+    groups = [rf"\b{key}={_group(key, [values[key] for _, values in common])}" for key in keys]
     regex = ".*?".join([rf"^\W*{time}", *groups])
     try:
         re.compile(regex)

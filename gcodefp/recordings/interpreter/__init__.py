@@ -77,8 +77,8 @@ class Interpretation:
         more = f"; and {len(lines) - most} more lines" if len(lines) > most else ""
         count = sum(not block.error_text for block in self.blocks)
         share = f"{count} of {len(self.blocks)} executed blocks understood"
-        head = f"{self.dialect}: {share}"
-        return f"{head}; {shown}{more}" if lines else head
+        understood = f"{self.dialect}: {share}"
+        return f"{understood}; {shown}{more}" if lines else understood
 
 
 def interpret_program(
@@ -105,7 +105,7 @@ def interpret_program(
     machine = ModalMachine(dialect, mm_per_unit, start_mm, machine_zero_mm)
     parameters = Parameters(lambda key: _system_value(key, machine))
     flow = ProgramFlow(read_lines(text, dialect), dialect, parameters)
-    blocks = list(_execute(flow.steps(), machine, dialect))
+    blocks = list(_execute(flow.executed_lines(), machine, dialect))
     notes = []
     if not (machine.has_units or dialect.is_printer) and any(b.moves for b in blocks):
         notes.append(f"no G20 or G21: a length of 1 is taken as {mm_per_unit:g} mm")
@@ -115,25 +115,25 @@ def interpret_program(
 
 
 def _execute(
-    steps: Iterator[ExecutedLine], machine: ModalMachine, dialect: Dialect
+    lines: Iterator[ExecutedLine], machine: ModalMachine, dialect: Dialect
 ) -> Iterator[ExecutedBlock]:
-    for step in steps:
-        start, moves, error_text = machine.position, tuple[PathMove, ...](), step.error_text
-        if step.words:
-            moves, problem = machine.execute(step.words)
+    for executed in lines:
+        start, moves, error_text = machine.position, tuple[PathMove, ...](), executed.error_text
+        if executed.words:
+            moves, problem = machine.execute(executed.words)
             error_text = "; ".join(filter(None, (error_text, problem)))
         elif dialect is Dialect.KLIPPER and not error_text:
-            error_text = "" if _HARMLESS.match(step.text) else "a macro may move the machine"
+            error_text = "" if _HARMLESS.match(executed.text) else "a macro may move the machine"
         if len(moves) == 1:
             kind, _, _, feed, *_ = moves[0]
         elif moves:
             kind = max((move.kind for move in moves), key=_KIND_ORDER.index)
             feed = next((m.feed_mm_min for m in reversed(moves) if m.feed_mm_min), 0.0)
         else:
-            kind, feed = "flow" if step.is_flow else "none", 0.0
+            kind, feed = "flow" if executed.is_flow else "none", 0.0
         yield ExecutedBlock(
-            step.line, step.text or format_block(step.words), step.words, start, machine.position,
-            kind, feed, error_text, moves, machine.mm_per_unit,
+            executed.line, executed.text or format_block(executed.words), executed.words, start,
+            machine.position, kind, feed, error_text, moves, machine.mm_per_unit,
         )  # fmt: skip
 
 

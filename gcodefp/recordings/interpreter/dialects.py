@@ -76,7 +76,7 @@ class Line(NamedTuple):
 
 
 MAX_CHARACTERS = 1000
-_HEAD = re.compile(r"\s*%?\s*(?:/\d?\s*)?(?:N\s*\d+(?:\.\d*)?\s*)?(?:/\d?\s*)?", re.I | re.A)
+_PREFIX = re.compile(r"\s*%?\s*(?:/\d?\s*)?(?:N\s*\d+(?:\.\d*)?\s*)?(?:/\d?\s*)?", re.I | re.A)
 _CHECKSUM = re.compile(r"\s*\*\s*\d+\s*$", re.A)
 
 
@@ -98,10 +98,10 @@ def read_lines(text: str, dialect: Dialect) -> list[Line]:
 
 def _read_line(number: int, raw: str, dialect: Dialect) -> Line:
     code, is_open = (raw, False) if "(" not in raw and ";" not in raw else _strip_comments(raw)
-    head = _HEAD.match(code)
-    assert head is not None  # Every part is optional
-    if head.end():
-        code = code[head.end() :]
+    prefix = _PREFIX.match(code)
+    assert prefix is not None  # Every part is optional
+    if prefix.end():
+        code = code[prefix.end() :]
     if "*" in code and not ("[" in code or "=" in code):
         code = _CHECKSUM.sub("", code)
     code = " ".join(code.split())

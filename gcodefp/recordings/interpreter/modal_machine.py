@@ -26,7 +26,7 @@ from gcodefp.recordings.interpreter.tool_moves import (
     arc_by_radius,
     at_height,
     drill,
-    line,
+    linear_move,
 )
 
 MAX_REPEATS = 1000
@@ -264,8 +264,8 @@ class ModalMachine:
         end, home = list(via), self.frame.homes.get(code, self.frame.zero)
         for axis in axes:
             end[axis] = home[axis]
-        moves = line("rapid", self.position, via)
-        moves += line("rapid", via, (end[0], end[1], end[2], end[3]))
+        moves = linear_move("rapid", self.position, via)
+        moves += linear_move("rapid", via, (end[0], end[1], end[2], end[3]))
         if self._dialect.is_printer:
             self.frame.forget_shift(axes)
         return moves
@@ -309,8 +309,8 @@ class ModalMachine:
         if motion == 80:
             raise ValueError("axis words, but no motion is active")
         if motion == 0:
-            return line("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
-        moves = line("feed", start, end, self.feed)
+            return linear_move("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
+        moves = linear_move("feed", start, end, self.feed)
         return moves if self.feed_mode == 94 else tuple(map(self._feed_for, moves))
 
     def _arc(self, values: dict[str, float], start: Point, end: Point) -> PathMove:
@@ -355,13 +355,13 @@ class ModalMachine:
         repeats = values.get("L", 1.0)
         if not 0 <= repeats <= MAX_REPEATS:
             raise ValueError(f"{repeats:g} repeats of a cycle")
-        place, scale, c = self.position, self.mm_per_unit, PLANE_AXES[self.plane][2]
+        point, scale, c = self.position, self.mm_per_unit, PLANE_AXES[self.plane][2]
         depth_letter = "XYZ"[c]
         self._cycle |= {k: v for k, v in values.items() if k in (depth_letter, "R", "Q", "P")}
         if not self._cycle.keys() >= {depth_letter, "R"}:
             raise ValueError(f"a cycle without R or {depth_letter}")
         if self._initial_level is None:
-            self._initial_level = place[c]
+            self._initial_level = point[c]
         initial, offset = self._initial_level, self.frame.offset[c]
         top = self._cycle["R"] * scale + (offset if self.is_absolute else initial)
         bottom = self._cycle[depth_letter] * scale + (offset if self.is_absolute else top)
@@ -369,22 +369,22 @@ class ModalMachine:
             code=int(self.motion),
             top=top,
             bottom=bottom,
-            clear=top if self.retract == 99 else max(initial, top),
+            clearance=top if self.retract == 99 else max(initial, top),
             peck=abs(self._cycle.get("Q", 0.0)) * scale,
             dwell_seconds=self._cycle.get("P", 0.0),
             feed_mm_min=self.feed * (self.spindle if self.feed_mode == 95 else 1.0),
         )
         moves = list[PathMove]()
         if initial < top:
-            moves += line("rapid", place, place := at_height(place, c, top))
+            moves += linear_move("rapid", point, point := at_height(point, c, top))
         # On its way to the hole LinuxCNC goes back to the initial level.
-        level = max(place[c], top, initial if self.retract == 98 else top)
+        level = max(point[c], top, initial if self.retract == 98 else top)
         across = {k: v for k, v in values.items() if k in "XYZ" and k != depth_letter}
         for _ in range(int(repeats)):
-            self.position = place
+            self.position = point
             target = at_height(self._target(across, False), c, level)
-            moves += line("rapid", place, place := target)
-            moves += line("rapid", place, place := at_height(place, c, top))
-            moves += drill(hole, place, c)
-            place, level = moves[-1].end_mm, hole.clear
+            moves += linear_move("rapid", point, point := target)
+            moves += linear_move("rapid", point, point := at_height(point, c, top))
+            moves += drill(hole, point, c)
+            point, level = moves[-1].end_mm, hole.clearance
         return tuple(moves)

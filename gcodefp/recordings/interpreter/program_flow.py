@@ -51,7 +51,7 @@ class _Statement(NamedTuple):
     """A line as it is read once: its words, or the keyword, label and arguments of flow."""
 
     line: Line
-    step: ExecutedLine | None = None
+    entry: ExecutedLine | None = None
     keyword: str = ""
     label: str = ""
     rest: str = ""
@@ -87,7 +87,7 @@ class ProgramFlow:
             elif statement.label:
                 self._marks.setdefault(statement.label, []).append(index)
 
-    def steps(self) -> Iterator[ExecutedLine]:
+    def executed_lines(self) -> Iterator[ExecutedLine]:
         """The executed lines; the next one is decided after the caller has used the last one.
 
         Raises:
@@ -103,11 +103,11 @@ class ProgramFlow:
                     f"line {statement.line.number}: {statement.line.code[:60]!r} is executed again "
                     f"and again, {executed} lines so far: an endless loop; correct its condition"
                 )
-            step = statement.step or self._execute(index, statement)
-            if step.words and not self._dialect.is_printer:
-                step = self._after_words(step)
-            if step.words or step.text:
-                yield step
+            entry = statement.entry or self._execute(index, statement)
+            if entry.words and not self._dialect.is_printer:
+                entry = self._after_words(entry)
+            if entry.words or entry.text:
+                yield entry
 
     def _execute(self, index: int, statement: _Statement) -> ExecutedLine:
         line, text = statement.line, statement.line.code.upper()
@@ -222,9 +222,9 @@ class ProgramFlow:
         if not self._calls and index > min(self._programs.values()):
             self._next = len(self._statements)
 
-    def _after_words(self, step: ExecutedLine) -> ExecutedLine:
-        numbers = {word.number for word in step.words if word.letter == "M"}
-        values = {word.letter: word.number for word in step.words}
+    def _after_words(self, entry: ExecutedLine) -> ExecutedLine:
+        numbers = {word.number for word in entry.words if word.letter == "M"}
+        values = {word.letter: word.number for word in entry.words}
         try:
             if numbers & {2.0, 30.0}:
                 self._next = len(self._statements)
@@ -241,10 +241,10 @@ class ProgramFlow:
             elif 97.0 in numbers:
                 raise ValueError("calls of a line (M97) are not executed; write them as M98")
             else:
-                return step
+                return entry
         except ValueError as error:
-            step = step._replace(error_text=str(error))
-        return step._replace(is_flow=values.keys().isdisjoint("XYZABCUVW"))
+            entry = entry._replace(error_text=str(error))
+        return entry._replace(is_flow=values.keys().isdisjoint("XYZABCUVW"))
 
     def _call(self, first: int, times: int, arguments: dict[Key, float] | None) -> None:
         if len(self._calls) >= MAX_CALLS:
@@ -310,11 +310,11 @@ def _read_printer_line(number: int, code: str) -> ExecutedLine:
     try:
         return ExecutedLine(number, tuple(w for w in split_words(code, False) if w.letter != "N"))
     except ValueError as error:
-        head = _TEXT_COMMAND.match(code)
-        if head is None or head[1].upper() in ("G0", "G1", "G2", "G3", "G00", "G01", "G02", "G03"):
+        word = _TEXT_COMMAND.match(code)
+        if word is None or word[1].upper() in ("G0", "G1", "G2", "G3", "G00", "G01", "G02", "G03"):
             return ExecutedLine(number, text=code, error_text=str(error))
     try:  # `G28 X Y`, `M84 E`
         return ExecutedLine(number, tuple(split_words(_BARE_LETTERS.sub(r"\g<1>0", code), False)))
     except ValueError as error:
-        is_text = head[1].upper().startswith("M") and head[1].upper() != "M98"
+        is_text = word[1].upper().startswith("M") and word[1].upper() != "M98"
         return ExecutedLine(number, text=code, error_text="" if is_text else str(error))

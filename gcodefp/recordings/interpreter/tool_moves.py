@@ -15,7 +15,7 @@ Point = tuple[float, float, float, float]
 """X, Y, Z and E in mm."""
 Pair = tuple[float, float]
 Arc = tuple[Pair, float, float]
-"""Centre and radius in mm, and sweep: the angle in radians, positive counter-clockwise."""
+"""Centre and radius in mm, and swept angle in radians, positive counter-clockwise."""
 
 PLANE_AXES = {17: (0, 1, 2), 18: (2, 0, 1), 19: (1, 2, 0)}
 """Plane -> the axes of an arc, and the axis across, as indices of XYZ."""
@@ -32,7 +32,7 @@ class PathMove(NamedTuple):
     Attributes:
         kind: `rapid`, `feed`, `arc` or `dwell`.
         centre_mm, radius_mm: of an arc at its start; radius 0 without.
-        sweep: of an arc, seen from the axis across.
+        swept_angle: of an arc, seen from the axis across.
         plane: of an arc, 17, 18 or 19.
         seconds: of a dwell.
     """
@@ -43,7 +43,7 @@ class PathMove(NamedTuple):
     feed_mm_min: float = 0.0
     centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     radius_mm: float = 0.0
-    sweep: float = 0.0
+    swept_angle: float = 0.0
     plane: int = 17
     seconds: float = 0.0
 
@@ -52,7 +52,7 @@ class PathMove(NamedTuple):
         """Along the path of X, Y and Z; of E where these rest."""
         delta = [b - a for a, b in zip(self.start_mm, self.end_mm, strict=True)]
         if self.kind == "arc":
-            return hypot(self.radius_mm * self.sweep, delta[PLANE_AXES[self.plane][2]])
+            return hypot(self.radius_mm * self.swept_angle, delta[PLANE_AXES[self.plane][2]])
         return hypot(*delta[:3]) or abs(delta[3])
 
 
@@ -70,7 +70,7 @@ def arc_by_radius(start: Pair, end: Pair, radius: float, is_clockwise: bool) -> 
     height = sqrt(max(radius_mm**2 - (chord / 2) ** 2, 0.0)) / chord
     side = -1.0 if is_clockwise != (radius < 0) else 1.0
     centre = (start[0] + dx / 2 - side * height * dy, start[1] + dy / 2 + side * height * dx)
-    return centre, radius_mm, _sweep(start, end, centre, is_clockwise)
+    return centre, radius_mm, _swept_angle(start, end, centre, is_clockwise)
 
 
 def arc_by_centre(start: Pair, end: Pair, centre: Pair, is_clockwise: bool) -> Arc:
@@ -83,19 +83,19 @@ def arc_by_centre(start: Pair, end: Pair, centre: Pair, is_clockwise: bool) -> A
     error = abs(hypot(end[0] - centre[0], end[1] - centre[1]) - radius)
     if error > MAX_RADIUS_ERROR_MM or error > max(ROUNDING_MM, 0.001 * radius) or radius == 0:
         raise ValueError(f"the arc's radius is {radius:.4g} mm, at its end {error:.2g} mm off")
-    sweep = _sweep(start, end, centre, is_clockwise)
-    if abs(sweep) < MIN_ARC_ANGLE:
-        sweep += -2 * pi if is_clockwise else 2 * pi
-    return centre, radius, sweep
+    swept_angle = _swept_angle(start, end, centre, is_clockwise)
+    if abs(swept_angle) < MIN_ARC_ANGLE:
+        swept_angle += -2 * pi if is_clockwise else 2 * pi
+    return centre, radius, swept_angle
 
 
-def _sweep(start: Pair, end: Pair, centre: Pair, is_clockwise: bool) -> float:
+def _swept_angle(start: Pair, end: Pair, centre: Pair, is_clockwise: bool) -> float:
     angle = atan2(start[1] - centre[1], start[0] - centre[0])
-    sweep = (atan2(end[1] - centre[1], end[0] - centre[0]) - angle) % (2 * pi)
-    return sweep - 2 * pi if is_clockwise else sweep
+    swept_angle = (atan2(end[1] - centre[1], end[0] - centre[0]) - angle) % (2 * pi)
+    return swept_angle - 2 * pi if is_clockwise else swept_angle
 
 
-def line(kind: str, start: Point, end: Point, feed: float = 0.0) -> tuple[PathMove, ...]:
+def linear_move(kind: str, start: Point, end: Point, feed: float = 0.0) -> tuple[PathMove, ...]:
     """One move, or none where the machine is already at its end."""
     return (PathMove(kind, start, end, feed),) if end != start else ()
 
@@ -123,7 +123,7 @@ class Hole(NamedTuple):
     code: int
     top: float
     bottom: float
-    clear: float
+    clearance: float
     peck: float
     dwell_seconds: float
     feed_mm_min: float
@@ -156,8 +156,8 @@ def drill(hole: Hole, point: Point, axis: int) -> Iterator[PathMove]:
             yield move("rapid", min(depth + CHIP_BREAK_MM, hole.top))
     if hole.code in DWELLS and hole.dwell_seconds:
         yield PathMove("dwell", point, point, seconds=hole.dwell_seconds)
-    if hole.clear != point[axis]:
-        yield move("feed" if hole.code in FEEDS_OUT else "rapid", hole.clear)
+    if hole.clearance != point[axis]:
+        yield move("feed" if hole.code in FEEDS_OUT else "rapid", hole.clearance)
 
 
 WORK_OFFSETS = {54.0: 1, 55.0: 2, 56.0: 3, 57.0: 4, 58.0: 5, 59.0: 6, 59.1: 7, 59.2: 8, 59.3: 9}

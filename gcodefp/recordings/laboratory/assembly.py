@@ -19,7 +19,7 @@ from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import RowRate
 from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import RUNNING, STATE
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 from gcodefp.recordings.laboratory.resampling import Samples, resampler
 from gcodefp.recordings.laboratory.source_file import ABSOLUTE, SourceFile, local_midnight
 from gcodefp.recordings.laboratory.sources import CHUNK_ROWS
@@ -40,7 +40,7 @@ def read_recording(recording: LabRecording) -> pd.DataFrame:
 
     Raises:
         UserError: a file cannot be read, or the layout does not fit it.
-        RecordingRejected: a file is missing, or its clock runs backwards.
+        RecordingExcluded: a file is missing, or its clock runs backwards.
     """
     files = _files(recording, with_labels=True)
     label_sources = [name for name in recording.layout.label_sources() if name in files]
@@ -55,7 +55,7 @@ def read_recording(recording: LabRecording) -> pd.DataFrame:
         timed = [files[name] for name in label_sources] or list(files.values())
         table = _even_rows(timed, 1 / rows.rate_hz)
     elif row_source not in files:
-        raise RecordingRejected(f"it has no file of the source {row_source!r}")
+        raise RecordingExcluded(f"it has no file of the source {row_source!r}")
     else:
         table = _rows_of(files[row_source])
     table = _join(table, files, row_source)
@@ -92,7 +92,7 @@ def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:
             offset = recording.offsets.get(name, 0.0)
             files[name] = SourceFile(recording.files[name], name, source, offset, with_labels)
         elif with_labels and not source.optional:
-            raise RecordingRejected(f"it has no file of the source {name!r}: {source.files}")
+            raise RecordingExcluded(f"it has no file of the source {name!r}: {source.files}")
     _make_comparable(files, recording)
     return files
 
@@ -173,7 +173,7 @@ def _join(
     """The rows with the columns of all other sources."""
     rows = table[columns.CLOCK].to_numpy()
     if len(rows) < 2 or not np.isfinite(median_period(rows)):
-        raise RecordingRejected("the clock does not advance")
+        raise RecordingExcluded("the clock does not advance")
     parts = [table]
     for name, file in files.items():
         if name == row_source:
@@ -225,8 +225,8 @@ def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
     for chunk in file.chunks(lambda target: not target.is_label):
         present = list(chunk.columns.drop(columns.CLOCK))
         names = present if names is None else names
-        if late := sorted(set(present) - set(names)):
-            raise ValueError(f"column {late[0]!r} begins only after {CHUNK_ROWS} rows")
+        if only_later := sorted(set(present) - set(names)):
+            raise ValueError(f"column {only_later[0]!r} begins only after {CHUNK_ROWS} rows")
         seconds = chunk[columns.CLOCK].to_numpy()
         times = [min([times[0], *seconds[:1]]), max([times[1], *seconds[-1:]])]
         values = chunk.reindex(columns=names).to_numpy(np.float64)
@@ -234,7 +234,7 @@ def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
     if not names:
         return pd.DataFrame(index=range(len(rows)))
     if times[1] < rows[0] or times[0] > rows[-1]:
-        raise RecordingRejected(
+        raise RecordingExcluded(
             f"{file.path.name} has samples from {times[0]:.3f} to {times[1]:.3f} s, the rows are "
             f"from {rows[0]:.3f} to {rows[-1]:.3f} s: are unit, time zone and offset of the clocks "
             "right?"

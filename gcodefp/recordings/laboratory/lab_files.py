@@ -47,12 +47,12 @@ class LabRecording:
     program: Path | None = None
 
 
-Recordable = Path | LabRecording
-"""A file by itself, or the files of a layout."""
-AnyRecordable = TypeVar("AnyRecordable", Path, LabRecording)
+RawRecording = Path | LabRecording
+"""Before it is read: a file by itself, or the files of a layout."""
+AnyRawRecording = TypeVar("AnyRawRecording", Path, LabRecording)
 
 
-def name_of(recording: Recordable) -> str:
+def name_of(recording: RawRecording) -> str:
     """The recording's name; of a file by itself without its ending and `_aligned`."""
     if isinstance(recording, LabRecording):
         return recording.name
@@ -60,7 +60,7 @@ def name_of(recording: Recordable) -> str:
     return name.removesuffix("_aligned") or recording.name
 
 
-def paths_of(recordings: Sequence[Recordable]) -> list[Path]:
+def paths_of(recordings: Sequence[RawRecording]) -> list[Path]:
     """All files of some recordings."""
     paths: list[Path] = []
     for recording in recordings:
@@ -74,7 +74,7 @@ def paths_of(recordings: Sequence[Recordable]) -> list[Path]:
 
 def list_recordings(
     folder: Path, exclude: Collection[str] = (), layout: Layout | None = None
-) -> Sequence[Recordable]:
+) -> Sequence[RawRecording]:
     """The recordings of a folder by name, without those that are excluded.
 
     Without a layout they are its CSV files, compressed or not; in a folder without any, Parquet
@@ -104,8 +104,8 @@ def list_recordings(
 
 
 def _included(
-    folder: Path, recordings: Mapping[str, AnyRecordable], exclude: Collection[str], reason: str
-) -> list[AnyRecordable]:
+    folder: Path, recordings: Mapping[str, AnyRawRecording], exclude: Collection[str], reason: str
+) -> list[AnyRawRecording]:
     """The recordings without those that are excluded; `reason`: why there may be none."""
     if not recordings:
         raise UserError(f"{folder}: {reason}")
@@ -307,7 +307,7 @@ def _with_program(folder: Path, files: Mapping[str, Path], recording: LabRecordi
     )
 
 
-def recordings_of(paths: Sequence[Path], layout: Layout | None) -> list[Recordable]:
+def recordings_of(paths: Sequence[Path], layout: Layout | None) -> list[RawRecording]:
     """The recordings that single files belong to, with their other files in the same folder.
 
     Labels are not needed, so neither is the program. A table is used where there is one.
@@ -316,12 +316,12 @@ def recordings_of(paths: Sequence[Path], layout: Layout | None) -> list[Recordab
     """
     if layout is None:
         return list(paths)
-    recordings: dict[str, Recordable] = {}
+    recordings: dict[str, RawRecording] = {}
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such recording")
-        own = _recordings_at(path.absolute(), layout.model_copy(update={"program": None}))
-        recordings |= {recording.name: recording for recording in own}
+        members = _recordings_at(path.absolute(), layout.model_copy(update={"program": None}))
+        recordings |= {recording.name: recording for recording in members}
     return list(recordings.values())
 
 

@@ -37,7 +37,7 @@ SEPARATORS = (",", ";", "\t", "|")
 Texts = NDArray[np.object_]
 
 
-class RecordingRejected(Exception):
+class RecordingExcluded(Exception):
     """A rule excludes the recording; the message names the rule."""
 
 
@@ -101,8 +101,8 @@ def read_columns(
         texts = {name: np.array(fields[index], object) for index, name in names.items()}
         table, invalid = _numbers(texts, is_optional)
         if invalid is not None:
-            table, doubt = _numbers(texts, is_optional, decimal=",")
-            if doubt is not None or _may_be_thousands(texts):
+            table, problem = _numbers(texts, is_optional, decimal=",")
+            if problem is not None or _may_be_thousands(texts):
                 raise ValueError(invalid)
     except (OSError, EOFError, ValueError, csv.Error, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read as CSV: {error}; {fix}") from None
@@ -279,7 +279,7 @@ def read_canonical(path: Path) -> pd.DataFrame:
 
 def select_groups(table: pd.DataFrame, groups: Collection[str]) -> pd.DataFrame:
     """The columns of a canonical table that cleaning reads, with the channels of some groups."""
-    always = {*columns.REQUIRED, columns.UNIT, columns.SEGMENT, *columns.POSITION_MM, RUNNING}
+    always = {*columns.REQUIRED, columns.UNIT, columns.ROW_RANGE, *columns.POSITION_MM, RUNNING}
     read = (*groups, "environment")  # A baseline uses it.
     names = [c for c in table.columns if c in always or columns.channel_group(c) in read]
     return table[names]

@@ -18,7 +18,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.clock import DAY_SECONDS, iso_texts, parse_time_of_day
 from gcodefp.recordings.laboratory.layout import Clock, Source, placeholders, with_groups
 from gcodefp.recordings.laboratory.quantities import Target
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 from gcodefp.recordings.laboratory.row_order import program_order
 from gcodefp.recordings.laboratory.sources import CHUNK_ROWS, numbers, read_chunks, texts_of
 
@@ -166,7 +166,7 @@ class SourceFile:
 
         Raises:
             UserError: the file cannot be read, or a sample is not what the layout says.
-            RecordingRejected: the clock runs backwards.
+            RecordingExcluded: the clock runs backwards.
         """
         clock = SourceClock(self.source.clock, self.offset_seconds)
         self.mapped, self.unmapped = {}, []
@@ -194,7 +194,7 @@ class SourceFile:
             table = self._converted(chunk, clock, is_wanted)
             seconds = table[columns.CLOCK].to_numpy()
             if backward := int((np.diff(seconds, prepend=last) < 0).sum()):
-                raise RecordingRejected(
+                raise RecordingExcluded(
                     f"the clock of {self.path.name} runs backwards {backward} times"
                 )
             last = seconds[-1] if len(seconds) else last
@@ -217,7 +217,7 @@ class SourceFile:
                 if name in chunk and is_wanted(m.target)
             }
             if packets:
-                table[columns.SEGMENT] = pd.Series(clock.packets(chunk), chunk.index)
+                table[columns.ROW_RANGE] = pd.Series(clock.packets(chunk), chunk.index)
         except ValueError as error:
             raise UserError(f"{self.path}: {error}") from None
         return pd.DataFrame(table, index=chunk.index)[np.isfinite(table[columns.CLOCK])]

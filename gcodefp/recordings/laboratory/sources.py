@@ -297,8 +297,8 @@ def _read_hdf5(
                     f"{source.dataset} is a {node.shape} matrix; header has to name its columns"
                 )
             names = [name for name in source.header if is_read(name)]
-            places = [source.header.index(name) for name in names]
-            length, cut = len(node), lambda a, b: node[a:b][:, places].T
+            indices = [source.header.index(name) for name in names]
+            length, cut = len(node), lambda a, b: node[a:b][:, indices].T
         else:
             vectors = {n: d for n, d in node.items() if isinstance(d, h5py.Dataset) and d.ndim == 1}
             names = [name for name in vectors if is_read(name)]

@@ -58,7 +58,7 @@ class BlockInterval(NamedTuple):
     category="Data",
     caption="Samples of some channels in their units (less the recording's own mean, where "
     "channels are centred; in its own standard deviations, where they are z-scored) over the "
-    "middle of the test recording of median exact-line accuracy; "
+    "middle of the test recording of median block accuracy; "
     "gaps are samples that cleaning removed. Shown are, of each group and unit, the channels whose "
     "exclusion costs most, eight at most. Below, the lines that the controller logged "
     "as executed and those predicted in windows; thin lines mark where the executed line "
@@ -106,7 +106,7 @@ def draw_channels(results: Results) -> paper.Drawn:
 
 
 def channel_losses(document: JsonContent) -> NDArray[np.float64]:
-    """(C,) loss of exact lines without each channel's group plus that without its node."""
+    """(C,) loss of block accuracy without each channel's group plus that without its node."""
     losses = {
         (entry["kind"], entry["name"]): -(entry["differences"]["gcode"]["value"] or 0.0)
         for entry in document["sensors"]["without"]

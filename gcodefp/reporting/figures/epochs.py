@@ -1,4 +1,4 @@
-"""Runs epoch by epoch: curves of a sweep and of compared runs, and a map of early stopping."""
+"""Runs epoch by epoch: curves of a sweep and of compared runs, and what hyperband pruned."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -182,10 +182,10 @@ LIGHTEST = 0.15
 
 @figure(
     "early_stopping",
-    title="Early stopping",
+    title="Runs pruned by hyperband",
     category="Sweep",
     caption="The metric of each run after each epoch. A run that has passed a dashed line is "
-    "compared with all others that reached it, and stopped once it is worse, be it at the line or "
+    "compared with all others that reached it, and pruned once it is worse, be it at the line or "
     "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
 )
 def draw_early_stopping(results: SweepResults) -> paper.Drawn:
@@ -216,7 +216,7 @@ def draw_early_stopping(results: SweepResults) -> paper.Drawn:
 def metric_map(results: SweepResults) -> NDArray[np.float64]:
     """(runs, epochs) the metric after each epoch, runs as in runs.csv; nan where there is none.
 
-    Of a user script the finite values, which early termination counts, and not its steps.
+    Of a user script the finite values, which hyperband counts, and not its steps.
     """
     rows = {run: row for row, run in enumerate(results.runs["run"])}
     metric = results.best_run["metric"]
@@ -232,7 +232,7 @@ def metric_map(results: SweepResults) -> NDArray[np.float64]:
 
 
 def bands(results: SweepResults) -> tuple[int, ...]:
-    """The epochs at which runs are compared; none without early termination.
+    """The epochs at which runs are compared; none without hyperband.
 
     None of several sweeps: each has its own epochs, and `results` has only those of the first.
     """

@@ -36,9 +36,9 @@ def confusion(results: Results, head: str) -> pd.DataFrame:
     title="Confusions",
     category="Test",
     caption="Predicted (columns) against true classes (rows) in "
-    "windows: the operation of each row, and each command word of the executed lines, compared at "
-    "its position in the line. Shades are shares of a row, numbers are counts. Words of another "
-    "kind, and words missing because the predicted line had ended, have a column of their own.",
+    "windows: the operation of each row, and each command word of the executed blocks, compared at "
+    "its position in the block. Shades are shares of a row, numbers are counts. Words of another "
+    "kind, and words missing because the predicted block had ended, have a column of their own.",
 )
 def draw_confusion(results: Results) -> paper.Drawn:
     """A matrix for each kind of class, each row normalised; rows are true, columns predicted."""
@@ -111,8 +111,8 @@ STYLES = {
     "calibration",
     title="Calibration",
     category="Test",
-    caption="The share of lines that are right (vertical) against the predicted probability of the "
-    "lines (horizontal), in bins of a tenth of the rows each; bars are 95 % "
+    caption="The share of correct blocks (vertical) against the predicted probability of the "
+    "blocks (horizontal), in bins of a tenth of the rows each; bars are 95 % "
     "intervals from a bootstrap over recordings. On the grey line it is calibrated, below "
     "it overconfident. Below: a histogram of the probabilities. The expected calibration error is "
     "the mean distance from the grey line; it is above 0 by chance alone.",
@@ -131,12 +131,12 @@ def draw_calibration(results: Results) -> paper.Drawn:
                       linewidth=1.0)  # fmt: skip
     top.set_xlim(0, 1)
     top.set_ylim(0, 1)
-    top.set_ylabel("share of these lines that is right")
+    top.set_ylabel("share of these blocks that is correct")
     top.annotate("calibrated", (0.04, 0.04), (0, 3), textcoords="offset points", size=6,
                  rotation=45, rotation_mode="anchor", transform_rotates_text=True,
                  color="#666666")  # fmt: skip
     bottom.set_ylabel("share of rows")
-    bottom.set_xlabel("predicted probability of the line")
+    bottom.set_xlabel("predicted probability of the block")
     fig.legend(*top.get_legend_handles_labels(), loc="outside lower left", ncols=1)
     subtitle = f"{paper.tested_on(results)}; each marker is about a tenth of the rows, "
     subtitle += "with a 95 % interval; ECE: expected calibration error"
@@ -159,10 +159,10 @@ def _draw_reliability(
 
 
 def _calibration_title(calibration: JsonContent) -> str:
-    confidence, right = (
+    confidence, correct = (
         paper.percent(calibration[key]["value"]) for key in ("confidence", "right")
     )
-    numbers = f"mean confidence {confidence}, {right} right"
+    numbers = f"mean confidence {confidence}, {correct} correct"
     over = calibration["overconfidence"]
     if significant_sign(over):
         return f"gcodefp is {'over' if over['value'] > 0 else 'under'}confident: {numbers}"

@@ -67,7 +67,7 @@ class DiffLine(NamedTuple):
     "gcode_diff",
     title="G-code, executed and predicted",
     category="Test",
-    caption="The lines that the test recording of median exact-line accuracy executed, with the "
+    caption="The lines that the test recording of median block accuracy executed, with the "
     "time at which each begins, and beside them those predicted from its sensors (the whole "
     "recording at once). Both sequences are aligned with the fewest edits, and a line counts once "
     "however long it lasts, as for the G-code error rate. Lines without a time are too short for a "
@@ -152,10 +152,10 @@ def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
     axes.set_xlim(0, LETTERS)
     axes.set_ylim(rows - 0.4, -2.0)
     axes.axis("off")
-    heads = ((TIME_END, "s", "right"), (TRUE_START, "executed", "left"),
+    headers = ((TIME_END, "s", "right"), (TRUE_START, "executed", "left"),
              (PREDICTED_START, "predicted", "left"))  # fmt: skip
-    for x, head, side in heads:
-        axes.text(x, -1.2, head, size=6.5, weight="bold", va="center", ha=side)
+    for x, header, side in headers:
+        axes.text(x, -1.2, header, size=6.5, weight="bold", va="center", ha=side)
     for row, line in enumerate(lines):
         is_edited = line.edit in EDIT_COLOURS
         if is_edited:

@@ -1,4 +1,4 @@
-"""A judged recording: expected and observed signals, the alignment, and the fit over time."""
+"""A judged recording: expected and observed signals, the alignment, and the match over time."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gcodefp.detection.detector import Detector, Judgement
 from gcodefp.detection.deviations import MISSING
-from gcodefp.detection.profile import SensedRecording
+from gcodefp.detection.profile import RecordingSignals
 from gcodefp.reporting.figures import paper
 from gcodefp.terminal import plural
 
@@ -17,9 +17,9 @@ SHOWN_CHANNELS = 3
 
 
 def draw_judgement(
-    detector: Detector, judgement: Judgement, recording: SensedRecording, channels: Sequence[str]
+    detector: Detector, judgement: Judgement, recording: RecordingSignals, channels: Sequence[str]
 ) -> Figure:
-    """Signals over the expected ones, the row's state in the program, and how well rows fit."""
+    """Signals over the expected ones, the row's state in the program, and how well rows match."""
     profile, alignment = detector.profile(judgement.program), judgement.alignment
     observed = profile.smooth(recording.normalised)
     seconds = np.arange(len(observed)) * alignment.step_seconds
@@ -42,18 +42,18 @@ def draw_judgement(
                    label="observed")  # fmt: skip
         panel.set_title(channels[channel])
     paper.legend_above(axes[0], 2)
-    path, fit = axes[-2], axes[-1]
+    path, match = axes[-2], axes[-1]
     path.plot(seconds[inside], alignment.state[inside] * alignment.step_seconds, color=paper.INK,
               linewidth=0.9)  # fmt: skip
     path.set_ylabel("program (s)")
     path.set_title("alignment")
-    usual = detector.expected[judgement.program][alignment.state[inside]]
-    fit.plot(seconds[inside], usual, color=paper.FAINT, linewidth=0.7, label="good recordings")
-    fit.plot(seconds, alignment.fit, color=paper.MODEL_BLUE, linewidth=0.7, label="this one")
-    fit.axhline(0, color=paper.FAINT, linewidth=0.5)
-    fit.set_title("fit of each row (0: as well as to no state of the program)")
-    fit.set_xlabel("seconds of the recording")
-    paper.legend_above(fit, 2)
+    expected = detector.expected[judgement.program][alignment.state[inside]]
+    match.plot(seconds[inside], expected, color=paper.FAINT, linewidth=0.7, label="good recordings")
+    match.plot(seconds, alignment.match, color=paper.MODEL_BLUE, linewidth=0.7, label="this one")
+    match.axhline(0, color=paper.FAINT, linewidth=0.5)
+    match.set_title("match of each row (0: no better than with no state of the program)")
+    match.set_xlabel("seconds of the recording")
+    paper.legend_above(match, 2)
     for panel in axes:
         _mark(panel, judgement)
     test = judgement.test

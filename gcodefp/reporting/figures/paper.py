@@ -1,4 +1,4 @@
-"""What all figures share: sizes, colours, heads, legends, intervals, ticks, words and saving."""
+"""What all figures share: sizes, colours, titles, legends, intervals, ticks, words and saving."""
 
 import re
 import textwrap
@@ -91,7 +91,7 @@ class NothingToDraw(Exception):
 
 
 def draw_figure(stem: str, results: SweepResults) -> Figure:
-    """Draws a registered figure with its head; `paper_style` has to be active."""
+    """Draws a registered figure with its title; `paper_style` has to be active."""
     return _draw(stem, results)[0]
 
 

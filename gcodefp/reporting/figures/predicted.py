@@ -49,7 +49,7 @@ def draw_predicted(predicted: RecordingPrediction, warnings: Sequence[str]) -> F
     paper.add_title_block(
         fig,
         f"Toolpath of {predicted.name}, reconstructed from its sensors",
-        f"program {program}, operation {operation}; exact block expected right on "
+        f"program {program}, operation {operation}; block expected correct on "
         f"{paper.percent(predicted.mean_confidence)} of {len(rows)} rows, on "
         f"{paper.percent(predicted.mean_median_lag_confidence)} with the median lag; agreement "
         f"{paper.percent(predicted.agreement)}",

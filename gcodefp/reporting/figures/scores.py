@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import ALL, BASELINE, GROUP, MODEL, NODE, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
-from gcodefp.reporting.claims import best_baseline
+from gcodefp.reporting.conclusions import best_baseline
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
@@ -190,11 +190,13 @@ def _loss_title(sensors: JsonContent) -> str:
         most = f"; most: {name} (by {points} points)" if _loss(worst) < 0 else ""
         return f"No kind of sensor is missed beyond chance{most}"
     share = f"{100 * sensors['complete']['gcode']['value']:.0f}"
-    return f"Without {name} gcodefp loses {points} of its {share} percentage points of exact lines"
+    return (
+        f"Without {name} gcodefp loses {points} of its {share} percentage points of block accuracy"
+    )
 
 
 DODGE = 0.012
-"""Between models, as a share of the panel's width, so that intervals do not cover each other."""
+"""Between predictors, as a share of the panel's width, so that intervals do not overlap."""
 MARKERS = ("^", "s", "D", "v", "P")
 
 
@@ -202,14 +204,14 @@ MARKERS = ("^", "s", "D", "v", "P")
     "ladder",
     title="Accuracy by window length",
     category="Test",
-    caption="The share of rows whose program is right and whose time in it is within 1 s of the "
-    "true one (solid), and whose program is right (dotted), against the length of the window: the "
+    caption="The share of rows whose program is correct and whose time in it is within 1 s of the "
+    "true one (solid), and whose program is correct (dotted), by the length of the window: the "
     "centre row of every window is counted. The last column is of whole recordings, all of whose "
     "rows count. A recording shorter than a window is decoded as a whole. "
     "Bars are 95 % intervals from a bootstrap over recordings.",
 )
 def draw_window_lengths(results: Results) -> paper.Drawn:
-    """A line for each model over the windows, and a column of whole recordings beside it."""
+    """A line for each predictor over the windows, and a column of whole recordings beside it."""
     lengths = results.evaluation["ladder"]
     if not lengths:
         raise paper.NothingToDraw("no window was decoded: evaluate had no --train")
@@ -247,12 +249,12 @@ def _draw_windows(
 ) -> None:
     seconds = np.array([entry["seconds"] for entry in windows])
     seconds *= np.exp(DODGE * offset * max(np.log(seconds[-1] / seconds[0]), 1.0))
-    near, program = (
+    within, program = (
         np.array([_numbers(entry["models"][name][metric]) for entry in windows])
         for metric in ("within_1s", "program")
     )
-    axes.vlines(seconds, near[:, 1], near[:, 2], color=style.colour, linewidth=0.8, alpha=0.7)
-    axes.plot(seconds, near[:, 0], color=style.colour, marker=style.marker, markersize=4,
+    axes.vlines(seconds, within[:, 1], within[:, 2], color=style.colour, linewidth=0.8, alpha=0.7)
+    axes.plot(seconds, within[:, 0], color=style.colour, marker=style.marker, markersize=4,
               linestyle=style.dashes, clip_on=False, label=name)  # fmt: skip
     axes.plot(seconds, program[:, 0], ":", color=style.colour, linewidth=1.0, clip_on=False)
 
@@ -289,7 +291,7 @@ def _finish_windows(axes: Axes, windows: list[JsonContent]) -> None:
 
 
 def _window_lengths_title(lengths: list[JsonContent]) -> str:
-    """The model that is most often within 1 s, in the shortest windows and in whole recordings."""
+    """The best predictor within 1 s, in the shortest windows and in whole recordings."""
     parts = []
     for entry in lengths[-1:] if len(lengths) == 1 else (lengths[0], lengths[-1]):
         values = {n: scores["within_1s"]["value"] or 0.0 for n, scores in entry["models"].items()}

@@ -23,8 +23,8 @@ AXIS_INCHES = 0.5
 MAX_PATH_INCHES = 2.8
 MATCH_STYLES = {
     SegmentMatch.OFF: ("off-path", "off the path", paper.WRONG, 0.6, 3),
-    SegmentMatch.OTHER_TIME: ("wrong-line", "on the path, wrong line", "#d08a1c", 0.8, 4),
-    SegmentMatch.CORRECT: ("right-line", "right line", paper.MODEL_BLUE, 1.2, 5),
+    SegmentMatch.OTHER_TIME: ("wrong-line", "on the path, wrong block", "#d08a1c", 0.8, 4),
+    SegmentMatch.CORRECT: ("right-line", "correct block", paper.MODEL_BLUE, 1.2, 5),
 }
 """Match -> id of the lines in the SVG, label, colour, width, and drawing order."""
 
@@ -34,11 +34,11 @@ MATCH_STYLES = {
     title="Toolpaths",
     category="Test",
     caption="Test recordings, each predicted as a whole: the best, the worst and two in between by "
-    "exact-line accuracy, where there are so many. Grey: where the controller reported the tool, a "
+    "block accuracy, where there are so many. Grey: where the controller reported the tool, a "
     "few times a second. Over it the tool's position as predicted from the sensors: blue is on the "
-    "path with the right line; orange on the path, but with the line of another moment, as when "
+    "path with the correct block; orange on the path, but with a block of another moment, as when "
     "the lag is wrong; red is more than 0.5 mm off the path, as cut corners are too. Below: X, Y "
-    "and Z over time, with a red tick for each row whose line is wrong. Where no position is "
+    "and Z over time, with a red tick for each row whose block is wrong. Where no position is "
     "reported, the ends of the blocks are drawn.",
 )
 def draw_toolpath(results: Results) -> paper.Drawn:
@@ -62,12 +62,12 @@ def draw_toolpath(results: Results) -> paper.Drawn:
         for _, label, colour, width, _ in reversed(MATCH_STYLES.values())
     ]
     handles.append(Line2D([], [], color=paper.WRONG, marker="|", linestyle="none", markersize=4,
-                          label="row with a wrong line"))  # fmt: skip
+                          label="row with a wrong block"))  # fmt: skip
     paper.add_legend(fig, handles, len(handles))
     which = "all" if len(shown) == len(ranking) else f"{len(shown)} of"
     subtitle = (
         f"test split: {which} {plural(len(ranking), 'recording')}, each predicted as a "
-        "whole; in the titles the share of rows with the exact line by the controller's clock"
+        "whole; in the titles the block accuracy by the controller's clock"
         f"{_distance(shown)}"
     )
     return fig, _title(results, ranking), subtitle
@@ -84,7 +84,7 @@ def _title(results: Results, ranking: Sequence[Toolpath]) -> str:
     source = "sensors and the controller's position" if inputs else "the sensors"
     best, worst = paper.percent(ranking[0].accuracy), paper.percent(ranking[-1].accuracy)
     shares = best if best == worst else f"{worst} to {best}"
-    return f"From {source}, {shares} of a recording's rows get the controller's exact line"
+    return f"From {source}, {shares} of a recording's rows get the controller's block"
 
 
 def _distance(shown: Sequence[Toolpath]) -> str:
@@ -129,7 +129,7 @@ def _add_lines(axes: Axes, lines: Sequence[PathSegment], **style: object) -> Non
 
 
 def _frame(axes: Axes, segments: Sequence[PathSegment]) -> None:
-    """The executed path alone sets the limits; wrong lines may leave the frame."""
+    """The executed path alone sets the limits; wrong blocks may leave the frame."""
     points = np.concatenate([np.empty((0, 2)), *segments])
     axes.update_datalim(points if len(points) else [(0, 0), (1, 1)])
     axes.autoscale_view()
@@ -140,7 +140,7 @@ def _frame(axes: Axes, segments: Sequence[PathSegment]) -> None:
 
 
 def _draw_axes_over_time(panels: Sequence[Axes], path: Toolpath) -> None:
-    """X, Y and Z over time, and below a tick for each row whose line is wrong."""
+    """X, Y and Z over time, and below a tick for each row whose block is wrong."""
     for axis, axes in enumerate(panels):
         axes.plot(path.seconds, path.true_mm[:, axis], color=paper.EXECUTED, linewidth=2.6)
         axes.plot(path.seconds, path.predicted_mm[:, axis], color=paper.INK, linewidth=0.6)

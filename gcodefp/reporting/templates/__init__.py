@@ -12,7 +12,7 @@ from markupsafe import Markup
 FOLDER = Path(__file__).parent
 
 
-def environment() -> Environment:
+def jinja_environment() -> Environment:
     """Templates in which every value is escaped, and JSON can end no script."""
     made = Environment(
         loader=FileSystemLoader(FOLDER),

@@ -89,7 +89,7 @@ def _finish(exit_code: int) -> None:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def _with_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Sets this process's environment, which the SDK reads at its next start."""
     before = dict(os.environ)
     try:
@@ -110,7 +110,7 @@ def _replace_environment(variables: Mapping[str, str]) -> None:
 @contextmanager
 def _at_work(function: Callable[[], Any], variables: Mapping[str, str]) -> Iterator[Attempt]:
     """The function at work with a run's environment; its end is waited for."""
-    with _environment(variables):
+    with _with_environment(variables):
         attempt = FunctionAttempt(function)
         try:
             yield attempt

@@ -78,7 +78,7 @@ def json_lines_files(files: Path) -> list[Path]:
     return [*written, folder / f"{len(written):04d}.jsonl"]
 
 
-class Sources:
+class MetricsReader:
     """Where a script's rows come from: the first source that has one."""
 
     def __init__(self, files: Path, metric: str) -> None:

@@ -63,7 +63,7 @@ def command_line(
     return command
 
 
-def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> dict[str, str]:
+def run_variables(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> dict[str, str]:
     """The environment of a run's script, with the folders and files that it names."""
     files, document = run.lease.files.absolute(), sweep.specification.document
     config = {name: {"value": value} for name, value in run.hyperparameters.items()}

@@ -15,8 +15,8 @@ from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
 from gcodefp.sweeps.parameters import dotted, flatten
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_metrics
-from gcodefp.sweeps.user_script.metrics import OWN_EPOCH, MetricsTable, Rows, Sources
-from gcodefp.sweeps.user_script.process import Attempt, ScriptProcess, command_line, environment
+from gcodefp.sweeps.user_script.metrics import OWN_EPOCH, MetricsReader, MetricsTable, Rows
+from gcodefp.sweeps.user_script.process import Attempt, ScriptProcess, command_line, run_variables
 from gcodefp.sweeps.user_script.transaction_log import STEP
 
 logger = logging.getLogger("gcodefp.agent")
@@ -32,7 +32,7 @@ class AttemptMonitor:
     """What an agent does while a script works: reads its metrics, and decides whether it goes on.
 
     Attributes:
-        is_pruned: whether early termination has ended it.
+        is_pruned: whether hyperband has pruned it.
     """
 
     def __init__(self, run: LeasedRun, sweep: SweepFile, deadline: Deadline) -> None:
@@ -42,9 +42,9 @@ class AttemptMonitor:
         rule, metric = sweep.specification.early_terminate, self._objective.metric
         files = run.lease.files
         self._bands = frozenset(rule.bands if rule else ())
-        self._sources = Sources(files, metric)
+        self._reader = MetricsReader(files, metric)
         self._work = files / "work.csv"
-        self.table = MetricsTable(files / "metrics.csv", metric, self._sources.start_attempt())
+        self.table = MetricsTable(files / "metrics.csv", metric, self._reader.start_attempt())
         append_work(self._work, len(self.table.rows))
         self._reported = time.monotonic()
         self._has_rows = False
@@ -90,8 +90,8 @@ class AttemptMonitor:
                 attempt.kill()
 
     def _read(self, is_last: bool = False) -> bool:
-        """Adds new rows; returns whether early termination ends the run after one of them."""
-        rows = self._sources.new_rows(is_last)
+        """Adds new rows; returns whether hyperband prunes the run after one of them."""
+        rows = self._reader.new_rows(is_last)
         if not rows:
             return False
         self._has_rows = True
@@ -111,7 +111,7 @@ class AttemptMonitor:
         return self.is_pruned
 
     def _add(self, rows: Rows, is_last: bool) -> None:
-        """Adds rows up to one at which early termination ends the run.
+        """Adds rows up to one at which hyperband prunes the run.
 
         It decides at each band after exactly the band's rows, however many were read at once. Rows
         after that do not count, as the script would not have come to them.
@@ -128,7 +128,7 @@ class AttemptMonitor:
 
     def outcome(self, reason: str) -> dict[str, Any]:
         """The content of run.json of a script that ended well, or that was stopped."""
-        offline_runs, metric = self._sources.offline_runs, self._objective.metric
+        offline_runs, metric = self._reader.offline_runs, self._objective.metric
         offline_runs.warn_unread()
         if not self.table.finite and metric in offline_runs.summary:
             self.table.add_value(offline_runs.summary[metric])
@@ -215,7 +215,7 @@ def run_attempt(
     if (kills := run.lease.kills) >= KILLS_IN_A_ROW:  # It seems to kill its agents.
         text = f"its agent was killed {kills} times since the last row of its metrics"
         return failure("killed", text, run)
-    variables = environment(run, sweep, data)
+    variables = run_variables(run, sweep, data)
     monitor = AttemptMonitor(run, sweep, deadline)
     with start(variables) as attempt, system_metrics(run.lease.files, attempt.pid):
         monitor.follow(attempt)

@@ -1,4 +1,4 @@
-"""GPUs of a workstation, claimed by agents; no GPU is needed for the tests."""
+"""GPUs of a workstation, locked by agents; no GPU is needed for the tests."""
 
 import os
 import signal

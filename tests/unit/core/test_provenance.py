@@ -29,7 +29,7 @@ def test_inputs_below_the_working_directory_are_relative(
         ("no file /home/z x/run/a.csv: empty", "no file RESULTS/a.csv: empty"),
         ("no file /home/z/data/a.csv (empty)", "no file …/a.csv (empty)"),
         (r"C:\Users\z\a.csv", "…/a.csv"),
-        ("~/data/a.csv is torn", "…/a.csv is torn"),
+        ("~/data/a.csv is truncated", "…/a.csv is truncated"),
         ("'--x=/home/z/a'", "'--x=…/a'"),
         ("../data/a.csv, 9 mm/min, G1 X1/Y2", "../data/a.csv, 9 mm/min, G1 X1/Y2"),
         ("https://example.org/a/b", "https://example.org/a/b"),

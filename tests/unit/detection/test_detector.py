@@ -17,20 +17,20 @@ from sensed_programs import (
 )
 
 from gcodefp.detection.alignment import INSIDE
-from gcodefp.detection.attacks import GOOD, SPLICE_CONTROLS, altered_copies
+from gcodefp.detection.alterations import GOOD, SPLICE_CONTROLS, altered_copies
 from gcodefp.detection.detector import Detector, Judgement, fit_detector
 from gcodefp.detection.deviations import ELSEWHERE, EXTRA, MISSING, Statistics
 from gcodefp.detection.evaluation import evaluate_detector
 from gcodefp.detection.live import live_thresholds
-from gcodefp.detection.profile import LabelledSignals, SensedRecording
+from gcodefp.detection.profile import LabelledSignals, RecordingSignals
 from gcodefp.detection.verdict import (
     ANOTHER,
     AS_EXPECTED,
     LATE,
     LONG,
+    NO_PROGRAM,
     PAUSED,
     STOPPED,
-    UNKNOWN,
     CalibrationSet,
     conformal_test,
     pooling_p,
@@ -46,9 +46,9 @@ def detector() -> Detector:
     return fitted()
 
 
-def with_rows(labelled: LabelledSignals, rows: np.ndarray) -> SensedRecording:
+def with_rows(labelled: LabelledSignals, rows: np.ndarray) -> RecordingSignals:
     recording = labelled.recording
-    return SensedRecording(recording.name, recording.signals[rows], recording.valid[rows])
+    return RecordingSignals(recording.name, recording.signals[rows], recording.valid[rows])
 
 
 def judged(labelled: LabelledSignals, rows: np.ndarray, rate: float = 0.05) -> Judgement:
@@ -101,9 +101,9 @@ def test_another_program_is_named_and_noise_is_none() -> None:
     other = TEST[-1].recording
     result = detector().judge(other, program=0)
     assert result.verdict == ANOTHER
-    assert int(np.argmax(result.fit_shares)) == 1
+    assert int(np.argmax(result.match_shares)) == 1
     noise = np.random.default_rng(5).normal(size=other.signals.shape).astype(np.float32)
-    assert detector().judge(other._replace(signals=noise), program=0).verdict == UNKNOWN
+    assert detector().judge(other._replace(signals=noise), program=0).verdict == NO_PROGRAM
 
 
 def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
@@ -113,7 +113,7 @@ def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
     signals[100:140, loud] += 10 * signals.std()
     louder = labelled.recording._replace(signals=signals)
     alignment = detector().judge(louder, labelled.program).alignment
-    assert 0.3 < alignment.fit[100:140].mean() < 0.9
+    assert 0.3 < alignment.match[100:140].mean() < 0.9
     assert (alignment.path.condition == INSIDE).mean() > 0.9
     is_dead = np.array([name.startswith("b.") for name in CHANNELS])
     without_node = labelled.recording._replace(valid=labelled.recording.valid & ~is_dead)
@@ -135,7 +135,7 @@ def test_what_does_not_fit_at_all_deviates_whatever_one_outlier_did() -> None:
     calibration = CalibrationSet(good, np.zeros(99, np.int64), np.zeros((99, 3)), np.ones(99))
     noise = Statistics(71, 0, 63, 0, 0, 0, 0, -1, 0)
     result = conformal_test(calibration, noise, 0)
-    assert (result.p_value, result.alarms) == (0.01, ("neg_fit_share",))
+    assert (result.p_value, result.alarms) == (0.01, ("neg_match_share",))
 
 
 def test_alarms_of_exchangeable_recordings_are_as_rare_as_the_rate() -> None:
@@ -187,7 +187,7 @@ def test_live_statistics_are_those_of_the_rows_so_far() -> None:
     rows = np.concatenate([ALL[:140], np.resize(ALL[-8:], 60), ALL[140:]])
     altered = with_rows(labelled, rows)
     statistics = detector().live_statistics(altered, 0)
-    part = SensedRecording("part", altered.signals[:170], altered.valid[:170])
+    part = RecordingSignals("part", altered.signals[:170], altered.valid[:170])
     # The moving average looks two rows ahead.
     assert np.allclose(detector().live_statistics(part, 0)[:168], statistics[:168], atol=0.5)
     assert (statistics[:99] == 0).all()
@@ -200,7 +200,7 @@ def test_live_statistics_are_those_of_the_rows_so_far() -> None:
 def test_noise_is_warned_of_while_it_runs() -> None:
     rng = np.random.default_rng(5)
     noise = rng.normal(size=(2 * LENGTH, len(CHANNELS))).astype(np.float32)
-    statistics = detector().live_statistics(SensedRecording("n", noise, noise < 9), 0)
+    statistics = detector().live_statistics(RecordingSignals("n", noise, noise < 9), 0)
     assert (statistics > detector().live_thresholds()[0]).any()
 
 
@@ -222,8 +222,8 @@ def test_alterations_keep_seams_quiet_and_are_found() -> None:
     count = len(TEST[0].recording.signals)
     assert len(altered["cut 10 s"].recording.signals) == count - 40
     assert all(len(altered[kind].recording.signals) == count for kind in SPLICE_CONTROLS)
-    found = evaluate_detector(detector(), TEST[::4], [*TEST, *good_recordings(3)])
-    kinds = found["kinds"]
+    evaluated = evaluate_detector(detector(), TEST[::4], [*TEST, *good_recordings(3)])
+    kinds = evaluated["kinds"]
     for kind in ("cut 10 s", "pause 10 s", "another program", "last quarter missing"):
         assert kinds[kind]["detected_at_0.05"]["value"] == 1.0
         assert kinds[kind]["auroc"]["detector"]["value"] == 1.0

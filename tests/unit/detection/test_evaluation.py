@@ -7,15 +7,15 @@ import pytest
 from fitted_decoder import VAL, fit_in
 from sklearn.metrics import roc_auc_score
 
-from gcodefp.detection.evaluation import ScoredCopy, auroc, decoder_uncertainty, weighted_auroc
-from gcodefp.detection.profile import SensedRecording
+from gcodefp.detection.evaluation import JudgedCopy, auroc, decoder_uncertainty, weighted_auroc
+from gcodefp.detection.profile import RecordingSignals
 
 
 def test_the_decoder_doubts_noise_and_another_program(tmp_path: Path) -> None:
     decoder = fit_in(tmp_path).decoder
     rows = VAL.recording == 0
     program = int(VAL.program[rows][0])
-    recording = SensedRecording("val", VAL.signals[rows], VAL.valid[rows])
+    recording = RecordingSignals("val", VAL.signals[rows], VAL.valid[rows])
     noise = np.random.default_rng(0).normal(size=recording.signals.shape)
     own = decoder_uncertainty(decoder, recording, program)
     other = decoder_uncertainty(decoder, recording, 1 - program)
@@ -29,13 +29,13 @@ def test_the_decoder_doubts_noise_and_another_program(tmp_path: Path) -> None:
 
 
 def test_auroc_has_an_interval_over_recordings() -> None:
-    def scored(name: str, score: float) -> ScoredCopy:
-        return ScoredCopy("", name, {"detector": score}, 0.5, 0.1, "", np.nan, np.nan)
+    def scored(name: str, score: float) -> JudgedCopy:
+        return JudgedCopy("", name, {"detector": score}, 0.5, 0.1, "", np.nan, np.nan)
 
     good = [scored(name, score) for name, score in (("a", 0.0), ("b", 1.0))]
     altered = [scored(name, score) for name, score in (("a", 1.0), ("b", 2.0))]
-    found = auroc(good, altered, "detector")
-    assert found == {"value": pytest.approx(0.875), "low": pytest.approx(0.875), "high": 1.0}
+    area = auroc(good, altered, "detector")
+    assert area == {"value": pytest.approx(0.875), "low": pytest.approx(0.875), "high": 1.0}
 
 
 def test_weighted_auroc_is_that_of_scikit_learn_bit_by_bit() -> None:

@@ -4,14 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learning_data import (
-    RECORDINGS,
-    ROWS,
-    STEP_SECONDS,
-    of_no_program,
-    tiny_programs,
-    tiny_split,
-)
+from learning_data import RECORDINGS, ROWS, STEP_SECONDS, of_no_program, tiny_programs, tiny_split
 from lettered_splits import task_of
 from numpy.typing import NDArray
 

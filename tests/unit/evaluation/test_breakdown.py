@@ -12,14 +12,10 @@ from result_files import scored_split as results_split
 
 from gcodefp.dataset.store import parse_description, parse_vocabulary
 from gcodefp.evaluation.breakdown import break_down
-from gcodefp.evaluation.metrics import ScoredPredictions
-from gcodefp.evaluation.names import (
-    EVALUATION_FORMAT,
-    MODEL,
-    NEIGHBOUR,
-)
+from gcodefp.evaluation.metrics import LabelledPredictions
+from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, NEIGHBOUR
 from gcodefp.files import read_json
-from gcodefp.model.scores import row_scores
+from gcodefp.model.accuracy import count_correct
 
 ROWS = 18
 """Of each of the four recordings, the first two of face<b>, the others of pocket."""
@@ -58,11 +54,11 @@ def test_one_recording_has_no_interval_and_operations_may_be_new() -> None:
     del document["recordings"][str(test.recordings[1])]
     test.operation[test.recording == 1] = -1
     description = parse_description(document, programs)
-    scored = ScoredPredictions(predictions, test, rows, description.vocabulary, programs)
+    scored = LabelledPredictions(predictions, test, rows, description.vocabulary, programs)
     result = break_down({MODEL: scored}, description)
-    known, new, _ = result["by_operation"][MODEL]
-    assert (known["operation"], new["operation"]) == ("face<b>", "not in train")
-    assert (known["gcode"]["value"], known["gcode"]["low"]) == (1.0, None)
+    trained, new, _ = result["by_operation"][MODEL]
+    assert (trained["operation"], new["operation"]) == ("face<b>", "not in train")
+    assert (trained["gcode"]["value"], trained["gcode"]["low"]) == (1.0, None)
     assert result["confusion"]["operation"]["true"][-1] == "not in train"
     assert result["differences"] == {MODEL: {}}
 
@@ -100,7 +96,7 @@ def test_breakdown_agrees_with_the_metrics(tmp_path: Path) -> None:
     document = read_json(tmp_path / "evaluation/metrics.json", EVALUATION_FORMAT, "")
     vocabulary, test = parse_vocabulary(dataset_document(False)), results_split(True)
     tokens = (vocabulary.encode_rows(each) for each in (blocks, true_blocks()))
-    scores = row_scores(*tokens, test.operation, test.operation)
+    scores = count_correct(*tokens, test.operation, test.operation)
     for head in ("token_type", "command"):
         counts = np.array(document["confusion"][head]["counts"])
         share = np.trace(counts) / counts.sum()

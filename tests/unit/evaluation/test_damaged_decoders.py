@@ -10,10 +10,7 @@ import pytest
 import torch
 from fitted_decoder import Fitted
 from fuzzing import fuzz, mutate_arrays, mutations
-from learning_data import (
-    CPU,
-    tiny_split,
-)
+from learning_data import CPU, tiny_split
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError

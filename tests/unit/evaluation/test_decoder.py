@@ -248,7 +248,7 @@ def test_packets_are_decoded_in_the_program_of_the_whole_recording(both: Decoder
     decoder = both._replace(checkpoint=both.checkpoint._replace(description=described))
     face, pocket = (tiny_split([name]).signals for name in ("face_005", "pocket_005"))
     recording = recording_of(np.concatenate([face[:24], pocket[8:18], face[24:27]]))
-    recording.segment = np.repeat([0, 1, 2], [24, 10, 3])
+    recording.row_range = np.repeat([0, 1, 2], [24, 10, 3])
     alone = decoder.decode_recording(torch.as_tensor(description.scaler.apply(recording)[24:34]))
     assert alone.program == 1
     prediction = predict_recording(decoder, recording, CPU)

@@ -1,4 +1,4 @@
-"""Calibration: templates of both splits, refusal of unknown programs, certainty of blocks."""
+"""Calibration: templates of both splits, rejection of unknown programs, certainty of blocks."""
 
 from dataclasses import replace
 
@@ -13,14 +13,10 @@ from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation import decoder_fitting
 from gcodefp.evaluation.decode import decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
-from gcodefp.evaluation.decoder_fitting import (
-    TEMPERATURES,
-    fit_decoder,
-    refusal,
-)
+from gcodefp.evaluation.decoder_fitting import TEMPERATURES, fit_decoder, rejection
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.prediction import predict_recording
-from gcodefp.evaluation.speed import template_fit
+from gcodefp.evaluation.speed import template_match
 from gcodefp.model import hmm
 from gcodefp.model.data import to_tensors
 from gcodefp.model.templates import fit_templates
@@ -30,11 +26,11 @@ def signals_of(split: Split, recording: int = 0) -> torch.Tensor:
     return torch.as_tensor(split.signals[split.recording == recording].copy())
 
 
-def template_fits(decoder: Decoder, split: Split) -> NDArray[np.float64]:
+def template_matches(decoder: Decoder, split: Split) -> NDArray[np.float64]:
     assert decoder.templates is not None
     chain = decoder.chain(CPU)
     parts = [signals_of(split, index) for index in range(len(split.recordings))]
-    return np.array([template_fit(decoder.templates, chain, part) for part in parts])
+    return np.array([template_match(decoder.templates, chain, part) for part in parts])
 
 
 def test_the_last_templates_are_those_of_train_and_val(fitted: Fitted) -> None:
@@ -59,7 +55,7 @@ def test_each_recording_is_fitted_by_templates_of_others(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder, names = fitted.decoder, [*RECORDINGS["train"], *RECORDINGS["val"]]
-    assert len(decoder.template_fits) == len(names)
+    assert len(decoder.template_matches) == len(names)
     # With so many folds each has one recording of each program: the first, the second, and so on.
     monkeypatch.setattr(decoder_fitting, "FOLDS", 100)
     alone = fit_decoder(decoder.checkpoint, TRAIN, VAL, CPU)
@@ -69,10 +65,10 @@ def test_each_recording_is_fitted_by_templates_of_others(
         others = fit_templates(tiny_split([n for n in names if n not in fold]), decoder.programs)
         for name in fold:
             signals = torch.as_tensor(tiny_split([name]).signals)
-            expected.append(template_fit(others, decoder.chain(CPU), signals))
-    assert alone.template_fits.tolist() == pytest.approx(expected, abs=1e-5)
-    in_sample = template_fits(decoder, join_splits(TRAIN, VAL))
-    assert decoder.template_fits.mean() < in_sample.mean(), "own templates fit better"
+            expected.append(template_match(others, decoder.chain(CPU), signals))
+    assert alone.template_matches.tolist() == pytest.approx(expected, abs=1e-5)
+    in_sample = template_matches(decoder, join_splits(TRAIN, VAL))
+    assert decoder.template_matches.mean() < in_sample.mean(), "own templates fit better"
 
 
 def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
@@ -81,17 +77,17 @@ def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
     decoder, test = fitted.decoder, tiny_split(RECORDINGS["test"])
     random = np.random.default_rng(0)
     noise = torch.as_tensor(random.normal(size=(ROWS, len(SENSORS))), dtype=torch.float32)
-    rate = 1 / (1 + len(decoder.template_fits))
+    rate = 1 / (1 + len(decoder.template_matches))
     for signals in (noise, signals_of(TRAIN).flip(0)):
-        refused = refusal(decoder, signals)
-        assert refused is not None
-        assert refused.is_refused
-        assert refused.fit < template_fits(decoder, test).min() <= 0
-        assert refused.p_value == pytest.approx(rate)
-        assert refused.false_alarm_rate == pytest.approx(max(0.05, rate))
-    accepted = refusal(decoder, signals_of(TRAIN))
+        rejected = rejection(decoder, signals)
+        assert rejected is not None
+        assert rejected.is_rejected
+        assert rejected.fit < template_matches(decoder, test).min() <= 0
+        assert rejected.p_value == pytest.approx(rate)
+        assert rejected.false_alarm_rate == pytest.approx(max(0.05, rate))
+    accepted = rejection(decoder, signals_of(TRAIN))
     assert accepted is not None
-    assert not accepted.is_refused
+    assert not accepted.is_rejected
 
 
 def test_rows_of_a_machine_at_rest_around_the_program_do_not_count(fitted: Fitted) -> None:
@@ -101,36 +97,38 @@ def test_rows_of_a_machine_at_rest_around_the_program_do_not_count(fitted: Fitte
     def around(before: torch.Tensor, after: torch.Tensor) -> float:
         padded = torch.cat([before, signals, after])
         assert decoder.templates is not None
-        return template_fit(decoder.templates, decoder.chain(CPU), padded)
+        return template_match(decoder.templates, decoder.chain(CPU), padded)
 
     rest = torch.as_tensor(0.1 * random.normal(size=(2, 3 * ROWS, len(SENSORS))) - 1).float()
-    fit = around(signals[:0], signals[:0])
+    match = around(signals[:0], signals[:0])
     for count in (8, 3 * ROWS):
-        assert around(rest[0, :count], rest[1, :count]) > fit - 0.2
+        assert around(rest[0, :count], rest[1, :count]) > match - 0.2
     other = signals_of(TRAIN, 4).flip(0)
-    assert around(signals[:0], other) < fit - 1, "motion after the program counts"
-    assert around(other, rest[1]) < fit - 1
+    assert around(signals[:0], other) < match - 1, "motion after the program counts"
+    assert around(other, rest[1]) < match - 1
 
 
 def test_the_fit_of_blocks_of_rows_is_that_of_all_rows_at_once(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once = template_fits(fitted.decoder, VAL)
+    at_once = template_matches(fitted.decoder, VAL)
     monkeypatch.setattr(hmm, "MAX_CELLS", 1)
-    np.testing.assert_allclose(template_fits(fitted.decoder, VAL), at_once, atol=1e-6)
+    np.testing.assert_allclose(template_matches(fitted.decoder, VAL), at_once, atol=1e-6)
 
 
 def test_p_values_count_recordings_that_fit_as_badly(fitted: Fitted) -> None:
     signals = signals_of(VAL)
-    fit = template_fits(fitted.decoder, VAL)[0]
+    fit = template_matches(fitted.decoder, VAL)[0]
     for below, count in ((0, 99), (3, 99), (4, 99), (5, 99), (99, 99), (0, 9)):
         others = np.array([fit - 1] * below + [fit + 1] * (count - below), np.float32)
-        refused = refusal(fitted.decoder._replace(template_fits=others), signals)
-        assert refused is not None
-        assert refused.p_value == pytest.approx((1 + below) / (1 + count))
-        assert refused.false_alarm_rate == pytest.approx(max(0.05, 1 / (1 + count)))
-        assert refused.is_refused == ((below <= 4 and count == 99) or count == 9)
-    equal = refusal(fitted.decoder._replace(template_fits=np.full(9, fit, np.float32)), signals)
+        rejected = rejection(fitted.decoder._replace(template_matches=others), signals)
+        assert rejected is not None
+        assert rejected.p_value == pytest.approx((1 + below) / (1 + count))
+        assert rejected.false_alarm_rate == pytest.approx(max(0.05, 1 / (1 + count)))
+        assert rejected.is_rejected == ((below <= 4 and count == 99) or count == 9)
+    equal = rejection(
+        fitted.decoder._replace(template_matches=np.full(9, fit, np.float32)), signals
+    )
     assert equal is not None
     assert equal.p_value == 1
 

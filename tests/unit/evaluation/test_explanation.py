@@ -24,7 +24,7 @@ from gcodefp.evaluation.explanation import (
     occlude_channels,
 )
 from gcodefp.evaluation.names import ALL, GROUP, MODEL, NODE, OCCLUSION_METRICS
-from gcodefp.evaluation.split_scores import evaluate_split
+from gcodefp.evaluation.split_evaluation import evaluate_split
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import augment
 from gcodefp.model.network import SMOOTHING_ROWS

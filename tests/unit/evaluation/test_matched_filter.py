@@ -4,14 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learning_data import (
-    BLOCKS,
-    RECORDINGS,
-    ROWS,
-    STEP_SECONDS,
-    WINDOW,
-    tiny_programs,
-)
+from learning_data import BLOCKS, RECORDINGS, ROWS, STEP_SECONDS, WINDOW, tiny_programs
 from learning_data import tiny_split as split_of
 from numpy.typing import NDArray
 

@@ -24,13 +24,13 @@ from gcodefp.evaluation.bootstrap import Statistic, with_interval
 from gcodefp.evaluation.metrics import (
     MIN_OVERLAP,
     NO_SEQUENCES,
+    LabelledPredictions,
     RowPredictions,
     RowSequences,
-    ScoredPredictions,
     SequencePredictions,
     compute_metrics,
 )
-from gcodefp.evaluation.sequences import matching_runs
+from gcodefp.evaluation.sequences import matching_segments
 from gcodefp.programs.table import Programs
 
 PROGRAMS = tiny_programs(tiny_split(RECORDINGS["train"]))
@@ -51,7 +51,7 @@ def compute(
     if sequence is not None:
         by_sequence = SequencePredictions(RowSequences(rows, np.array(sequence)), predictions)
     vocabulary = build_vocabulary(BLOCKS, OPERATIONS)
-    scored = ScoredPredictions(predictions, split, rows, vocabulary, programs, by_sequence)
+    scored = LabelledPredictions(predictions, split, rows, vocabulary, programs, by_sequence)
     return compute_metrics(scored, [metric])[metric]
 
 
@@ -117,7 +117,7 @@ def test_predictions_without_states_have_no_metric_of_them() -> None:
     assert with_interval(compute("program", plain)).value == 1
 
 
-# Exact lines at the sensors' time
+# Block accuracy at the sensors' time
 
 
 def test_the_line_at_the_sensors_time_is_that_of_the_lag_corrected_row() -> None:
@@ -177,7 +177,7 @@ def test_runs_match_as_in_action_segmentation(
     threshold = Fraction(*overlap)
     hits, extra, missed = action_segmentation_counts(predicted[:count], true[:count], threshold)
     rows = np.array(predicted[:count]), np.array(true[:count])
-    assert matching_runs(*rows, float(threshold)) == (hits, 2 * hits + extra + missed)
+    assert matching_segments(*rows, float(threshold)) == (hits, 2 * hits + extra + missed)
 
 
 @settings(deadline=None, max_examples=30)

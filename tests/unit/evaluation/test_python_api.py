@@ -59,7 +59,7 @@ def test_array_that_fits_no_program_is_asked_for_the_order_of_its_columns(
     named = model.predict(table.iloc[::-1, ::-1].set_axis(list(model.channels), axis=1))
     assert named.warnings == doubtful.warnings[1:]
     text = repr(doubtful)
-    assert text.startswith(f"RecordingPrediction({doubtful.name!r}: DOUBTFUL, program ")
+    assert text.startswith(f"RecordingPrediction({doubtful.name!r}: CAVEAT, program ")
     assert len(text) < 150
 
 

@@ -6,11 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning_data import RECORDINGS, tiny_programs, tiny_split
 
-from gcodefp.evaluation.sequences import (
-    align_sequences,
-    edit_distance,
-    executed_blocks,
-)
+from gcodefp.evaluation.sequences import align_sequences, edit_distance, executed_blocks
 from gcodefp.programs.table import UNKNOWN, Programs
 
 BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)

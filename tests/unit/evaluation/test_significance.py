@@ -13,7 +13,7 @@ from gcodefp.evaluation.significance import (
     MIN_RECORDINGS,
     NOT_BETTER,
     UNDECIDED,
-    FoldScores,
+    FoldValues,
     decide,
     difference_over_folds,
     half_width,
@@ -23,8 +23,8 @@ from gcodefp.evaluation.significance import (
 )
 
 
-def folds(*differences: float, test: int = 15, train: int = 60) -> list[FoldScores]:
-    return [FoldScores(seed, 0.4 + d, 0.4, test, train) for seed, d in enumerate(differences)]
+def folds(*differences: float, test: int = 15, train: int = 60) -> list[FoldValues]:
+    return [FoldValues(seed, 0.4 + d, 0.4, test, train) for seed, d in enumerate(differences)]
 
 
 @pytest.mark.parametrize(

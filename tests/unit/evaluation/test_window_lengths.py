@@ -8,7 +8,7 @@ from learning_data import ROWS, STEP_SECONDS, of_no_program, tiny_programs, tiny
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.window_lengths import CentreStates, decode_centre_rows, score_centres
+from gcodefp.evaluation.window_lengths import CentreStates, decode_centre_rows, evaluate_centres
 
 
 class Oracle:
@@ -60,7 +60,7 @@ def test_a_second_is_near_enough(shift: int, share: float) -> None:
     assert STEP_SECONDS * 4 == 1.0
     rows = np.r_[8:24, 40:56]
     centres = CentreStates(rows, np.rint(split.state[rows]).astype(np.int64) + shift)
-    scores = score_centres(centres, split, programs)
+    scores = evaluate_centres(centres, split, programs)
     assert scores["within_1s"][:1] == (share,)
     assert scores["program"] == (1.0, 1.0, 1.0, len(rows), 2)
 
@@ -72,11 +72,13 @@ def test_a_doubtful_lag_is_left_out_of_the_second_share() -> None:
     state[ROWS:] += np.where(np.arange(ROWS) < 10, 10, 0)
     centres = CentreStates(np.arange(2 * ROWS), state)
     for doubtful, share, count in ((["pocket_1"], 1.0, ROWS), ([], 1 - 10 / 64, 2 * ROWS)):
-        scores = score_centres(centres, split, programs, doubtful)
+        scores = evaluate_centres(centres, split, programs, doubtful)
         assert scores["within_1s"].value == pytest.approx(1 - 10 / 64)
         assert scores["within_1s_certain"].value == pytest.approx(share)
         assert scores["within_1s_certain"].n == count
-    nothing = score_centres(centres, split, programs, ["face_1", "pocket_1"])["within_1s_certain"]
+    nothing = evaluate_centres(centres, split, programs, ["face_1", "pocket_1"])[
+        "within_1s_certain"
+    ]
     assert (nothing.value, nothing.n) == (None, 0)
 
 
@@ -85,7 +87,7 @@ def test_another_or_an_unknown_program_is_wrong() -> None:
     split, programs = visible(train), tiny_programs(train)
     # One state behind the last of face is the first of pocket: near in number, not in truth.
     centres = CentreStates(np.array([ROWS - 1, ROWS]), np.array([ROWS, ROWS]))
-    scores = score_centres(centres, split, programs)
+    scores = evaluate_centres(centres, split, programs)
     assert (scores["within_1s"].value, scores["program"].value) == (0.5, 0.5)
-    unknown = score_centres(centres, of_no_program(split), programs)
+    unknown = evaluate_centres(centres, of_no_program(split), programs)
     assert (unknown["within_1s"].value, unknown["program"].value) == (0.0, 0.0)

@@ -183,10 +183,10 @@ def damaged(files: Files, change: Callable[[Any], object]) -> Any:
         (lambda c: c["weights"].pop("state_head.bias"), "state_head.bias"),
     ],
 )
-def test_damaged_checkpoint_is_named_with_its_key_and_the_way_out(
+def test_damaged_checkpoint_is_named_with_its_key_and_the_fix(
     files: Files, change: Callable[[Any], object], part: str
 ) -> None:
     with pytest.raises(UserError) as caught:
         files.read_checkpoint(damaged(files, change))
-    for text in ("damaged.pt: ", part, "run the step that made it again"):
+    for text in ("damaged.pt: ", part, "run the stage that made it again"):
         assert text in str(caught.value)

@@ -144,7 +144,7 @@ def test_train_windows_are_uniform_and_circular(data: TrainingData) -> None:
     train = data.train
     random, windows = torch.Generator().manual_seed(0), torch.arange(len(train.starts))
     drawn = torch.stack([random_circular_windows(train, windows, random) for _ in range(400)])
-    first, length = train.segments[:, :1], train.segments[:, 1:]
+    first, length = train.row_ranges[:, :1], train.row_ranges[:, 1:]
     assert length.unique().tolist() == [ROWS]
     in_segment = drawn - first
     assert ((in_segment >= 0) & (in_segment < length)).all()

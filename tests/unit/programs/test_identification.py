@@ -77,8 +77,8 @@ def clock(run: Replay, reference: Replay) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     "changed",
     [{}, {"speed": 0.8}, {"speed": 1.25}, {"phase": 0.2}, {"start": 20.0},
-     *({"lost": slice(*rows)} for rows in ((50, 60), (0, 7), (100, 180))),
-     {"start": 20.0, "speed": 1.1, "lost": slice(9, 30)}],
+     *({"missing": slice(*rows)} for rows in ((50, 60), (0, 7), (100, 180))),
+     {"start": 20.0, "speed": 1.1, "missing": slice(9, 30)}],
 )  # fmt: skip
 def test_the_time_of_another_recording_is_near_the_true_one(changed: dict[str, float]) -> None:
     reference, run = replay("a_1"), replay("a_2", **changed)
@@ -86,7 +86,7 @@ def test_the_time_of_another_recording_is_near_the_true_one(changed: dict[str, f
     assert (np.diff(seconds) > 0).all()
     # A line is reported up to a row late in either log, and the speed of the last one is unknown.
     allowed = 1.1 * STEP + LONGEST_LINE * abs(1 - 1 / changed.get("speed", 1.0))
-    if "lost" in changed:
+    if "missing" in changed:
         # A line that began in lost rows is reported that much later.
         allowed += LONGEST_LINE
     if not changed:

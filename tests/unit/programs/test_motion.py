@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.programs.motion import (
-    MachineLimits,
-    Move,
-    moves_of,
-    plan,
-    tangent,
-    trace_program,
-)
+from gcodefp.programs.motion import MachineLimits, Move, moves_of, plan, tangent, trace_program
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.simulation.programs import PROGRAMS, build_program
@@ -107,10 +100,10 @@ def test_arcs_reach_their_end_or_are_an_error() -> None:
     arcs = [move for texts in programs for move in trace_program(texts) if move.radius_mm]
     assert arcs
     for arc in arcs:
-        angle = arc.start_angle + arc.sweep
+        angle = arc.start_angle + arc.swept_angle
         end = arc.centre_mm + arc.radius_mm * np.array([math.cos(angle), math.sin(angle)])
         np.testing.assert_allclose(end, arc.end_mm[:2], atol=1e-6)
-        assert abs(arc.sweep) == pytest.approx(math.pi / 2, abs=0.01)
+        assert abs(arc.swept_angle) == pytest.approx(math.pi / 2, abs=0.01)
     with pytest.raises(ValueError, match=r"no arc of radius 2\.54 mm"):
         trace_program(["G0 X0 Y0 Z0", "G2 X1 Y0 R0.1"])
 

@@ -26,7 +26,7 @@ from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
 from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
-from gcodefp.recordings.laboratory.reader import RecordingRejected, read_canonical, write_canonical
+from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, write_canonical
 from gcodefp.recordings.loading import read_unlabelled
 
 LINE_OF_ROW = np.arange(ROWS) // ROWS_PER_LINE + 1
@@ -135,7 +135,7 @@ def test_a_table_shifts_a_clock(folder: Path) -> None:
 
 def test_a_missing_file_excludes_the_recording_unless_it_is_optional(folder: Path) -> None:
     (folder / "pocket_001_accel.csv").unlink()
-    with pytest.raises(RecordingRejected, match="no file of the source 'toolhead'"):
+    with pytest.raises(RecordingExcluded, match="no file of the source 'toolhead'"):
         read_recording(first(folder))
     optional = with_source("toolhead", optional=True)
     assert "toolhead.Ax_rms" not in read_recording(first(folder, **optional))
@@ -166,15 +166,15 @@ def test_damaged_files_are_refused_or_read(
     with TemporaryDirectory() as temporary:
         folder = write_laboratory(Path(temporary), {"pocket": 1})
         content = bytearray((folder / name).read_bytes())
-        for place, byte in damages:
-            content[int(place * len(content))] = byte
+        for offset, byte in damages:
+            content[int(offset * len(content))] = byte
         (folder / name).write_bytes(content[: int(length * len(content))])
         for read in (
             lambda source: load_recording(source, ["imu"], 8),
             lambda source: read_unlabelled(source, ["toolhead.Ax_mean"], 8, 0.2),
         ):
             # Anything else that is raised fails the test.
-            with suppress(UserError, RecordingRejected):
+            with suppress(UserError, RecordingExcluded):
                 read(first(folder))
 
 
@@ -232,7 +232,7 @@ def test_a_layout_that_does_not_fit_the_files(
 def test_clocks_without_a_common_time(folder: Path) -> None:
     clock = {"format": "time_of_day", "column": "time", "offset_seconds": 7200}
     in_paris = with_source("controller", clock=clock)
-    with pytest.raises(RecordingRejected, match="are unit, time zone and offset of the clocks"):
+    with pytest.raises(RecordingExcluded, match="are unit, time zone and offset of the clocks"):
         read_recording(first(folder, **in_paris))
     both = with_source("controller", columns={"n": "line", "x_in": "X.Current [A]"})
     moved = replace(first(folder, rows={"rate_hz": 4}, **both), offsets={"toolhead": 3600.0})

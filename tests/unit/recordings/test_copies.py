@@ -64,8 +64,8 @@ def test_copies_of_copies_and_of_other_folders_are_of_one_original(
     np.testing.assert_array_equal(parse_signature(format_signature(whole)), whole)
     halves = [signature(tmp_path / f"{half}.csv", CHANGES[half](original)) for half in
               ("first half", "second half")]  # fmt: skip
-    found = find_copies({"a": halves[0], "b": whole, "c": halves[1]})
-    assert found == {"b": "a", "c": "a"}
+    pairs = find_copies({"a": halves[0], "b": whole, "c": halves[1]})
+    assert pairs == {"b": "a", "c": "a"}
     assert find_copies({"x": halves[0], "y": halves[1]}, {"b": whole}) == {"x": "b", "y": "b"}
     assert find_copies({"x": halves[0]}) == find_copies({}) == {}
 

@@ -148,7 +148,7 @@ def test_a_program_of_a_printer() -> None:
 
 def test_turns_of_a_printers_arcs() -> None:
     run = interpret_program("G92 E0\nG2 Z1 I5 P1\nG2 X10 I5 P1\nG2 X0 I-5", dialect=Dialect.MARLIN)
-    sweeps = [block.moves[0].sweep for block in run.blocks[1:]]
+    sweeps = [block.moves[0].swept_angle for block in run.blocks[1:]]
     assert sweeps == pytest.approx([-2 * math.pi, -3 * math.pi, -math.pi])
 
 
@@ -178,7 +178,7 @@ def test_other_dialects_are_not_understood(text: str) -> None:
 @pytest.mark.parametrize(
     "line", ["GOTO 1", "IF [#1 EQ 1] GOTO 5", "WHILE [#1 LT 9] DO1", "N7 G65 P2000 A5."]
 )
-def test_macros_of_fanuc_are_refused_with_the_way_out(line: str) -> None:
+def test_macros_of_fanuc_are_refused_with_the_fix(line: str) -> None:
     with pytest.raises(UserError, match=r"line 2: .* macros of Fanuc's .* write the program"):
         interpret_program(f"G21\n{line}\nG1 X1 F100")
 

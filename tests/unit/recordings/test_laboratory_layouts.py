@@ -28,7 +28,7 @@ from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
 from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.laboratory.layout import SHIPPED, parse_layout, read_layout
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 
 START = {
     "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,
@@ -97,11 +97,11 @@ def test_lines_and_blocks_are_those_that_ran(logger: str, sample: Callable[[str]
 def test_positions_are_in_millimetres(logger: str, sample: Callable[[str], Sample]) -> None:
     table, t, run = sample(logger)
     position = table[list(POSITION_MM)].to_numpy(float)
-    known = np.isfinite(position).all(axis=1)
-    assert known.mean() > 0.9
+    finite = np.isfinite(position).all(axis=1)
+    assert finite.mean() > 0.9
     # Moonraker's positions, 4 a second, cut a corner.
     tolerance = 2.5 if logger == "klipper" else 0.01
-    assert np.abs(position - run.position_mm(t))[known].max() < tolerance
+    assert np.abs(position - run.position_mm(t))[finite].max() < tolerance
 
 
 @pytest.mark.parametrize("logger", sorted(NODES))
@@ -174,7 +174,7 @@ def test_a_print_resets_its_filament_and_needs_positions_only_for_relative_moves
     log.write_text(text.replace(" G1 Z-0.5 F900*", " G92 E0*"))
     assert "G92 E0" in load_recording(source, ("imu",), 1).blocks
     log.write_text(text.replace(" G1 Z-0.5 F900*", " G91*"))
-    with pytest.raises(RecordingRejected, match=r"map x, y and z in the layout.*'G91'"):
+    with pytest.raises(RecordingExcluded, match=r"map x, y and z in the layout.*'G91'"):
         load_recording(source, ("imu",), 1)
 
 

@@ -18,7 +18,7 @@ from gcodefp.recordings.cleaning import (
     LEAST_PREAMBLE_ROWS,
     PREAMBLE_SECONDS,
     Recording,
-    RecordingRejected,
+    RecordingExcluded,
     load_recording,
 )
 from gcodefp.recordings.clock import elapsed_seconds, rows_in
@@ -131,7 +131,7 @@ def test_rules_drop_rows_and_count_them(
 
 def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
     def rejection(table: pd.DataFrame) -> str:
-        with pytest.raises(RecordingRejected) as rejected:
+        with pytest.raises(RecordingExcluded) as rejected:
             load(tmp_path, table)
         return str(rejected.value)
 
@@ -185,7 +185,7 @@ def test_a_path_that_is_only_known_with_positions_needs_them(tmp_path: Path, blo
         table.drop(columns=["posx", "posy", "posz"]),
         table.assign(posx=None, posy=1e99, posz=None),
     ):
-        with pytest.raises(RecordingRejected, match=r"posx is missing, and .* in data row 8 has"):
+        with pytest.raises(RecordingExcluded, match=r"posx is missing, and .* in data row 8 has"):
             load(tmp_path, without)
 
 

@@ -147,8 +147,8 @@ def test_a_sensor_in_every_tenth_row_of_its_file_is_slow_and_one_that_stops_is_n
     sparse = np.where(number % 10 == 0, seconds, np.nan)
     whole = resample(seconds, sparse, rows, resample=method)[""][:, 0]
     np.testing.assert_allclose(whole, rows)
-    late = resample(seconds, np.where(seconds > 100, sparse, np.nan), rows, resample=method)[""]
-    assert np.isfinite(late[:, 0]).sum() == (rows > 100).sum()
+    ended = resample(seconds, np.where(seconds > 100, sparse, np.nan), rows, resample=method)[""]
+    assert np.isfinite(ended[:, 0]).sum() == (rows > 100).sum()
     every_row = np.where(rows < 100, rows, np.nan)
     stopped = resample(rows, every_row, rows, resample=method)[""][:, 0]
     np.testing.assert_array_equal(np.isfinite(stopped), rows < 100)

@@ -10,7 +10,7 @@ import pytest
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.laboratory.layout import Source, parse_layout
-from gcodefp.recordings.laboratory.row_order import order_doubt
+from gcodefp.recordings.laboratory.row_order import order_note
 from gcodefp.recordings.laboratory.source_file import SourceFile
 
 ROWS, PACKET, MARK = 240, 10, 2
@@ -35,8 +35,8 @@ def program() -> pd.DataFrame:
     return pd.DataFrame({"n": line, "x": x, "y": y, "amps": row.astype(float)})
 
 
-def shuffled(table: pd.DataFrame, lost: tuple[int, ...] = ()) -> pd.DataFrame:
-    packets = [p for p in range(ROWS // PACKET) if p not in lost]
+def shuffled(table: pd.DataFrame, missing: tuple[int, ...] = ()) -> pd.DataFrame:
+    packets = [p for p in range(ROWS // PACKET) if p not in missing]
     order = np.random.default_rng(3).permutation(packets)
     return pd.concat([table.iloc[p * PACKET : (p + 1) * PACKET] for p in order], ignore_index=True)
 
@@ -51,17 +51,17 @@ def test_shuffled_packets_come_back_in_order(tmp_path: Path) -> None:
     right = program()
     table = read(shuffled(right), tmp_path)
     assert table["S.Current"].tolist() == list(range(IDLE, ROWS))
-    assert not table[columns.SEGMENT].any()
+    assert not table[columns.ROW_RANGE].any()
     assert np.diff(table[columns.CLOCK]) == pytest.approx(0.1)
     lines = np.where(right["n"] == MARK, right["n"].shift(), right["n"])[IDLE + 1 :]
     assert table[columns.LINE].tolist()[1:] == lines.tolist()
 
 
 def test_what_follows_a_lost_packet_is_a_segment_of_its_own(tmp_path: Path) -> None:
-    table = read(shuffled(program(), lost=(9, 16)), tmp_path)
+    table = read(shuffled(program(), missing=(9, 16)), tmp_path)
     rows = [r for r in range(IDLE, ROWS) if r // PACKET not in (9, 16)]
     assert table["S.Current"].tolist() == rows
-    breaks = np.flatnonzero(np.diff(table[columns.SEGMENT])) + 1
+    breaks = np.flatnonzero(np.diff(table[columns.ROW_RANGE])) + 1
     assert breaks.tolist() == [rows.index(100), rows.index(170)]
 
 
@@ -69,7 +69,7 @@ def test_without_labels_packets_stay_where_they_are(tmp_path: Path) -> None:
     given = shuffled(program())
     table = read(given, tmp_path, with_labels=False)
     assert table["S.Current"].tolist() == given["amps"].tolist()
-    assert (np.diff(table[columns.SEGMENT]) != 0).sum() == ROWS // PACKET - 1
+    assert (np.diff(table[columns.ROW_RANGE]) != 0).sum() == ROWS // PACKET - 1
     with pytest.raises(UserError, match=r"has no column 'n', of clock\.packets"):
         read(given.drop(columns="n"), tmp_path, with_labels=False)
 
@@ -78,7 +78,7 @@ def test_rows_out_of_order_are_doubtful() -> None:
     def doubt(table: pd.DataFrame, has_lines: bool = True) -> str | None:
         lines = table["n"].mask(table["n"] == MARK).ffill().fillna(0) * has_lines
         position = table[["x", "y", "x"]].to_numpy() * [1, 1, np.nan]
-        return order_doubt(lines.to_numpy(float), position, np.arange(len(table)) / 10)
+        return order_note(lines.to_numpy(float), position, np.arange(len(table)) / 10)
 
     right = program()
     assert doubt(right) is None

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.laboratory.layout import Clock, Source, parse_layout
-from gcodefp.recordings.laboratory.reader import RecordingRejected
+from gcodefp.recordings.laboratory.reader import RecordingExcluded
 from gcodefp.recordings.laboratory.source_file import SourceClock, SourceFile
 from gcodefp.recordings.laboratory.sources import LayoutError
 
@@ -235,7 +235,7 @@ def test_a_wrong_separator_or_decimal_mark_is_named_with_the_likely_one(
 
 def test_a_clock_that_runs_backwards(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "run.csv", "t,amps,code\n1,2,G1\n0.5,2,G1\n")
-    with pytest.raises(RecordingRejected, match=r"clock of run\.csv runs backwards 1 times"):
+    with pytest.raises(RecordingExcluded, match=r"clock of run\.csv runs backwards 1 times"):
         read(path)
 
 
@@ -333,7 +333,7 @@ def test_dates_with_points_have_the_day_first() -> None:
     np.testing.assert_allclose(seconds - expected, [0, 0.75], atol=1e-6)
 
 
-def test_the_hour_that_comes_twice_is_refused_with_the_way_out() -> None:
+def test_the_hour_that_comes_twice_is_refused_with_the_fix() -> None:
     clock = SourceClock(Clock(format="iso8601", column="t", timezone="Europe/Berlin"))
     with pytest.raises(ValueError, match=r"not one time of Europe/Berlin.*with their offset"):
         clock.seconds(pd.DataFrame({"t": ["2024-10-27 02:30:00"]}))

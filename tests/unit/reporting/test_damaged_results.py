@@ -233,10 +233,10 @@ def test_the_page_does_without_a_damaged_table_of_protocols(
     assert problem in str(refused.value)
     assert "snakemake --cores all protocols" in str(refused.value)
     assert "cannot read protocols.json" in page
-    assert "One split supports no claim" in page
+    assert "One fold (" in page
 
 
-def test_a_claim_is_that_of_its_folds_whatever_is_written(
+def test_a_conclusion_is_that_of_its_folds_whatever_is_written(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     document = json.loads((pipeline.folder / "protocols.json").read_text())

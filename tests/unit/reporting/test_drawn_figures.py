@@ -14,41 +14,19 @@ from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, window_lengths
-from result_files import (
-    results_of,
-    true_blocks,
-    write_results,
-)
+from result_files import results_of, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
 from gcodefp.dataset.store import LEAKY_NOTE
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ELAPSED,
-    FILTER,
-    MAJORITY,
-    MODEL,
-    SENSORS,
-    WHOLE,
-)
+from gcodefp.evaluation.names import BASELINE, ELAPSED, FILTER, MAJORITY, MODEL, SENSORS, WHOLE
 from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.channels import (
-    Panel,
-    channel_losses,
-    choose_panels,
-)
+from gcodefp.reporting.figures.channels import Panel, channel_losses, choose_panels
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
 from gcodefp.reporting.figures.errors import confusion
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
-from gcodefp.reporting.figures.paper import (
-    MODEL_BLUE,
-    draw_figure,
-    paper_style,
-    save,
-    short_name,
-)
+from gcodefp.reporting.figures.paper import MODEL_BLUE, draw_figure, paper_style, save, short_name
 from gcodefp.reporting.results import Predictions, Results, StoredExplanation
 from gcodefp.reporting.sweep_runs import describe_runs
 from gcodefp.reporting.wording import MAIN_METRICS, PREDICTOR_KINDS, group_title, logged_metric
@@ -273,17 +251,17 @@ def test_odd_names_are_drawn_as_they_are(results: Results, kind: str, tmp_path: 
     made = swept(results, 12, {"learning_rate": RATE, "momentum": MOMENTUM}, value=decided_by_rate)
     names = {"face<b>": first, "pocket": second, "learning_rate": first, "momentum": second,
              "a.Ax": first, "a.Mx": second, "x86": first}  # fmt: skip
-    odd = renamed(made, names)
+    renamed_results = renamed(made, names)
     problems = []
     for stem in NAMING:
-        usual, figure = drawn(stem, made), drawn(stem, odd)
+        original, figure = drawn(stem, made), drawn(stem, renamed_results)
         problems += [(stem, text) for text in cut_texts(figure)]
-        widths = [[axes.get_position().width for axes in each.axes] for each in (usual, figure)]
-        problems += [(stem, ours, width) for ours, width in zip(*widths, strict=True)
-                     if width < 0.45 * ours]  # fmt: skip
+        widths = [[axes.get_position().width for axes in each.axes] for each in (original, figure)]
+        problems += [(stem, new_width, width) for new_width, width in zip(*widths, strict=True)
+                     if width < 0.45 * new_width]  # fmt: skip
     assert not problems
     with paper_style():
-        save(draw_figure("dataset", odd), tmp_path, "dataset", ())
+        save(draw_figure("dataset", renamed_results), tmp_path, "dataset", ())
     nodes = ElementTree.parse(tmp_path / "dataset.svg").iter()
     assert short_name(re.sub(r"[\x07]", "\ufffd", first)) in ["".join(n.itertext()) for n in nodes]
 
@@ -316,26 +294,27 @@ def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None
     assert shown.count("-") == sum(missing) == 7 * len(silent)
 
 
-def test_the_ladder_has_a_line_for_each_model_and_a_column_of_whole_recordings(
+def test_window_lengths_have_a_line_for_each_predictor_and_a_column_of_whole_recordings(
     results: Results,
 ) -> None:
-    left, right = drawn("ladder", results).axes
-    rungs = results.evaluation["ladder"]
-    lines = [list(line.get_ydata()) for line in left.lines]
+    windows, whole = drawn("ladder", results).axes
+    entries = results.evaluation["ladder"]
+    lines = [list(line.get_ydata()) for line in windows.lines]
     bars = [
-        [tuple(y for _, y in part) for part in each.get_segments()] for each in left.collections
+        [tuple(y for _, y in part) for part in each.get_segments()] for each in windows.collections
     ]
     for name in (MODEL, FILTER):
         near, program = (
-            [rung["models"][name][metric] for rung in rungs] for metric in ("within_1s", "program")
+            [entry["models"][name][metric] for entry in entries]
+            for metric in ("within_1s", "program")
         )
         for scores in (near, program):
             assert [score["value"] for score in scores[:-1]] in lines
         assert [(score["low"], score["high"]) for score in near[:-1]] in bars
-        assert [near[-1]["value"]] in [list(line.get_ydata()) for line in right.lines]
-    assert left.get_xscale() == "log"
-    assert left.get_xticks().tolist() == [rung["seconds"] for rung in rungs[:-1]]
-    labels = [label.get_text() for label in left.get_xticklabels()]
+        assert [near[-1]["value"]] in [list(line.get_ydata()) for line in whole.lines]
+    assert windows.get_xscale() == "log"
+    assert windows.get_xticks().tolist() == [entry["seconds"] for entry in entries[:-1]]
+    labels = [label.get_text() for label in windows.get_xticklabels()]
     assert labels == ["4\n16", "8\n32", "16\n64"]
 
 
@@ -424,7 +403,7 @@ def test_miscalibration_needs_an_interval_without_0(
     edited = {**calibration, MODEL: {**calibration[MODEL], "overconfidence": over}}
     shown = " ".join(texts(drawn("calibration", document(results, calibration=edited))))
     assert title in shown
-    assert f"{100 * calibration[MODEL]['right']['value']:.0f} % right" in shown
+    assert f"{100 * calibration[MODEL]['right']['value']:.0f} % correct" in shown
     assert f"ECE {calibration[MODEL]['expected_calibration_error']['value']:.3f}" in shown
 
 

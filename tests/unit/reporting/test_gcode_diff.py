@@ -12,13 +12,7 @@ from result_documents import PROGRAM, RECORDINGS
 from result_files import results_of, true_blocks, write_results
 
 from gcodefp.reporting.figures import gcode_diff
-from gcodefp.reporting.figures.gcode_diff import (
-    DiffLine,
-    Edit,
-    collapse_equal,
-    count_edits,
-    diff,
-)
+from gcodefp.reporting.figures.gcode_diff import DiffLine, Edit, collapse_equal, count_edits, diff
 from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.results import Results
 

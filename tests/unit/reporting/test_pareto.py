@@ -78,7 +78,7 @@ def test_goals_are_those_of_the_sweep_and_of_the_names() -> None:
 def test_table_has_the_front_alone(results: Results) -> None:
     table = pareto_table(results)
     assert table is not None
-    assert table["head"] == ["run", METRIC, "parameters", "learning_rate"]
+    assert table["header"] == ["run", METRIC, "parameters", "learning_rate"]
     assert [row[:3] for row in table["rows"]] == [
         ["0000", "0.2", "10"], ["0002", "0.5", "30"], ["0003", "0.9", "400"],
     ]  # fmt: skip

@@ -39,7 +39,7 @@ def test_stages_are_those_of_the_benchmarks_longest_first(tmp_path: Path) -> Non
         ("controls/presence_only", "9.5\t0:00:09\t300.25\t8.0\n"),
         ("report", "99\t0:01:39\t1\t1\n"),
         ("empty", ""),
-        ("torn", "\udcffinf\t\x00\n"),
+        ("cut", "\udcffinf\t\x00\n"),
     ):
         path = tmp_path / f"{name}.tsv"
         path.parent.mkdir(exist_ok=True)
@@ -47,6 +47,6 @@ def test_stages_are_those_of_the_benchmarks_longest_first(tmp_path: Path) -> Non
     assert stage_costs(tmp_path) == [
         ("controls/presence_only", 9.5, 8.0, 300.25),
         ("evaluate", 1.5, 0.0, 0.0),
-        ("torn", 0.0, 0.0, 0.0),
+        ("cut", 0.0, 0.0, 0.0),
     ]
     assert stage_costs(tmp_path / "none") == []

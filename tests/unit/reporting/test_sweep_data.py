@@ -15,7 +15,7 @@ from gcodefp.reporting import sweep_data
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.sweep_results import CURVE_COLUMNS, read_table
-from gcodefp.reporting.templates import environment
+from gcodefp.reporting.templates import jinja_environment
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +116,8 @@ def test_missing_and_infinite_curves_are_no_error(results: Results) -> None:
     assert content is not None
     assert [*content["metrics"]["loss"]] == ["train"]
     loss = results.curves["val/loss"].where(results.curves["epoch"] > 1, np.inf)
-    late = replace(results, curves=results.curves.assign(**{"val/loss": loss}))
-    assert curve(late, "0001", "loss") == [None, 2.5, 1.6667]
+    changed = replace(results, curves=results.curves.assign(**{"val/loss": loss}))
+    assert curve(changed, "0001", "loss") == [None, 2.5, 1.6667]
     empty = pd.DataFrame(columns=results.curves.columns)
     assert learning_curves(replace(results, curves=empty)) is None
 
@@ -133,5 +133,5 @@ def test_many_epochs_leave_curves_of_the_best_runs_only(
 
 
 def test_json_in_the_page_ends_no_script() -> None:
-    text = environment().from_string("{{ data | tojson }}").render(data=["</script>"])
+    text = jinja_environment().from_string("{{ data | tojson }}").render(data=["</script>"])
     assert "<" not in text

@@ -1,4 +1,4 @@
-"""Simulated programs and recordings, and the step that writes them."""
+"""Simulated programs and recordings, and the stage that writes them."""
 
 from pathlib import Path
 
@@ -96,11 +96,11 @@ def test_reports_name_the_executed_block_and_slow_down_at_rest() -> None:
 
 
 def test_faults_are_rare_but_occur() -> None:
-    clean = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["a.Ax", "b.Ax"])
-    counts = {"lost": 0, "repeated": 0, "frozen": 0}
+    whole = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["a.Ax", "b.Ax"])
+    counts = {"missing": 0, "repeated": 0, "frozen": 0}
     for seed in range(80):
-        table = add_faults(clean, np.random.default_rng(seed))
-        counts["lost"] += bool(table.isna().any().any())
-        counts["repeated"] += len(table) > len(clean)
+        table = add_faults(whole, np.random.default_rng(seed))
+        counts["missing"] += bool(table.isna().any().any())
+        counts["repeated"] += len(table) > len(whole)
         counts["frozen"] += bool((table.nunique() < 99 - table.isna().sum() - 2).any())
     assert all(3 <= count <= 20 for count in counts.values()), counts

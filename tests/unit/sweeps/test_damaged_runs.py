@@ -96,7 +96,7 @@ class Sweep:
             path.write_bytes(damaged.content)
         try:
             self._read_all()
-        except OSError as error:  # A step ends with one line for it, too.
+        except OSError as error:  # A command ends with one line for it, too.
             raise UserError(str(error)) from None
 
     def _read_all(self) -> None:
@@ -167,7 +167,7 @@ def spoil(sweep: Sweep, folder: Path, name: str, **changes: Any) -> RunFolder:
         ({"hyperparameters": [1]}, "hyperparameters: [1]"),
     ],
 )
-def test_damaged_outcome_is_named_with_its_key_and_the_way_out(
+def test_damaged_outcome_is_named_with_its_key_and_the_fix(
     sweep: Sweep, tmp_path: Path, changes: dict[str, Any], part: str
 ) -> None:
     run = spoil(sweep, tmp_path / "sweep", "run.json", **changes)

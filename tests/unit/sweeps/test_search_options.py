@@ -18,7 +18,7 @@ from gcodefp.sweeps.sampling import (
     never_true,
     total_runs,
 )
-from gcodefp.sweeps.search_options import names_of, read_options
+from gcodefp.sweeps.search_options import named_values, read_options
 from gcodefp.sweeps.specification import Observation, Specification
 
 RANGE = {"min": 0.5, "max": 0.9}
@@ -255,9 +255,9 @@ def test_rules_are_read_as_they_are_described() -> None:
 
 
 def test_names_of_a_run_are_its_own_and_the_defaults() -> None:
-    names = names_of({"model/d_model": 96, "lr": 1})
+    names = named_values({"model/d_model": 96, "lr": 1})
     assert (names["d_model"], names["model.d_model"], names["lr"], names["nhead"]) == (96, 96, 1, 4)
-    names = names_of({"a/type": 1, "b/type": 2})
+    names = named_values({"a/type": 1, "b/type": 2})
     assert "type" not in names
     assert (names["a.type"], names["b.type"]) == (1, 2)
 

@@ -48,7 +48,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("changes", "parts"), BAD)
-def test_what_the_trainer_cannot_take_is_named_with_a_way_out(
+def test_what_the_trainer_cannot_take_is_named_with_a_fix(
     changes: dict[str, Any], parts: list[str]
 ) -> None:
     with pytest.raises(UserError) as error:

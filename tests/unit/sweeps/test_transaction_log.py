@@ -63,7 +63,7 @@ def test_log_cut_at_any_byte_gives_whole_records_and_goes_on(small: Path, tmp_pa
         assert read == whole[: len(read)]
     assert read == whole
     assert log.unread_bytes == 0
-    # A reader that starts with a torn file reads as many.
+    # A reader that starts with a cut file reads as many.
     for length in range(0, len(content), 7):
         path.write_bytes(content[:length])
         assert list(TransactionLog(path).records()) == whole[: _complete(content, length)]

@@ -67,7 +67,7 @@ class Run:
     upserts: int = 0
     exit_code: int | None = None
     stopped: bool = False
-    lost: bool = False
+    disconnected: bool = False
     created_by_agent: bool = False
     logged: list[str] = field(default_factory=list)
 
@@ -123,7 +123,8 @@ class Run:
             return "finished"
         if self.exit_code is not None and self.exit_code != CRASHED:
             return "killed" if self.stopped else "failed"
-        if self.lost or self.exit_code == CRASHED or time.time() - self.last_sign > CRASH_SECONDS:
+        is_silent = time.time() - self.last_sign > CRASH_SECONDS
+        if self.disconnected or self.exit_code == CRASHED or is_silent:
             return "crashed"
         if self.created_by_agent and not self.upserts:
             return "pending"

@@ -77,7 +77,7 @@ def upsert_bucket(world: World, payload: Payload) -> Node:
         if run is None:
             run = world.make_run(project, name, payload.get("displayName"))
     if run.is_over and "id" not in payload:  # a client has started it again
-        run.exit_code, run.lost, run.stopped = None, False, False
+        run.exit_code, run.disconnected, run.stopped = None, False, False
         run.heartbeats.append(time.time())
     run.upserts += 1
     _change(run, payload)

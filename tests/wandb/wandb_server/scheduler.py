@@ -68,7 +68,7 @@ def heartbeat(world: World, identity: str, states: str | None) -> tuple[Agent, l
     now = {name for name, alive in json.loads(states or "{}").items() if alive}
     for run in world.runs_of(sweep):
         if run.agent == agent.id and run.name not in now and not run.is_over:
-            run.lost = not run.upserts or run.name in agent.running
+            run.disconnected = not run.upserts or run.name in agent.running
     agent.running = now
     review(world, sweep)
     commands = _commands(world, sweep, agent)

@@ -16,7 +16,7 @@ LOG = "output.log"
 def receive(run: Run, body: Mapping[str, Any]) -> dict[str, Any]:
     """Applies one request to file_stream; the answer tells the client whether to stop."""
     run.heartbeats.append(time.time())
-    run.lost = False
+    run.disconnected = False
     for name, chunk in body.get("files", {}).items():
         _write(run, name, int(chunk["offset"]), chunk["content"])
     for name in body.get("uploaded") or []:
