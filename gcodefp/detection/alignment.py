@@ -44,7 +44,7 @@ class ViterbiPath(NamedTuple):
     jump_gain: float
 
 
-def viterbi_path(matches: Array) -> ViterbiPath:
+def best_path(matches: Array) -> ViterbiPath:
     """The path of at least one row, by the matches (N, T)."""
     with_jumps, without_jumps = (_viterbi_recursion(matches, jumps) for jumps in (True, False))
     jump_gain = with_jumps.final[2] - without_jumps.final[2]

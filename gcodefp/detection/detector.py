@@ -47,7 +47,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import read_arrays, write_arrays
 from gcodefp.programs.lag import moving_average
 
-MIN_RECORDINGS = 3
+MIN_PROFILED = 3
 """Good recordings of a program without which it cannot be judged."""
 FOLDS = 20
 EXPECTED_ROWS = 9
@@ -76,7 +76,7 @@ class Detector:
 
     Attributes:
         names: (K,) of the programs of the dataset.
-        profiles: program -> its profile; None with fewer than MIN_RECORDINGS.
+        profiles: program -> its profile; None with fewer than MIN_PROFILED.
         expected: program -> (T,) match of good recordings in each state.
         usual_drift: drift that all but a hundredth of the good recordings do not exceed, s.
     """
@@ -91,7 +91,7 @@ class Detector:
         """Raises UserError: the program has too few good recordings."""
         if (profile := self.profiles[program]) is None:
             raise UserError(
-                f"program {self.names[program]}: fewer than {MIN_RECORDINGS} good recordings in "
+                f"program {self.names[program]}: fewer than {MIN_PROFILED} good recordings in "
                 "the train and val split, which cannot say what is usual; record it more often"
             )
         return profile
@@ -183,7 +183,7 @@ def fit_detector(
     statistics, programs, live, seconds = [], [], [], []
     for program in range(len(names)):
         own = [recording for recording in labelled if recording.program == program]
-        if len(own) < MIN_RECORDINGS:
+        if len(own) < MIN_PROFILED:
             profiles.append(None)
             expected.append(np.zeros(1))
             continue

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPath, viterbi_path
+from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPath, best_path
 from gcodefp.detection.profile import Array, Mask, Profile, RecordingSignals
 from gcodefp.evaluation.sequences import segments
 from gcodefp.programs.lag import moving_average
@@ -91,7 +91,7 @@ class Alignment:
 def align_to_program(profile: Profile, recording: RecordingSignals) -> Alignment:
     """Aligns a recording with the profile of a program."""
     matches, step = profile.row_matches(recording), profile.step_seconds
-    path, count = viterbi_path(matches), len(matches)
+    path, count = best_path(matches), len(matches)
     inside = np.flatnonzero(path.condition == INSIDE)
     if not len(inside):
         return Alignment(path, matches, np.zeros(count), np.zeros(count, np.int64), 0, count,

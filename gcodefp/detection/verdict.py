@@ -45,7 +45,7 @@ logs begin and end manually, the alignment's ends do."""
 POOLING_P = 0.01
 """Programs whose scores differ with a lower p-value (Kruskal-Wallis) are calibrated apart."""
 PAUSE_SECONDS = 3.0
-AS_EXPECTED, ANOTHER, UNKNOWN = "as expected", "another program", "none of the programs"
+AS_EXPECTED, ANOTHER, NO_PROGRAM = "as expected", "another program", "none of the programs"
 STOPPED, LATE, PAUSED = "stopped early", "started late", "paused"
 SHORT, LONG, DEVIATES = "too short", "too long", "deviates"
 MIN_MATCH_SHARE = 0.5
@@ -220,7 +220,7 @@ def name_verdict(
         return AS_EXPECTED
     if statistics.match_share < MIN_MATCH_SHARE:
         best = int(np.argmax(match_shares))
-        return ANOTHER if best != program and match_shares[best] > MIN_MATCH_SHARE else UNKNOWN
+        return ANOTHER if best != program and match_shares[best] > MIN_MATCH_SHARE else NO_PROGRAM
     alarms, typical = set(test.alarms), Statistics(*medians)
     longest = max(deviations, key=lambda deviation: deviation.seconds, default=None)
     for name, verdict in (("missing_end", STOPPED), ("missing_start", LATE)):

@@ -40,7 +40,7 @@ class FoldValues(NamedTuple):
     """The primary metric in one fold, whose split has this seed and its own training."""
 
     seed: int
-    # shares of the same rows
+    # shares of the same rows; `pipeline` is of gcodefp, as files call it
     pipeline: float
     baseline: float
     # how many recordings were scored, and trained on
@@ -61,7 +61,7 @@ class FoldsDifference(NamedTuple):
 
 
 def difference_over_folds(folds: Sequence[FoldValues]) -> FoldsDifference:
-    """Pipeline minus baseline, with the corrected interval; train recordings do not include val."""
+    """gcodefp minus baseline, with the corrected interval; train recordings do not include val."""
     if not folds:
         return FoldsDifference(None, None, None)
     differences = [fold.difference for fold in folds]

@@ -30,7 +30,7 @@ MAX_LAG_SECONDS = 14.0
 """Of lags that are searched, by default."""
 TOLERANCE_SECONDS = 1.0
 """A lag is doubtful if that by one group of sensors differs by more."""
-MIN_AGREEMENT = 0.8
+MIN_AGREEING_SHARE = 0.8
 """Share of val recordings in which a group has to agree within the tolerance, to be a check."""
 SMOOTHING_SECONDS = 1.25
 TREND_SECONDS = 10.5
@@ -82,12 +82,12 @@ def reliable_groups(val: Sequence[Lag]) -> list[str]:
     lags = [lag for lag in val if np.isfinite(lag.seconds)]
     groups = dict.fromkeys(group for lag in lags for group in lag.by_group)
 
-    def agreement(group: str) -> float:
+    def agreeing_share(group: str) -> float:
         own = [lag for lag in lags if group in lag.by_group]
         near = [abs(lag.by_group[group] - lag.seconds) <= TOLERANCE_SECONDS for lag in own]
         return sum(near) / len(near)
 
-    return [group for group in groups if agreement(group) >= MIN_AGREEMENT]
+    return [group for group in groups if agreeing_share(group) >= MIN_AGREEING_SHARE]
 
 
 def is_doubtful(uncertainty_seconds: float | None) -> bool:

@@ -28,9 +28,9 @@ from gcodefp.detection.verdict import (
     AS_EXPECTED,
     LATE,
     LONG,
+    NO_PROGRAM,
     PAUSED,
     STOPPED,
-    UNKNOWN,
     CalibrationSet,
     conformal_test,
     pooling_p,
@@ -103,7 +103,7 @@ def test_another_program_is_named_and_noise_is_none() -> None:
     assert result.verdict == ANOTHER
     assert int(np.argmax(result.match_shares)) == 1
     noise = np.random.default_rng(5).normal(size=other.signals.shape).astype(np.float32)
-    assert detector().judge(other._replace(signals=noise), program=0).verdict == UNKNOWN
+    assert detector().judge(other._replace(signals=noise), program=0).verdict == NO_PROGRAM
 
 
 def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
