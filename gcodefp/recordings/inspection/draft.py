@@ -167,10 +167,8 @@ def _fits_source(sniffed: SniffedFile, source: Source) -> bool:
     names = [str(c) for c in sniffed.table.columns]
     if source.header is not None:
         clock, sniffed_clock = source.clock.column, sniffed.clock.column if sniffed.clock else None
-        has_same_columns = not sniffed.has_header and len(names) == len(source.header)
-        return has_same_columns and sniffed_clock == (
-            str(source.header.index(clock)) if clock else None
-        )
+        has_columns = not sniffed.has_header and len(names) == len(source.header)
+        return has_columns and sniffed_clock == (str(source.header.index(clock)) if clock else None)
     required = [*source.columns, *([source.clock.column] if source.clock.column else [])]
     return sniffed.has_header and all(
         any(fnmatchcase(name, _shell_pattern(key)) for name in names) for key in required
