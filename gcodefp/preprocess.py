@@ -115,7 +115,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     programs = fit_programs(train, signals, max_lag, arguments.same_program_share)
     alignment = _align(recordings, signals, programs, scaler, arguments)
     lag_groups = reliable_groups([alignment[n].lag for n in names["val"]]) if max_lag else []
-    _log_doubts(alignment, programs, lag_groups, arguments)
+    _log_caveats(alignment, programs, lag_groups, arguments)
     members = {name: [recordings[n] for n in names[name]] for name in SPLITS}
     splits = _make_splits(members, (signals, alignment, scaler, vocabulary), arguments)
     _write_splits(splits, arguments)
@@ -271,7 +271,7 @@ def _missing(recording: Recording, channels: Sequence[str]) -> list[str]:
     return [channel for channel in channels if channel not in recording.signals.columns]
 
 
-def _log_doubts(
+def _log_caveats(
     alignment: Mapping[str, LagCorrectedLabels],
     programs: Programs,
     groups: Sequence[str],

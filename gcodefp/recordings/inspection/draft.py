@@ -74,20 +74,20 @@ def file_kinds(files: Sequence[SniffedFile], folder: Path) -> list[FileKind]:
     names = [PurePosixPath(COMPRESSED.sub("", sniffed.path.name)) for sniffed in files]
     kinds: dict[tuple[str, ...], list[SniffedFile]] = {}
     for sniffed, name in zip(files, names, strict=True):
-        alike = [other.stem for other in names if other.suffix == name.suffix]
+        stems = [other.stem for other in names if other.suffix == name.suffix]
         depth = len(sniffed.path.relative_to(folder).parts) - 1
         parents = "*/" * (depth - 1) + "{session}/" * (depth > 0)
-        pattern = parents + _pattern(name.stem, alike) + name.suffix
+        pattern = parents + _pattern(name.stem, stems) + name.suffix
         header = map(str, sniffed.table.columns if len(sniffed.table.columns) < 100 else ())
         kinds.setdefault((pattern, sniffed.format, *header), []).append(sniffed)
     return [FileKind(pattern, files) for (pattern, *_), files in kinds.items()]
 
 
-def _pattern(stem: str, alike: Sequence[str]) -> str:
+def _pattern(stem: str, stems: Sequence[str]) -> str:
     """`adxl345-{name}` of `adxl345-cube_001`; without a number what differs between files."""
     if match := _NAME.search(stem):
         return f"{stem[: match.start()]}{{name}}{stem[match.end() :]}"
-    words = [re.split(r"([-_. ]+)", text) for text in alike]
+    words = [re.split(r"([-_. ]+)", text) for text in stems]
     head = tail = 0
     if len(words) > 1:
         shortest = min(map(len, words)) - 1
@@ -95,8 +95,8 @@ def _pattern(stem: str, alike: Sequence[str]) -> str:
             head += 1
         while tail < shortest - head and len({w[-1 - tail] for w in words}) == 1:
             tail += 1
-    own = re.split(r"([-_. ]+)", stem)
-    return "".join([*own[:head], "{name}", *own[len(own) - tail :]])
+    own_words = re.split(r"([-_. ]+)", stem)
+    return "".join([*own_words[:head], "{name}", *own_words[len(own_words) - tail :]])
 
 
 class FittingLayout(NamedTuple):
@@ -166,12 +166,12 @@ def _fits_source(sniffed: SniffedFile, source: Source) -> bool:
         return False
     names = [str(c) for c in sniffed.table.columns]
     if source.header is not None:
-        clock, own = source.clock.column, sniffed.clock.column if sniffed.clock else None
-        is_alike = not sniffed.has_header and len(names) == len(source.header)
-        return is_alike and own == (str(source.header.index(clock)) if clock else None)
-    wanted = [*source.columns, *([source.clock.column] if source.clock.column else [])]
+        clock, sniffed_clock = source.clock.column, sniffed.clock.column if sniffed.clock else None
+        has_columns = not sniffed.has_header and len(names) == len(source.header)
+        return has_columns and sniffed_clock == (str(source.header.index(clock)) if clock else None)
+    required = [*source.columns, *([source.clock.column] if source.clock.column else [])]
     return sniffed.has_header and all(
-        any(fnmatchcase(name, _shell_pattern(key)) for name in names) for key in wanted
+        any(fnmatchcase(name, _shell_pattern(key)) for name in names) for key in required
     )
 
 
@@ -324,8 +324,8 @@ def _table_source(kind: FileKind) -> tuple[dict[str, Any], dict[str, Guess]]:
     keys = clock.keys if clock else {"format": "sample"}
     source["clock"] = keys | {"rate_hz": DEFAULT_ROW_HZ} if keys["format"] == "sample" else keys
     source["columns"] = {name: guess.target for name, guess in guesses.items()}
-    own = source["clock"].get("column")
-    if left := [name for name in names if name not in guesses and name != own]:
+    clock_column = source["clock"].get("column")
+    if left := [name for name in names if name not in guesses and name != clock_column]:
         source["ignore"] = left
     return source, guesses
 
