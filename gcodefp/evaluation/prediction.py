@@ -125,6 +125,11 @@ class RecordingPrediction:
         return float(self.median_lag_confidence.mean())
 
     @property
+    def refusal(self) -> Rejection | None:
+        """The former name of `rejection`."""
+        return self.rejection
+
+    @property
     def mark(self) -> str:
         """REJECTED or CAVEAT, with which one of the warnings begins; empty: none does."""
         marks = (text.partition(":")[0] for text in self.warnings)
