@@ -39,7 +39,8 @@ VERBOSE = {"-q", "--quiet", "--verbose", "-n", "--dry-run", "--dryrun", "-p", "-
 WITHOUT_LOCK = {"-n", "--dry-run", "--dryrun", "--unlock", "--nolock", "--list", "--help", "-h"}
 """Those with which Snakemake locks nothing."""
 ACTIVE = (
-    "another one is active in this folder; wait until it ends, or work in a folder of your own: "
+    "another one is active in this folder; wait until it ends, or work in another folder, from "
+    "which the configuration's paths (recordings, layout, sweep) then count: "
     "gcodefp run --directory FOLDER"
 )
 EXIT_CODES = """\

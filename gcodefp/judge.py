@@ -237,9 +237,9 @@ def _log(name: str, judgement: Judgement, content: dict[str, Any]) -> None:
         start, end = deviation["start_seconds"], deviation["end_seconds"]
         where = f"{start:7.1f} s to {end:7.1f} s" if end > start else f"at {start:7.1f} s"
         logger.warning(
-            "%s: %s: %s, %.1f s; lines %s%s",
+            "%s: %s: %s, %.1f s; line%s %s%s",
             *(name, where, deviation["kind"], deviation["deviation_seconds"]),
-            *("; ".join(lines[:MAX_LINES]), more),
+            *("s" * (len(lines) > 1), "; ".join(lines[:MAX_LINES]), more),
         )
 
 

@@ -315,6 +315,7 @@ def compare_with_first(names: Sequence[str], scores: Scores, split: str, metric:
         sentences.append(
             f"{name} is {conclusion}: {points} of {PRIMARY_ROWS}, "
             f"paired over {difference['recordings']} recordings of the {split} split; epochs, and "
-            f"a sweep's best run, were chosen by {metric}."
+            f"a sweep's best run, were chosen by {metric}{' on them' if split == 'val' else ''}, "
+            "and each run is one training (sweep.seeds_per_winner repeats the best ones)."
         )
     return sentences

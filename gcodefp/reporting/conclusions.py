@@ -129,7 +129,8 @@ def _not_better(results: Results) -> Iterator[str]:
             if side <= 0:
                 points = interval_text(gain, "+.1f", unit=" percentage points")
                 text = "worse than" if side else "not shown to be better than"
-                yield f"with {title} gcodefp is {text} {baseline} ({points})"
+                few = f"; fewer than {MIN_RECORDINGS} recordings" * (recordings < MIN_RECORDINGS)
+                yield f"with {title} gcodefp is {text} {baseline} ({points}{few})"
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:

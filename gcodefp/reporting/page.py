@@ -1,6 +1,7 @@
 """The report page: one HTML file with all figures, tables and scripts, which requests nothing."""
 
 import base64
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -106,7 +107,9 @@ def render(
 
 def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any]:
     """What the page has of the dataset and of the evaluation of the best checkpoint."""
-    command = results.redact_paths(results.protocols_command)
+    command = results.protocols_command
+    if results.roots is not None:
+        command = results.redact_paths(_in_its_folder(command))
     results = replace(results, protocols_command=command)
     evaluation, dataset = results.evaluation, results.dataset
     models = evaluation["models"]
@@ -128,6 +131,22 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
         "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
         "cleaning": cleaning_table(dataset),
     }
+
+
+def _in_its_folder(command: str) -> str:
+    """A command with `--directory FOLDER` as it is typed in that folder, whose path is private."""
+    if " --directory " not in command:
+        return command
+    words = shlex.split(command)
+    at = words.index("--directory")
+    folder = Path(words[at + 1])
+    words = [os.path.normpath(word) if Path(word).is_absolute() else word for word in words]
+    near = [
+        # From farther away a path would tell other folders.
+        os.path.relpath(word, folder) if Path(word).is_relative_to(folder.parent) else word
+        for word in words[:at] + words[at + 2 :]
+    ]
+    return f"in the study's folder, {shlex.join(near)}"
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -178,6 +178,7 @@ def test_run_removes_the_locks_of_a_killed_one_and_waits_for_no_active_one(tmp_p
         done = own.run("run")
         assert done.returncode == 1
         assert "another one is active in this folder; wait" in done.stderr
+        assert "which the configuration's paths (recordings, layout, sweep) then" in done.stderr
     assert not (tmp_path / "x").exists()
     done = own.run("run")
     assert done.returncode == 0, done.stderr

@@ -104,6 +104,7 @@ def test_runs_are_compared_on_the_same_recordings(
     (sentence,) = content["conclusions"]
     assert sentence.startswith(f"{names[1]} is not shown to be better or worse than {names[0]}")
     assert "2 recordings of the val split; epochs, and a sweep's best run, were cho" in sentence
+    assert " on them, and each run is one training (sweep.seeds_per_winner repeats" in sentence
     assert out.endswith(f"{sentence}\n")
     with (tmp_path / "compare.csv").open(encoding="utf-8") as handle:
         lines = {(row["answer"], row["metric"], row["run"]): row for row in csv.DictReader(handle)}
@@ -154,7 +155,8 @@ def test_scores_are_those_of_the_evaluation(
     assert content["notes"] == [compare.TEST_NOTE]
     (sentence,) = content["conclusions"]
     assert sentence.endswith(
-        f"of the test split; epochs, and a sweep's best run, were chosen by {content['metric']}."
+        f"of the test split; epochs, and a sweep's best run, were chosen by {content['metric']}, "
+        "and each run is one training (sweep.seeds_per_winner repeats the best ones)."
     )
     for index, name in enumerate(names):
         checkpoint = made / "runs" / name / "checkpoint.pt"

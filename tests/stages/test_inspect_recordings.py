@@ -12,8 +12,10 @@ import yaml
 from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run, write_laboratory
 
 from gcodefp.inspect_recordings import main
+from gcodefp.recordings.inspection.folder import inspect_folder
 from gcodefp.recordings.inspection.text_log import guess_fields_regex
 from gcodefp.recordings.laboratory.layout import SHIPPED
+from gcodefp.reporting.figures.inspected import draw_inspected
 
 SPEED = 3.0
 
@@ -173,7 +175,7 @@ def test_a_text_log_of_keys_gets_a_layout_that_reads_it(
 
 
 @pytest.mark.parametrize("more", ["", " rapid"])
-@pytest.mark.parametrize("words", ["INFO exec N", "[EXEC] line "])
+@pytest.mark.parametrize("words", ["INFO exec N", "[EXEC] line ", "RUN ln "])
 @pytest.mark.parametrize("stamp", ["{}.{}", "{},{}", "[{}.{}]"])
 def test_a_log_of_sentences_is_named_and_its_source_is_a_comment(
     stamp: str, words: str, more: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -211,6 +213,39 @@ def test_a_log_of_sentences_is_named_and_its_source_is_a_comment(
     error = capsys.readouterr().err
     assert "timezone: UTC  # CHECK the time zone\n" in error
     assert all(f"{axis}: {axis} [mm]  # CHECK the unit\n" in error for axis in "xyz")
+
+
+@pytest.mark.parametrize("mark", ["", " |"])
+def test_a_log_of_local_dates_and_plain_numbers_is_explained(
+    mark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With words before line and position, it is read; without, the line is marked."""
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, folder = run.times(10), tmp_path / "files"
+    write_laboratory("linuxcnc", folder, speed=SPEED)
+    (folder / "square_001.hal.txt").unlink()
+    sensor = pd.DataFrame(run.acceleration_g(t), columns=["ax", "ay", "az"])
+    start = pd.Timestamp("2026-03-05 09:20", tz="UTC")
+    sensor.insert(0, "t", start.timestamp() + t)
+    sensor.to_csv(folder / "acc_square_001.csv", index=False)
+    log = ["# RouterOS 4.2 trace"]
+    line_word, pos_word = (" CNC | RUN ln", " pos") if mark else (" RUN", "")
+    for s, line, position in zip(t, run.lines(t), run.position_mm(t), strict=True):
+        time = f"{start + pd.Timedelta(s, 's'):%d.%m.%Y %H:%M:%S,%f}"
+        numbers = " ".join(f"{x:.3f}" for x in position)
+        log.append(f"{time[:-3]}{mark}{line_word} {line}{mark}{pos_word} {numbers}")
+    (folder / "square_001.log").write_text("\n".join(log))
+    inspect(folder, capsys)
+    layout = tmp_path / "inspection/layout.yaml"
+    draft = layout.read_text()
+    if not mark:
+        marked = re.findall(r"(.*)  # CHECK what it is: perhaps `line`\n", draft)
+        assert [text.strip() for text in marked] == ["'3': column3.raw"]
+        return
+    layout.write_text(re.sub(r"(?m)^# (?= )", "", draft))
+    report = inspect(folder, capsys, "--layout", str(layout))
+    assert f"text_log1: {len(t)} rows, 10.0 Hz" in report
+    assert "lines from 3 to 19, positions" in report
 
 
 @pytest.mark.parametrize(
@@ -340,6 +375,41 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
         else "column: time, timezone: Area/City}, such as Europe/Berlin",
         "klipper": "clock: {format: seconds, column: '#time', offset_seconds: 2.1}",
     }[logger] in match[1]
+
+
+def test_a_time_of_day_beside_unix_time_is_drawn_on_one_clock(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, reports = run.times(400), run.times(10)
+    folder, layout = tmp_path / "files", tmp_path / "layout.yaml"
+    folder.mkdir()
+    local = pd.Timestamp("2026-03-05 09:20:00", tz="Europe/Berlin")
+    clock = [f"{local + pd.Timedelta(s, 's'):%H:%M:%S.%f}" for s in reports]
+    pd.DataFrame({"at": clock, "line": run.lines(reports)}).to_csv(folder / "square_001.csv")
+    table = pd.DataFrame(run.acceleration_g(t), columns=["ax", "ay", "az"])
+    table.assign(t=local.timestamp() + t).to_csv(folder / "square_001_imu.csv", index=False)
+    imu = {
+        "files": "{name}_imu.csv",
+        "clock": {"format": "unix", "column": "t"},
+        "columns": {"a{axis}": "spindle.A{axis} [g]"},
+    }
+    log = {"files": "{name}.csv", "columns": {"line": "line"}, "ignore": ["*"]}
+
+    def report(**clock: str) -> str:
+        log["clock"] = {"format": "time_of_day", "column": "at", **clock}
+        layout.write_text(yaml.safe_dump({"sources": {"log": log, "imu": imu}}))
+        return inspect(folder, capsys, "--layout", str(layout))
+
+    wrong = report()
+    assert "begins 3,600.0 s earlier, as by another time zone" in wrong
+    fix = "clock: {format: time_of_day, column: at, timezone: Area/City}, such as Europe/Berlin"
+    assert f"fix: {fix}" in wrong
+    assert " ! " not in report(timezone="Europe/Berlin")
+    (recording,) = inspect_folder(folder, str(layout), 1).recordings
+    figure = draw_inspected(recording.name, recording.facts, [])
+    assert [axes.get_ylabel() for axes in figure.axes] == ["spindle\n(g)", "line"]
+    assert figure.axes[0].get_xlim()[1] == pytest.approx(t[-1], rel=0.1)
 
 
 def test_gaps_frozen_nodes_and_dead_channels_are_found(

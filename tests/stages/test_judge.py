@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -83,6 +84,9 @@ def test_verdicts_of_files(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert missing["lines"][-1]["block"] == "G53 G0 Z0"
     paused = judged(project, project / "pause/face40_001.csv.gz")
     assert paused["verdict"] == "paused"
+    logged = re.findall(r" s; (lines?) (.*)", capsys.readouterr().err)
+    assert {word for word, _ in logged} == {"line", "lines"}
+    assert all((word == "lines") == ("; " in blocks) for word, blocks in logged)
     other = judged(project, project / "recordings/pocket25_001.csv.gz")
     assert other["verdict"] in ("another program", "none of the programs")
     few = "CAVEAT: compared with 14 good recordings alone, one in 15"

@@ -1,8 +1,10 @@
 """The report page of small files that are written here, as the stages before would write them."""
 
+import html
 import importlib
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +140,31 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
         assert ("zoey" in without_libraries(page)) == is_shown
         assert ("RESULTS/runs/1: or …/b.csv, 9 mm/min" in page) == (not is_shown)
         assert "../y/z" in page
+
+
+def test_a_command_for_another_folder_is_shown_as_typed_there(
+    results: Results, pictures: Path
+) -> None:
+    home = "/home/zoey lee"
+    words = ["gcodefp", "run", "--directory", f"{home}/study", "--configfile"]
+    words += [
+        f"{home}/study/a b.yaml",
+        f"{home}/study/../cfg/lab.yaml",
+        "/data/c.yaml",
+        "--",
+        "protocols",
+    ]
+    typed = replace(results, protocols_command=shlex.join(words), roots=set())
+    shown = "gcodefp run --configfile 'a b.yaml' ../cfg/lab.yaml …/c.yaml -- protocols"
+
+    def command(results: Results) -> str:
+        shown = re.findall('id="protocols" data-command="(.*?)"', render(results, pictures))
+        return html.unescape(shown[0])
+
+    assert command(typed) == f"in the study's folder, {shown}"
+    again = replace(typed, protocols_command=command(typed))
+    assert command(again) == command(typed), "as verify makes the page"
+    assert command(replace(typed, roots=None)) == shlex.join(words)
 
 
 def test_the_first_screen_answers_what_is_asked_and_names_caveats(

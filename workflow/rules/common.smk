@@ -1,5 +1,6 @@
 # Shared by all rules: the checked configuration, and constants and functions derived from it.
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -106,11 +107,11 @@ def command_again(target):
     """The command for another target with the configuration of this one."""
     here = any(Path(path).is_file() for path in ("Snakefile", "workflow/Snakefile"))
     cwd = Path.cwd()  # Snakemake makes the files' paths absolute.
-    files = command_line_files
+    files = [Path(os.path.normpath(path)) for path in command_line_files]
     if here:
         command = ".venv/bin/gcodefp" if Path(".venv/bin/gcodefp").is_file() else "gcodefp"
         program = [command, "run"]
-        files = [f.relative_to(cwd) if f.is_relative_to(cwd) else f for f in files]
+        files = [os.path.relpath(f) if f.is_relative_to(cwd.parent) else f for f in files]
     else:  # Perhaps of --directory.
         program = ["gcodefp", "run", "--directory", str(cwd)]
     values = workflow.config_settings.config_args if workflow.config_settings.config else []

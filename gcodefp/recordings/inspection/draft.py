@@ -195,12 +195,13 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
     reasons: dict[str, str] = {}
     rates_hz: dict[str, float] = {}
     unread: list[FileKind] = []
+    programs = [kind for kind in kinds if kind.format == "program"]
     for kind in kinds:
         source = _log_source(kind)
         name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
         name = "log" if kind.format == "lines" else name
         if not source and kind.format in TABLES:
-            source, guesses = _table_source(kind)
+            source, guesses = _table_source(kind, [f.path for each in programs for f in each.files])
             for column, guess in guesses.items():
                 line = _dump({column: guess.target}, default_flow_style=False).strip()
                 reasons[line] = guess.reason
@@ -214,7 +215,7 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
     rows = _rows(sources, rates_hz)
     _resample(sources, rates_hz, rows)
     content = {"sources": sources, "rows": rows}
-    if programs := [kind for kind in kinds if kind.format == "program"]:
+    if programs:
         content |= _program(programs[0], [kind.format for kind in kinds])
     lines = ["# Written by gcodefp inspect-recordings: a guess. Correct what is marked CHECK."]
     for line in _dump(content, default_flow_style=False).splitlines():
@@ -306,15 +307,17 @@ def first_line(kind: FileKind) -> str:
     return next((x for x in lines if re.search(regex, x)), "")
 
 
-def _table_source(kind: FileKind) -> tuple[dict[str, Any], dict[str, Guess]]:
+def _table_source(
+    kind: FileKind, programs: Sequence[Path]
+) -> tuple[dict[str, Any], dict[str, Guess]]:
     """The source of a table, empty if no column is understood, and its guesses."""
     sniffed = kind.files[0]
     clock, table = sniffed.clock, sniffed.table
     column = clock.column if clock else None
-    guesses = guess_targets(table, sniffed.has_header, column, "toolhead")
+    guesses = guess_targets(table, sniffed.has_header, column, "toolhead", programs)
     if sniffed.format == "lines":
         # Other numbers of a controller's log are its own, and no sensor's.
-        guesses = {c: g for c, g in guesses.items() if g.reason != CHECK} or guesses
+        guesses = {c: g for c, g in guesses.items() if not g.reason.startswith(CHECK)} or guesses
     if not guesses:
         return {}, {}
     source = {"files": kind.pattern, **sniffed.keys}

@@ -30,7 +30,7 @@ from gcodefp.recordings.laboratory.layout import placeholders
 from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
 from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
-from gcodefp.recordings.laboratory.source_file import SourceFile
+from gcodefp.recordings.laboratory.source_file import ABSOLUTE, SourceFile
 from gcodefp.recordings.samples import equals_previous, interval_lengths
 
 MAX_ROWS = 5_000_000
@@ -44,7 +44,6 @@ MAX_ISOLATED_SHARE = 0.01
 HOUR_SECONDS, MAX_SKEW_SECONDS = 3600.0, 300.0
 """Of clocks in two time zones, and between the first rows of two files of a recording."""
 MAX_ZONES_HOURS = 26
-CLOCK_KINDS = {"iso8601": "absolute", "unix": "absolute", "time_of_day": "day"}
 MAX_SHOWN = 6
 MIN_LINES_SHARE = 0.5
 """Of reported lines that a program has: below it, they are counted in another way."""
@@ -141,12 +140,14 @@ def find_problems(
     recording: LabRecording,
     facts: Mapping[str, SourceFacts],
     sniffed_files: Mapping[str, SniffedFile],
+    is_aligned: bool,
 ) -> Iterator[Finding]:
     """All findings of a recording.
 
     Args:
         facts: of each of its sources.
         sniffed_files: of each source's file.
+        is_aligned: whether all clocks are comparable.
     """
     for name, source in facts.items():
         if gaps := source.gaps():
@@ -155,7 +156,7 @@ def find_problems(
         yield from _columns(recording, name, source, sniffed_files[name])
         yield from _samples(recording, name, source)
     yield from _labels(recording, facts)
-    yield from _overlap(recording, facts) if facts else ()
+    yield from _overlap(recording, facts) if facts and is_aligned else ()
 
 
 def _columns(
@@ -356,9 +357,6 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
 
 def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
     """Sources whose clocks have little time in common with that of the one that reports lines."""
-    formats = {recording.layout.sources[name].clock.format for name in facts}
-    if len({CLOCK_KINDS.get(each, "relative") for each in formats}) > 1:
-        return  # The reader compares them, or refuses.
     first = next((name for name in recording.layout.label_sources() if name in facts), min(facts))
     early = facts[first]
     if early.end == early.start:
@@ -374,18 +372,20 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         if share:
             yield Finding(name, f"{text}: are its offset and unit right?")
             continue
-        clocks = [(n, recording.layout.sources[n].clock.format) for n in (name, first)]
-        dated = next((n for n, form in clocks if form == "iso8601"), None)
+        by_format = {recording.layout.sources[n].clock.format: n for n in (first, name)}
+        local = by_format.get("iso8601")
+        if by_format.keys() & {*ABSOLUTE}:
+            local = by_format.get("time_of_day", local)
         zones = _time_zones(shift, HOUR_SECONDS)
-        if dated:  # A few zones are at quarters of an hour.
+        if local:  # A few zones are at quarters of an hour.
             zones = zones or _time_zones(shift, HOUR_SECONDS / 4)
         if zones:
             shift, text = zones, f"{text}, as by another time zone"
-            if dated:
+            if local:
                 # An offset in seconds is wrong when clocks change.
-                fix = f"{_clock_fix(recording, dated, timezone='Area/City')}, such as Europe/Berlin"
+                fix = f"{_clock_fix(recording, local, timezone='Area/City')}, such as Europe/Berlin"
                 text = text.replace("its clock", f"the clock of {name}", 1)
-                yield Finding(dated, f"{text}; say where the dates of {dated} are local", fix)
+                yield Finding(local, f"{text}; say where the times of {local} are local", fix)
                 continue
         # The times that are compared have the present offset already.
         shift += recording.layout.sources[name].clock.offset_seconds

@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,12 @@ from gcodefp.recordings.inspection.findings import (
 from gcodefp.recordings.inspection.sniffing import TABLES, SniffedFile, sniff_file
 from gcodefp.recordings.inspection.text_log import has_log_words, is_text_log
 from gcodefp.recordings.interpreter import interpret_program
+from gcodefp.recordings.laboratory.assembly import make_comparable
 from gcodefp.recordings.laboratory.lab_files import LabRecording, RawRecording, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.reader import RecordingExcluded
+from gcodefp.recordings.laboratory.source_file import SourceFile
 
 MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
@@ -232,13 +235,31 @@ def _inspect(
         except (UserError, RecordingExcluded) as error:
             inspected.findings.append(Finding(name, str(error), getattr(error, "fix", "")))
     files = {name: sniffed_files[recording.files[name]] for name in inspected.facts}
+    is_aligned = False
     if is_default:  # There is no layout to be corrected.
         for facts in inspected.facts.values():
             facts.absent, facts.unmapped = [], []
-    findings = [*find_problems(recording, inspected.facts, files)]
+    with suppress(UserError):  # The reading says so.
+        inspected.facts, is_aligned = _aligned(recording, inspected.facts), True
+    findings = [*find_problems(recording, inspected.facts, files, is_aligned)]
     findings += find_empty_bands(recording, inspected.facts, read) if read else ()
     inspected.findings += [f._replace(fix="") if is_default else f for f in findings]
     return inspected
+
+
+def _aligned(recording: LabRecording, facts: dict[str, SourceFacts]) -> dict[str, SourceFacts]:
+    """The facts with one clock, as pre-processing aligns them.
+
+    Raises UserError: the clocks cannot be compared.
+    """
+    offsets = {name: recording.offsets.get(name, 0.0) for name in facts}
+    files = {
+        name: SourceFile(recording.files[name], name, recording.layout.sources[name], offset)
+        for name, offset in offsets.items()
+    }
+    make_comparable(files, recording)
+    shifts = {name: file.offset_seconds - offsets[name] for name, file in files.items()}
+    return {name: replace(f, seconds=f.seconds + shifts[name]) for name, f in facts.items()}
 
 
 def _read(source: RawRecording) -> tuple[str, Recording | None]:

@@ -1,14 +1,22 @@
 """Guesses what the columns of a table are: targets of a layout, `toolhead.Ax [m/s^2]` or `line`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.recordings.inspection.sniffing import block_share, unit_by_gravity
+from gcodefp.errors import UserError
+from gcodefp.recordings.inspection.sniffing import (
+    MAX_BACKWARD_SHARE,
+    block_share,
+    unit_by_gravity,
+)
+from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
 
 AXES = "xyz"
@@ -52,6 +60,8 @@ ROLES = (
 )
 BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
 ACCELEROMETER = "CHECK that it is an accelerometer"
+MIN_LINES = 3
+"""Of a program that a log reports."""
 MAX_TEXTS, MIN_BLOCKS_SHARE = 200, 0.5
 _UNIT = re.compile(r"[\[({]\s*([^\])}]+)\s*[\])}]")
 _POSITION = re.compile(r"pos|^\?$|act$", re.IGNORECASE)
@@ -65,7 +75,11 @@ class Guess(NamedTuple):
 
 
 def guess_targets(
-    table: pd.DataFrame, has_header: bool, clock: str | None, node: str
+    table: pd.DataFrame,
+    has_header: bool,
+    clock: str | None,
+    node: str,
+    programs: Sequence[Path] = (),
 ) -> dict[str, Guess]:
     """Column -> guess; columns that nothing is known of are skipped.
 
@@ -73,11 +87,12 @@ def guess_targets(
         table: the first rows of a file.
         clock: the clock's column.
         node: name of a sensor node whose columns do not name one.
+        programs: files whose lines a column may report.
     """
     columns = [str(c) for c in table.columns if c != clock]
     numeric = [c for c in columns if table[c].dtype.kind in "iuf" and table[c].notna().any()]
     if not has_header:
-        return _by_samples(table, numeric, node)
+        return _by_samples(table, numeric, node, programs)
     guesses: dict[str, Guess] = {}
     for key, names in _triples(numeric):
         guesses |= {c: g for c, g in _guess_triple(table, key, names, node) if c not in guesses}
@@ -103,7 +118,7 @@ def guess_targets(
                 break
     if not any("." in guess.target for guess in guesses.values()):
         left = [c for c in numeric if c not in guesses and table[c].nunique() > 1]
-        guesses |= {c: Guess(f"{_single_node(c)}.raw", CHECK) for c in left}
+        guesses |= {c: _raw(_single_node(c), table[c], programs) for c in left}
     return guesses
 
 
@@ -156,7 +171,9 @@ def _guess_triple(
             of_node = ""  # It is said once.
 
 
-def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str, Guess]:
+def _by_samples(
+    table: pd.DataFrame, numeric: list[str], node: str, programs: Sequence[Path]
+) -> dict[str, Guess]:
     """Three neighbours that measure gravity are an accelerometer; what else varies is raw.
 
     A column that counts rows is nothing.
@@ -179,9 +196,29 @@ def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str,
                 guesses[column] = Guess(f"{node}{nodes}.A{axis} [{unit}]", ACCELEROMETER + of_node)
             left = left[3:]
         else:
-            guesses[left[0]] = Guess(f"column{left[0]}.raw", CHECK)
+            guesses[left[0]] = _raw(f"column{left[0]}", table[left[0]], programs)
             left = left[1:]
     return guesses
+
+
+def _raw(node: str, samples: pd.Series, programs: Sequence[Path]) -> Guess:
+    """A column that nothing else is known of."""
+    is_line = bool(programs) and _may_be_line(samples, programs)
+    return Guess(f"{node}.raw", f"{CHECK}: perhaps `line`" if is_line else CHECK)
+
+
+def _may_be_line(samples: pd.Series, programs: Sequence[Path]) -> bool:
+    """Whether samples are whole numbers that rise, from 0 or more to a line of a program."""
+    values = samples.dropna().to_numpy(np.float64)
+    falls = np.diff(values) < 0
+    if np.unique(values).size < MIN_LINES or falls.mean() > MAX_BACKWARD_SHARE:
+        return False
+    highest = 0
+    for program in programs:
+        for numbering in ("file_line", "n_word"):
+            with suppress(UserError):
+                highest = max(highest, int(number_lines(program, numbering).number[-1]))
+    return bool((values % 1 == 0).all() and values.min() >= 0 and values.max() <= highest)
 
 
 def _magnitude(node: str, is_gravity: bool) -> str:

@@ -29,13 +29,13 @@ _TUPLE = re.compile(rf"\({_NUMBER}(?:[;,]\s*{_NUMBER})+\)")
 _LOG_WORDS = (
     "TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL",
     r"N\d+",
-    r"[Ll]ine\W{1,2}\d+",
+    r"(?i:line|ln)\W{1,2}\d+",
 )
 """Levels, N words, line numbers."""
-_LINES = (r"\bN(?P<line>\d+)\b", r"\b[Ll]ine\W{1,2}(?P<line>\d+)\b")
+_LINES = (r"\bN(?P<line>\d+)\b", r"\b(?i:line|ln)\W{1,2}(?P<line>\d+)\b")
 """How a log may write the line that runs."""
 _POSITIONS = (
-    r"[(\[]\s*" + r"[;,\s]\s*".join(f"(?P<{axis}>{_NUMBER})" for axis in "xyz"),
+    r"(?:[(\[]|\b[Pp]os\w*\W)\s*" + r"[;,\s]\s*".join(f"(?P<{axis}>{_NUMBER})" for axis in "xyz"),
     ".*?".join(rf"\b{axis.upper()}[=:]?\s*(?P<{axis}>{_NUMBER})" for axis in "xyz"),
 )
 

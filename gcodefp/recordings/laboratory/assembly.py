@@ -93,11 +93,11 @@ def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:
             files[name] = SourceFile(recording.files[name], name, source, offset, with_labels)
         elif with_labels and not source.optional:
             raise RecordingExcluded(f"it has no file of the source {name!r}: {source.files}")
-    _make_comparable(files, recording)
+    make_comparable(files, recording)
     return files
 
 
-def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -> None:
+def make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -> None:
     """Shifts the clocks of sources whose formats differ, and of files that begin on two days.
 
     Where one tells the time of day, those with a date become times of day in its time zone.

@@ -63,8 +63,11 @@ def test_a_difference_that_may_be_zero_is_a_doubt(results: Results) -> None:
         worse = {**differences, name: {NEIGHBOUR: {"value": -0.1, "low": -0.2, "high": -0.05}}}
         for count, word in ((MIN_RECORDINGS, "worse than"), (MIN_RECORDINGS - 1, "not shown to")):
             few = evaluated(results, differences=worse, recordings=count)
-            assert f"with {text} gcodefp is {word}" in one_fold(few).answers["Caveats"]
-        shown = f"not shown to be better than {NEIGHBOUR} (+1.0 percentage points [-2.0, +4.0])"
+            caveat = one_fold(few).answers["Caveats"]
+            assert f"with {text} gcodefp is {word}" in caveat
+            note = "(-10.0 percentage points [-20.0, -5.0]; fewer than 6 recordings)"
+            assert (note in caveat) == (count < MIN_RECORDINGS)
+        shown = f"not shown to be better than {NEIGHBOUR} (+1.0 percentage points [-2.0, +4.0]"
         assert f"with {text} gcodefp is {shown}" in caveats
 
 
