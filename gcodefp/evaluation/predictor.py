@@ -70,7 +70,7 @@ class Predictor:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The classes of work, such as face or pocket."""
+        """The operations of the train recordings, such as face or pocket."""
         return tuple(self.description.vocabulary.operations)
 
     @property
