@@ -36,7 +36,7 @@ from gcodefp.model.window_decoding import encode_recording, viterbi_windows
 
 CHANNELS, WINDOW = 72, 64
 DEMO_SECONDS = 59.0
-"""Mean duration of the demo's programs."""
+"""Mean duration of the simulated programs."""
 MIB = 2**20
 WHOLE = ("posteriors", "Viterbi path", "template fit", "matched filter")
 WINDOWS = "Viterbi paths of the val windows"

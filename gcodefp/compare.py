@@ -1,7 +1,7 @@
 """Compares runs, or the best runs of sweeps: hyperparameters, val metrics, curves and scores.
 
 Each run's weights are scored on the val split as `evaluate` scores the best run on the test split:
-against the controller's log, the lag unknown. Differences to the first run have 95 % intervals from
+by the controller's clock, the lag unknown. Differences to the first run have 95 % intervals from
 a paired bootstrap over recordings, so that the difficulty of a recording cancels out. The last
 lines state whether the other runs are better than the first.
 """

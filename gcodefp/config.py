@@ -113,7 +113,7 @@ class WindowConfig(Documented):
     stride_rows: PositiveInt
     """Rows from one train window to the next, at most window.rows."""
     max_gap_seconds: float = Field(gt=0, le=1e9)
-    """Seconds; no window crosses a longer gap in the clock."""
+    """Seconds; no window crosses a longer gap in the time stamps."""
 
 
 class SplitConfig(Documented):
@@ -158,12 +158,12 @@ class SweepConfig(Documented):
     conditions: dict[str, Text]
     """Parameter and the expression under which it is drawn; otherwise it keeps its default."""
     first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]]
-    """Configurations of the first runs; parameters that they omit are drawn."""
+    """Hyperparameters of the first runs; those that they omit are drawn."""
     combined: dict[str, Text]
     """Metrics and the expressions of logged metrics that they are, such as 0.7 * val/aligned_acc +
     0.3 * (1 - val/loss); each is logged, and may be the sweep's metric."""
     pareto: Annotated[list[Text], *UNIQUE]
-    """Two objectives by which figure and report compare the runs, such as [val/aligned_acc,
+    """Two quantities by which figure and report compare the runs, such as [val/aligned_acc,
     parameters]; metrics, parameters or seconds. Empty: none."""
     width: PositiveInt | None
     """Number of concurrent runs of a search that is bit-for-bit reproducible; null for the fastest

@@ -23,7 +23,7 @@ from gcodefp.evaluation.controls import (
     assess_control,
     comparisons,
     leak_warnings,
-    passes,
+    no_leak,
 )
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.split_evaluation import open_evaluation
@@ -71,7 +71,7 @@ def _score(arguments: argparse.Namespace) -> None:
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
-        "fails": all(passes(entry) for *_, entry in comparisons(compared)),
+        "fails": all(no_leak(entry) for *_, entry in comparisons(compared)),
         **compared,
     }
     write_json(arguments.output, CONTROL_FORMAT, content)

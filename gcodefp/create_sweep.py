@@ -25,7 +25,7 @@ from gcodefp.command_line import (
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
-from gcodefp.sweeps.ranking import common_objective, read_objectives
+from gcodefp.sweeps.ranking import common_objective, read_pareto
 from gcodefp.sweeps.sampling import checked_total, grid_size, never_true
 from gcodefp.sweeps.search_options import add_option_flags, with_options
 from gcodefp.sweeps.specification import Specification, load_specification, read_specification
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--phases", type=Path, nargs="*", default=[], help=text)
     add_option_flags(parser)
     add_runs_flag(parser)
-    text = "two objectives to compare the runs by, such as val/aligned_acc parameters"
+    text = "two quantities to compare the runs by, such as val/aligned_acc parameters"
     add("--pareto", nargs=2, metavar="METRIC", help=text)
     wandb = parser.add_argument_group("engine")
     wandb.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
@@ -95,7 +95,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
         metric_names = [*LOGGED_METRICS, *specification.options.combined.texts]
         logged = None if specification.script else metric_names
         names, objective = arguments.pareto, specification.objective
-        origin["pareto"] = read_objectives(names, objective, logged, "sweep.pareto")
+        origin["pareto"] = read_pareto(names, objective, logged, "sweep.pareto")
     sweep_id = compute_sweep_id(specification, arguments.seed, origin)
     address = None
     if arguments.engine == "wandb":

@@ -1,6 +1,6 @@
 """Explains a checkpoint's predictions on the test split.
 
-It measures the loss of accuracy under sensor occlusion (without retraining) and the
+It measures the drop in accuracy under sensor occlusion (without retraining) and the
 calibration of the confidence, and stores an excerpt of signals and blocks for a figure.
 """
 
@@ -59,8 +59,8 @@ def _log(content: Mapping[str, Any]) -> None:
     # The figure has the nodes too, which are many.
     for occluded in (part for part in content["sensors"]["without"] if part["kind"] != "node"):
         name = f"{occluded['kind']} {occluded['name']}".strip()
-        loss = form.format(**occluded["differences"]["gcode"])
-        logger.info("block accuracy without %s: %s", name, loss)
+        drop = form.format(**occluded["differences"]["gcode"])
+        logger.info("block accuracy without %s: %s", name, drop)
 
 
 if __name__ == "__main__":

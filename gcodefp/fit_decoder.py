@@ -1,6 +1,6 @@
 """Fits the decoder of a checkpoint: decoder.npz beside it.
 
-The weights of the network and of the templates in the hidden Markov model are chosen on the val
+The emission weights of network and templates in the hidden Markov model are chosen on the val
 split, by the probability near the true state, with templates of the train split. Then the templates
 are fitted to both splits.
 """

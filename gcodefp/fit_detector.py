@@ -56,7 +56,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     inputs = [arguments.dataset, *files.values(), arguments.output / "detector.npz"]
     decoder = None
     if arguments.checkpoint:
-        # On the CPU: any machine gets the same numbers.
+        # On the CPU: any computer gets the same numbers.
         device = select_device("cpu", 1)
         decoder = open_evaluation(arguments.checkpoint, arguments.dataset, {}, device).decoder
         inputs += decoder.paths(arguments.checkpoint)

@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "share of train recordings with a channel"
     add("--min-coverage", type=share, required=True, help=text)
     add("--center", action="store_true", help="subtract each recording's own mean of a channel")
-    add("--zscore", action="store_true", help="divide by each recording's own deviation too")
+    text = "divide by each recording's own standard deviation too"
+    add("--zscore", action="store_true", help=text)
     text = "of the sensors' lags that are searched; 0: their clocks are synchronised"
     add("--max-lag-seconds", type=not_negative_number, default=MAX_LAG_SECONDS, help=text)
     text = "of the common lines of two recordings with equal blocks, if they run one program"

@@ -1,7 +1,7 @@
 """Collects the evaluations of all protocols in one table, one row a protocol.
 
-A protocol is a way of splitting the recordings; each of its folds has its own training and its own
-evaluation. Which protocol a fold belongs to is in its metrics.json.
+A protocol is a way to divide the recordings, with one fold or several; each has its own training
+and its own evaluation. Which protocol a fold belongs to is in its metrics.json.
 """
 
 import argparse

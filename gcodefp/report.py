@@ -72,7 +72,8 @@ def _report(arguments: argparse.Namespace) -> None:
 def _searched(results: SweepResults) -> str:
     """How much was searched and tested."""
     stopped = int((results.runs["state"] == "stopped").sum())
-    text = f"{len(results.runs)} runs" + (f", {stopped} of them stopped early" if stopped else "")
+    pruned = f", {stopped} of them pruned or stopped" if stopped else ""
+    text = f"{len(results.runs)} runs{pruned}"
     if isinstance(results, Results):
         tested = results.evaluation
         noun = "simulated recording" if results.is_simulated else "recording"

@@ -1,7 +1,7 @@
 """Selects the best run of a sweep and copies its weights and the tables of all runs.
 
-The best value at its best epoch wins; ties go to the smaller model, then to the earlier run. Failed
-runs, and those that hyperband pruned, never win. Where the best configurations were
+The best value at its best epoch wins; ties go to the smaller network, then to the earlier run.
+Failed runs, and those that hyperband pruned, never win. Where the best configurations were
 trained again with other seeds, the best mean wins. The best run's checkpoint is scored again before
 it is selected; a run of a user script counts with the value that the script logged.
 """

@@ -123,7 +123,7 @@ def _to_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
 
 
 def fit_position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
-    """Mean and deviation of the reported positions in mm, axis by axis; 0 and 1 where none are."""
+    """Mean and standard deviation of the reported positions in mm, by axis; 0 and 1 without any."""
     positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
     finite = np.isfinite(positions)
     reported = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))

@@ -35,7 +35,7 @@ class Split:
 
     The sensors' samples of a row lag behind its controller reports (block, position, clock) by a
     constant of the recording. The labels `state` and `lag_corrected_row` are corrected for the lag;
-    like all labels they come from the controller's log.
+    like all labels they come from the line reports.
 
     Attributes:
         signals: (N, C) float32, scaled; 0 where invalid.

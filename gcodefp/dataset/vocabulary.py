@@ -1,8 +1,8 @@
-"""G-code blocks as class indices, one step per word.
+"""G-code blocks as class indices, one word position per word.
 
-A block of n words takes n steps and an end step. Each step has a token type; a command step has a
-command class, a parameter step a parameter type (its letter) and a parameter value. Classes are
-those of the train split; all others are UNSEEN: never predicted, and never correct.
+A block of n words takes n word positions and one for its end. Each has a token type; a command has
+a command class, a parameter a parameter type (its letter) and a parameter value. Classes are those
+of the train split; all others are UNSEEN: never predicted, and never correct.
 """
 
 from collections import Counter

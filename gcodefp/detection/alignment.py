@@ -1,7 +1,7 @@
 """Aligns a recording with the profile of a program: the state of each row, and rows of none.
 
-Viterbi's algorithm over these conditions of a row: before the program, in one of its states, in
-something else (the program pauses there, or runs on unseen), and after it. From row to row the
+Viterbi's algorithm over these path states of a row: before the program, in one of its states, in
+something else (the program pauses there, or runs on unobserved), and after it. From row to row the
 program advances by one state; by none, by two, or by more (a jump) with a penalty.
 
 Shapes: N rows, T states.
@@ -34,12 +34,12 @@ class ViterbiPath(NamedTuple):
     """The most probable path.
 
     Attributes:
-        condition: (N,) BEFORE, INSIDE, OTHER or AFTER.
+        path_state: (N,) BEFORE, INSIDE, OTHER or AFTER.
         state: (N,) of the program; the one that it left where it is OTHER, -1 where outside.
         jump_gain: log-likelihood above that of the best path without jumps and OTHER rows.
     """
 
-    condition: NDArray[np.int8]
+    path_state: NDArray[np.int8]
     state: NDArray[np.int64]
     jump_gain: float
 
@@ -64,7 +64,7 @@ def live_states(matches: Array) -> NDArray[np.int64]:
 
 
 class _Backpointers(NamedTuple):
-    """Where the best path to each condition comes from; -1: from BEFORE, or OTHER stays OTHER."""
+    """Where the best path to each path state comes from; -1: from BEFORE, or OTHER stays OTHER."""
 
     inside: NDArray[np.int32]
     from_other: NDArray[np.bool_]
@@ -80,7 +80,7 @@ class _Recursion(NamedTuple):
         best_scores: (N,) of the first rows, where the program goes on, or has ended with its last
             state.
         state: (N,) that is most probable by the first rows.
-        final: condition, state and score of the last row.
+        final: path state, state and score of the last row.
     """
 
     best_scores: Array
@@ -159,20 +159,20 @@ def _backtrack(
     back: _Backpointers, final: tuple[int, int]
 ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     count = len(back.after)
-    conditions, states = np.zeros(count, np.int8), np.full(count, -1)
-    condition, state = final
+    path_states, states = np.zeros(count, np.int8), np.full(count, -1)
+    path_state, state = final
     for row in range(count - 1, -1, -1):
-        conditions[row], states[row] = condition, state
-        if condition == AFTER:
+        path_states[row], states[row] = path_state, state
+        if path_state == AFTER:
             if back.after[row] >= 0:
-                condition, state = INSIDE, int(back.after[row])
-        elif condition == INSIDE:
+                path_state, state = INSIDE, int(back.after[row])
+        elif path_state == INSIDE:
             source = int(back.inside[row, state])
             if source < 0:
-                condition, state = BEFORE, -1
+                path_state, state = BEFORE, -1
             else:
-                condition, state = (OTHER if back.from_other[row, state] else INSIDE), source
-        elif condition == OTHER:
+                path_state, state = (OTHER if back.from_other[row, state] else INSIDE), source
+        elif path_state == OTHER:
             was_inside = back.other_from_inside[row, state]
-            condition, state = (INSIDE if was_inside else OTHER), int(back.other[row, state])
-    return conditions, states
+            path_state, state = (INSIDE if was_inside else OTHER), int(back.other[row, state])
+    return path_states, states

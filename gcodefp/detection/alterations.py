@@ -1,7 +1,7 @@
 """Alterations of good recordings, as if the machine had done something else.
 
 Signals are altered after scaling, where recordings of other gains are alike, and every seam is
-cross-faded. SPLICE_CONTROLS are negative controls: a seam alone must not raise an alarm.
+cross-faded. HARMLESS ones splice in rows of the same program: a seam alone must not raise an alarm.
 
 Shapes: N rows, C channels.
 """
@@ -22,7 +22,7 @@ GOOD, OWN_SPLICE, SAME_PROGRAM_SPLICE = "good", "put back", "same program splice
 OTHER_PROGRAM_SPLICE, OTHER_PROGRAM = "another program spliced in 10 s", "another program"
 SIMILAR_PROGRAM = "another program of its kind"
 """Its name begins with the same letters, as face150025 and face do."""
-SPLICE_CONTROLS = (OWN_SPLICE, SAME_PROGRAM_SPLICE)
+HARMLESS = (OWN_SPLICE, SAME_PROGRAM_SPLICE)
 
 
 class AlteredCopy(NamedTuple):

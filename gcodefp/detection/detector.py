@@ -49,7 +49,8 @@ from gcodefp.programs.lag import moving_average
 
 MIN_PROFILED = 3
 """Good recordings of a program without which it cannot be judged."""
-FOLDS = 20
+PARTS = 20
+"""Of the good recordings of a program, each in turn aligned with a profile of the others."""
 EXPECTED_ROWS = 9
 
 
@@ -159,7 +160,7 @@ def labelled_signals(
 def _match_by_state(alignment: Alignment) -> Array:
     """The match in each state, (T,); NaN where there is none."""
     by_state = np.full(alignment.matches.shape[1], np.nan)
-    inside = alignment.path.condition == INSIDE
+    inside = alignment.path.path_state == INSIDE
     by_state[alignment.state[inside]] = alignment.match[inside]
     return by_state
 
@@ -187,16 +188,16 @@ def fit_detector(
             profiles.append(None)
             expected.append(np.zeros(1))
             continue
-        parts, length = [state_samples(p, step_seconds) for p in own], len(own[0].state_rows)
-        fold = np.arange(len(own)) % min(len(own), FOLDS)
-        folds = {
+        samples, length = [state_samples(p, step_seconds) for p in own], len(own[0].state_rows)
+        part = np.arange(len(own)) % min(len(own), PARTS)
+        without = {
             number: fit_profile(
-                [part for part, own_fold in zip(parts, fold, strict=True) if own_fold != number],
+                [s for s, own_part in zip(samples, part, strict=True) if own_part != number],
                 length, channels, step_seconds,
             )
-            for number in set(fold.tolist())
+            for number in set(part.tolist())
         }  # fmt: skip
-        pairs = [(folds[number], o.recording) for o, number in zip(own, fold.tolist(), strict=True)]
+        pairs = [(without[n], o.recording) for o, n in zip(own, part.tolist(), strict=True)]
         measured = [align_to_program(profile, recording) for profile, recording in pairs]
         matches_by_state = [_match_by_state(alignment) for alignment in measured]
         for index, (alignment, pair) in enumerate(zip(measured, pairs, strict=True)):
@@ -205,7 +206,7 @@ def fit_detector(
             programs.append(program)
             live.append(live_statistics(pair[0], others, pair[1]).max(0))
             seconds.append(len(alignment.match) * step_seconds)
-        profiles.append(fit_profile(parts, length, channels, step_seconds))
+        profiles.append(fit_profile(samples, length, channels, step_seconds))
         expected.append(_expected(matches_by_state))
     if not statistics:
         none = np.zeros((0, len(Statistics._fields))), np.zeros((0, len(LIVE)))

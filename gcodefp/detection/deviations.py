@@ -92,7 +92,7 @@ def align_to_program(profile: Profile, recording: RecordingSignals) -> Alignment
     """Aligns a recording with the profile of a program."""
     matches, step = profile.row_matches(recording), profile.step_seconds
     path, count = best_path(matches), len(matches)
-    inside = np.flatnonzero(path.condition == INSIDE)
+    inside = np.flatnonzero(path.path_state == INSIDE)
     if not len(inside):
         return Alignment(path, matches, np.zeros(count), np.zeros(count, np.int64), 0, count,
                                 len(profile) * step, 0.0, 0.0, step)  # fmt: skip
@@ -101,10 +101,10 @@ def align_to_program(profile: Profile, recording: RecordingSignals) -> Alignment
     begin, end = float(np.median(offset[:rows])), float(np.median(offset[-rows:]))
     row = np.arange(count)
     extrapolated = row + np.where(row < inside[0], begin, end)
-    within = (path.condition == INSIDE) | (path.condition == OTHER)
+    within = (path.path_state == INSIDE) | (path.path_state == OTHER)
     state = np.where(within, path.state, np.rint(extrapolated)).astype(np.int64)
     state = state.clip(0, len(profile) - 1)
-    match = np.where(path.condition == INSIDE, matches[row, state], 0.0)
+    match = np.where(path.path_state == INSIDE, matches[row, state], 0.0)
     first = int(np.clip(-begin, 0, inside[0]))
     last = int(np.clip(np.ceil(len(profile) - end), inside[-1] + 1, count))
     missing_end = max(0.0, len(profile) - 1 - (count - 1 + end)) * step
@@ -208,12 +208,12 @@ def _missing_or_elsewhere(alignment: Alignment) -> list[Deviation]:
 
 def _other_rows(alignment: Alignment) -> list[Deviation]:
     """Deviations of OTHER rows, and of rows before or after the program that should be in it."""
-    condition, step = alignment.path.condition, alignment.step_seconds
-    row = np.arange(len(condition))
+    path_state, step = alignment.path.path_state, alignment.step_seconds
+    row = np.arange(len(path_state))
     within = (row >= alignment.first) & (row < alignment.end)
-    outside = ((condition == BEFORE) | (condition == AFTER)) & within
+    outside = ((path_state == BEFORE) | (path_state == AFTER)) & within
     deviations = []
-    for first, end, is_other in segments((condition == OTHER) | outside):
+    for first, end, is_other in segments((path_state == OTHER) | outside):
         begin = int(alignment.state[first])
         until = int(alignment.state[min(end, len(row) - 1)])
         rows, states = end - first, until - begin
@@ -242,7 +242,7 @@ def _best_states(matches: Array) -> tuple[float, int]:
 
 
 def _jumps(alignment: Alignment) -> list[Deviation]:
-    state, inside = alignment.state, alignment.path.condition == INSIDE
+    state, inside = alignment.state, alignment.path.path_state == INSIDE
     deviations = []
     for row in np.flatnonzero((np.diff(state) > 2) & inside[1:] & inside[:-1]).tolist():
         seconds = float((state[row + 1] - state[row] - 1) * alignment.step_seconds)

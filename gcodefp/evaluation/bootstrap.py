@@ -156,7 +156,7 @@ def _value(statistic: Statistic) -> float:
 
 
 def draw_resamples(recordings: int) -> NDArray[np.int64]:
-    """The recordings of each resample, (RESAMPLES, recordings); the same in every run."""
+    """The recordings of each resample, (RESAMPLES, recordings); the same in every call."""
     return np.random.default_rng(0).integers(recordings, size=(RESAMPLES, recordings))
 
 

@@ -87,8 +87,8 @@ def _compare(
     return entries
 
 
-def passes(entry: Mapping[str, Any]) -> bool:
-    """Whether a control, or one comparison, `fails` to beat the reference: then it is no leak."""
+def no_leak(entry: Mapping[str, Any]) -> bool:
+    """Whether a control, or one comparison, has no leak: it `fails` to beat the reference."""
     return bool(entry["fails"])
 
 
@@ -107,7 +107,7 @@ def leak_warnings(control: Mapping[str, Any]) -> list[str]:
     """A warning for each predictor that beats the reference, from the content of control.json."""
     warnings = []
     for what, name, entry in comparisons(control):
-        if passes(entry):
+        if no_leak(entry):
             continue
         score, reference, gain = (
             "{value:.1f} [{low:.1f}, {high:.1f}]".format(

@@ -1,7 +1,7 @@
 """The decoder: a network's and the templates' emissions, weighted, in the hidden Markov model.
 
 The decoder is the network alone, the templates alone, or both. It is a file, `decoder.npz`, beside
-the checkpoint, which `calibration` makes.
+the checkpoint, which `fit_decoder` makes.
 
 Shapes: N rows, C channels, B windows of T rows, P states, K programs, W tried pairs of weights.
 """

@@ -1,6 +1,6 @@
-"""Fits a decoder: its weights, its templates, which recordings it rejects, how certain it is.
+"""Fits a decoder: emission weights, templates, which recordings it rejects, how certain it is.
 
-The weights of a decoder are chosen on the val split, with templates of the train split: it is the
+Emission weights are chosen on the val split, with templates of the train split: a decoder is the
 network alone, the templates alone, or both. After that nothing of val is left to choose:
 the templates are fitted again, to train and val recordings together.
 
@@ -50,8 +50,8 @@ MIN_PROBABILITY = 0.01
 STRIDE_ROWS = 16
 WINDOWS_TO_TRY = 16
 """At most, of one computation, with all of their rows; fewer if there are many states."""
-FOLDS = 8
-"""Of the recordings of each program, in turn fitted by templates of the other folds."""
+PARTS = 8
+"""Of the recordings of each program, each in turn matched with templates of the others."""
 FALSE_ALARM_RATE = 0.05
 TEMPERATURES = (1.0, 1.25, 1.5, 1.75, 2.0)
 MIN_BLOCK_PROBABILITY = 1e-4
@@ -133,7 +133,7 @@ def one_standard_error_rule(
     uses the network, or the templates, if the best one does.
 
     Args:
-        pairs: W weights of network and templates.
+        pairs: W emission weights of network and templates.
         scores: (W, M) of the M windows of each recording.
     """
     count = np.array([each.shape[1] for each in scores])
@@ -163,7 +163,7 @@ def _near_probabilities(
     """Probability near the true state, and whether the most probable state is near, (2, W, M).
 
     Args:
-        pairs: W weights of network and templates.
+        pairs: W emission weights of network and templates.
         signals: (N, C) of one recording with true states (N,); M windows are laid over it.
     """
     window, chain = decoder.description.window, decoder.chain(signals.device)
@@ -215,15 +215,15 @@ def rejection(decoder: Decoder, signals: Tensor) -> Rejection | None:
 def _cross_conformal_matches(
     decoder: Decoder, recordings: Sequence[LabelledRecording], device: torch.device
 ) -> NDArray[np.float32]:
-    """The match of each recording whose program other folds have too, (R,)."""
+    """The match of each recording whose program other parts have too, (R,)."""
     program = np.array([recording.program for recording in recordings])
-    # The recordings of a program are spread over the folds.
+    # The recordings of a program are spread over the parts.
     rank = [int((program[:index] == own).sum()) for index, own in enumerate(program.tolist())]
-    fold = np.array(rank) % FOLDS
+    part = np.array(rank) % PARTS
     template_matches = []
-    for number in range(FOLDS):
-        others = [recordings[index] for index in np.flatnonzero(fold != number).tolist()]
-        own = np.flatnonzero((fold == number) & np.isin(program, program[fold != number]))
+    for number in range(PARTS):
+        others = [recordings[index] for index in np.flatnonzero(part != number).tolist()]
+        own = np.flatnonzero((part == number) & np.isin(program, program[part != number]))
         if not len(own):
             continue
         channels = others[0].signals.shape[1]

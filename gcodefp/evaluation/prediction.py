@@ -137,7 +137,7 @@ class RecordingPrediction:
 
     @property
     def warnings(self) -> list[str]:
-        """Reasons not to trust the prediction as a whole."""
+        """That it is rejected, and the caveats of the prediction as a whole."""
         warnings = list(self.notes)
         if self.rejection is not None and self.rejection.is_rejected:
             warnings.append(

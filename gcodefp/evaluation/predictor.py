@@ -70,7 +70,7 @@ class Predictor:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The classes of work, such as face or pocket."""
+        """The operations of the train recordings, such as face or pocket."""
         return tuple(self.description.vocabulary.operations)
 
     @property
@@ -170,7 +170,7 @@ def load(
 
     Args:
         device: auto (a CUDA GPU if there is one, else the CPU), cpu, cuda or mps.
-        threads: CPU threads of torch in this process, 1 for bit-exact repeats; None leaves them.
+        threads: CPU threads of torch in this process, 1 for bit-exact reruns; None leaves them.
 
     Raises UserError: a file is missing, damaged or of another version, the checkpoint was trained
         for a negative control, or there is no such device.

@@ -20,8 +20,8 @@ from gcodefp.programs.lag import interpolate_rows
 PATH_WEIGHT = 0.1
 """Weight of the templates' log-likelihood in the path of `template_match`."""
 MIN_SPEED_CHANGE = 1.25
-"""Train recordings that differ less from the program's time need no other speed: the demo's do by
-1.14 at most."""
+"""Train recordings that differ less from the program's time need no other speed: simulated ones
+do by 1.14 at most."""
 MAX_SPEED_RATIO = 1.1
 """At most, of neighbouring speeds that are tried."""
 

@@ -49,7 +49,7 @@ class NetworkSizes(NamedTuple):
 
 
 class Network(nn.Module):
-    """The encoder, the decoder of blocks, and their heads."""
+    """The encoder, the block decoder, and their heads."""
 
     def __init__(self, sizes: NetworkSizes, hyperparameters: Hyperparameters) -> None:
         super().__init__()

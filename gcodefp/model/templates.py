@@ -1,6 +1,6 @@
 """Templates: what the sensors measure in each state of the programs, from the train recordings.
 
-A matched filter in the space of linear discriminants. The features of a row are its samples and
+Nearest means in the space of linear discriminants. The features of a row are its samples and
 those of near rows, each by soft thresholds, so that the strength of a vibration tells as much as
 its sign, and a spike no more than a high sample. Linear discriminant analysis (Fisher 1936; Rao
 1948) with the states as classes projects them onto the directions in which states differ most,

@@ -289,7 +289,7 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 def describe_result(
     result: TrainingResult, hyperparameters: Hyperparameters, device: torch.device
 ) -> dict[str, Any]:
-    """A finished run, or one that was stopped early."""
+    """A run that finished, or was pruned or stopped."""
     return {
         "state": "stopped" if result.stopped else "finished",
         "failure": None,

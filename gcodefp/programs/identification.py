@@ -11,8 +11,8 @@ from gcodefp.recordings.cleaning import Recording
 
 SAME_PROGRAM_SHARE = 0.5
 """Two recordings run the same program if this share of their common line numbers has the same
-block. Other lines do not count: blocks shorter than the report interval are missed at random.
-In the real recordings the share is 1 or below a quarter."""
+block. Other lines do not count: blocks shorter than the time between line reports are missed at
+random. In the real recordings the share is 1 or below a quarter."""
 
 LineBlocks = frozenset[tuple[int, str]]
 """Line numbers with their blocks."""

@@ -3,10 +3,9 @@
 Recordings of one program repeat the same motions, so their signals, over the program's time as the
 controller reports it, differ by the lag alone. The lags maximise the sum of the cross-correlations
 of all pairs of recordings, by coordinate ascent. Slow drifts, which follow the time since the
-recording's start and not the motion, are subtracted first. The channels are whitened: a matched
-filter in coloured noise (Turin 1960), whose noise is what differs between recordings in one state
-of a program. A lag that all recordings of a program share is not observable: lags are relative to
-their median.
+recording's start and not the motion, are subtracted first. The channels are whitened (Turin 1960)
+by what differs between recordings in one state of a program. A lag that all recordings of a program
+share is not observable: lags are relative to their median.
 
 Groups of sensors are a check on each other: where the lag by one group alone differs, as by a pass
 of a program that repeats its motions, the lag is doubtful.
@@ -67,7 +66,7 @@ class Lag(NamedTuple):
     by_group: Mapping[str, float]
 
     def uncertainty_seconds(self, groups: Collection[str]) -> float | None:
-        """The largest deviation of one of these groups; None if fewer than two have signals."""
+        """The largest difference of one of these groups; None if fewer than two have signals."""
         lags = [self.by_group[group] for group in groups if group in self.by_group]
         if len(lags) < 2 or not np.isfinite(self.seconds):
             return None

@@ -1,9 +1,9 @@
 """Aligns the rows of a recording with a program that may pause, or run at other speeds.
 
-A forward and a backward pass over deviations from a constant speed, as of a hidden Markov model,
+A forward and a backward pass over offsets from a constant speed, as of a hidden Markov model,
 say at which time of the program each row is, and how certain that is.
 
-Shapes: N rows of a recording, C channels, D deviations.
+Shapes: N rows of a recording, C channels, D offsets of the program's row.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from gcodefp.programs.lag import SMOOTHING_SECONDS
 from gcodefp.programs.sensed_motion import Array, Motion, MotionModel, measured_rows, start_gains
 from gcodefp.recordings.clock import odd_rows_in
 
-MAX_DEVIATION_SECONDS = 30.0
+MAX_OFFSET_SECONDS = 30.0
 """Of pauses, and of other speeds in parts of a program: at least."""
 MIN_PAUSE_RATIO = 1.5
 """Of the log-likelihoods with and without a pause, where the program may have run twice."""
 MAX_ALIGNED = 6_000_000
-"""Rows times deviations: more of them, as a long pause needs, are not aligned."""
+"""Rows times offsets: more of them, as a long pause needs, are not aligned."""
 CHANGE_PROBABILITY = 0.005
 """Of running a row ahead of, or behind, the constant speed from one row to the next."""
 PAUSE_PROBABILITY = 0.001
@@ -87,7 +87,7 @@ def _align(
     one: then a pause has to explain much more.
     """
     count, length = len(signals), len(motion.features) - 2 * motion.first_row
-    least = round(MAX_DEVIATION_SECONDS / motion.step_seconds)
+    least = round(MAX_OFFSET_SECONDS / motion.step_seconds)
     aligned = _align_within(least, signals, motion, best, model)
     spare = min(count - length, MAX_ALIGNED // (2 * count))
     if spare > least:
@@ -103,36 +103,36 @@ def _align_within(
     """Log-likelihood, and mean and standard deviation of the program's row at each row, (N,).
 
     Args:
-        limit: the longest deviation, in rows.
+        limit: the longest offset, in rows.
         best: index of the start in `start_gains`.
     """
     start, step_seconds = best - len(motion.features) + 1, motion.step_seconds
-    deviations = np.arange(-limit, limit + 1)
+    offsets = np.arange(-limit, limit + 1)
     expected = np.pad(motion.features @ model.coefficients, ((1, 1), (0, 0)))
     weighted = expected @ model.precision
     energy = (weighted * expected).sum(1) / 2
     is_measured = measured_rows(signals)
-    emissions = np.empty((len(signals), len(deviations)))
-    for column, deviation in enumerate(deviations):
-        rows = np.clip(np.arange(len(signals)) - start + deviation + 1, 0, len(expected) - 1)
+    emissions = np.empty((len(signals), len(offsets)))
+    for column, offset in enumerate(offsets):
+        rows = np.clip(np.arange(len(signals)) - start + offset + 1, 0, len(expected) - 1)
         emissions[:, column] = (signals * weighted[rows]).sum(1) - energy[rows] * is_measured
     # Neighbouring rows share samples.
     likelihood, posterior, is_paused = _posterior(
         emissions / odd_rows_in(SMOOTHING_SECONDS, step_seconds)
     )
-    mean = posterior @ deviations
-    spread = np.sqrt(np.maximum(posterior @ deviations**2 - mean**2, 0.0))
+    mean = posterior @ offsets
+    spread = np.sqrt(np.maximum(posterior @ offsets**2 - mean**2, 0.0))
     # A machine that stands still does not tell in which block.
     spread = np.where(is_paused, limit, spread)
     return likelihood, np.arange(len(signals)) - start - motion.first_row + mean, spread
 
 
 def _posterior(emissions: Array) -> tuple[float, Array, NDArray[np.bool_]]:
-    """Log-likelihood, probability of each deviation at each row (N, D), and paused rows (N,).
+    """Log-likelihood, probability of each offset at each row (N, D), and paused rows (N,).
 
     By a forward and a backward pass.
 
-    The machine runs, or pauses: then the deviation falls by one a row, and nothing is expected of
+    The machine runs, or pauses: then the offset falls by one a row, and nothing is expected of
     the signals.
 
     Args:
@@ -167,7 +167,7 @@ def _posterior(emissions: Array) -> tuple[float, Array, NDArray[np.bool_]]:
 
 
 def _above(gains: Array) -> Array:
-    """Gains of the deviation one row above each, (D,)."""
+    """Gains of the offset one row above each, (D,)."""
     return np.append(gains[1:], -np.inf)
 
 

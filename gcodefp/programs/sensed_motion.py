@@ -47,7 +47,7 @@ class MotionModel(NamedTuple):
     Attributes:
         coefficients: (F, C) of the regression.
         precision: (C, C) inverse covariance of the residuals.
-        gain: log-likelihood per row and channel above that of a constant.
+        gain: log-likelihood gain per row and channel, above a constant.
     """
 
     coefficients: Array

@@ -134,6 +134,6 @@ def spread_coarse_clock(seconds: NDArray[np.float64]) -> tuple[NDArray[np.float6
 
 
 def row_period(seconds: NDArray[np.float64]) -> float:
-    """Seconds from one row to the next; infinite where the clock, which is rejected, stands."""
+    """Seconds from one row to the next; infinite where the clock stands, which is an error."""
     period = median_period(spread_coarse_clock(seconds)[0])
     return period if period > 0 else np.inf

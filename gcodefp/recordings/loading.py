@@ -140,7 +140,7 @@ class UnlabelledRecording(NamedTuple):
     Attributes:
         recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced. Where
             rows were resampled, `row` is the first one of each mean.
-        clock: (N,) text of the controller's clock; None if the file has none.
+        clock: (N,) text of the time stamps; None if the file has none.
         missing: channels that the file lacks, or has no valid sample of.
     """
 

@@ -182,7 +182,7 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
 def score_runs(
     runs: Sequence[ComparedRun], split_name: str, dataset: Path, device: torch.device
 ) -> tuple[Scores, list[str]]:
-    """Every metric of every network, as `evaluate` measures it, and notes on the dataset.
+    """Every metric of every run's decoder, as `evaluate` measures it, and notes on the dataset.
 
     Args:
         dataset: dataset.json; its NPZ files lie beside it.

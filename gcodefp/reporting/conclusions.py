@@ -46,7 +46,7 @@ DECODED = {
     NETWORK_ALONE: "The network alone decodes: templates of the programs did not help on val.",
     TEMPLATES_ALONE: "Templates of the programs alone decode: no gain from the network on val.",
     NETWORK_AND_TEMPLATES: "The network and templates of the programs decode together; "
-    "val chose their weights.",
+    "val chose their emission weights.",
 }
 ONE_CHOICE = (
     "The hyperparameters were chosen once, on the val split of the pipeline's own dataset, whose "
@@ -83,9 +83,10 @@ def one_fold(results: Results) -> OneFold:
                 f"is {points}."
             )
     evidence = " ".join([*sentences, DECODED[results.evaluation["decoder"]["emissions"]]])
-    warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
+    no_evidence = "No evidence that the sensors suffice, see the warnings in red. "
     tested_on = _tested_on(results.evaluation)
-    conclusion = warning + ONE_FOLD_NOTE.format(results.protocols_command)
+    one_fold_note = ONE_FOLD_NOTE.format(results.protocols_command)
+    conclusion = (no_evidence if results.warnings else "") + one_fold_note
     return OneFold(_answers(results), conclusion, evidence, tested_on)
 
 
@@ -163,7 +164,7 @@ def conclude(
 
     Args:
         baseline: the best one; None if none has PRIMARY, and then there are no folds.
-        problems: why the folds are no evidence of sensing.
+        problems: why the folds are no evidence that the sensors suffice.
     """
     gain = difference_over_folds(folds)
     entry: dict[str, Any] = {

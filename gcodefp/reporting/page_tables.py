@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import comparisons, leak_warnings, passes
+from gcodefp.evaluation.controls import comparisons, leak_warnings, no_leak
 from gcodefp.evaluation.names import CENTRE_METRICS, PREDICTORS
 from gcodefp.reporting.protocols_table import NOTE, columns, conclusions, read_protocols, warnings
 from gcodefp.reporting.results import Results
@@ -113,7 +113,7 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
         return None
     rows = [
         [control["what"], name, what, interval(score["score"]), score["limit"],
-         interval(score["limit_score"]), "passes" if passes(score) else "LEAK"]
+         interval(score["limit_score"]), "no leak" if no_leak(score) else "LEAK"]
         for control in controls
         for what, name, score in comparisons(control)
     ]  # fmt: skip
@@ -175,7 +175,7 @@ def runs_table(results: SweepResults) -> Table:
 
 
 def pareto_table(results: SweepResults) -> Table | None:
-    """The non-dominated runs, with what differs between runs; None without two objectives."""
+    """The non-dominated runs, with what differs between runs; None without two quantities."""
     front = pareto_front(results)
     if isinstance(front, str):
         return None

@@ -172,7 +172,7 @@ def read_folds(folders: Sequence[Path]) -> list[Fold]:
 
 
 def protocol_rows(folds: Sequence[Fold]) -> list[dict[str, Any]]:
-    """One row for each way of splitting that any of the folds was made by."""
+    """One row for each protocol that any of the folds is of."""
     groups: dict[str, list[Fold]] = {}
     for fold in folds:
         groups.setdefault(fold.document["split"]["by"], []).append(fold)
@@ -246,7 +246,7 @@ def _over_folds(estimates: Sequence[Mapping[str, float | None]]) -> Interval:
 
 
 def warnings(row: Row) -> list[str]:
-    """Why a protocol is not evidence of sensing."""
+    """Why a protocol is no evidence that the sensors suffice."""
     return [
         *(["NO SENSING, position is an input"] if row["controller_is_input"] else []),
         *(["LEAKY, too optimistic"] if row["leaky"] else []),

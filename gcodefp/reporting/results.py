@@ -19,7 +19,7 @@ from gcodefp.detection.verdict import REBUILD as DETECTION_REBUILD
 from gcodefp.documents import ArraySpec, check_arrays, read_document
 from gcodefp.documents import Document as Model
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD, passes
+from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD, no_leak
 from gcodefp.evaluation.documents import ControlDocument, ExplanationDocument, MetricsDocument
 from gcodefp.evaluation.names import (
     EVALUATION_FORMAT,
@@ -232,7 +232,7 @@ class Results(SweepResults):
         """Warnings that every figure and page shows in red; empty for a valid evaluation."""
         warnings = [LEAKY_NOTE] if self.evaluation["leaky"] else []
         warnings += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
-        leaks = (c["what"] for c in self.evaluation["controls"] if not passes(c))
+        leaks = (c["what"] for c in self.evaluation["controls"] if not no_leak(c))
         return (*warnings, *map(CONTROL_NOTE.format, leaks))
 
     @property

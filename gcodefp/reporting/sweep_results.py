@@ -185,7 +185,7 @@ SAMPLE_COLUMNS: dict[str, Bounds] = dict.fromkeys(SYSTEM_COLUMNS, COUNT) | {"sec
 """Of each table: the numbers that it has to have, with their bounds."""
 REQUIRED = ("epoch", "utc_seconds", "pid")
 """The numbers that no row may lack; nor `seconds` in a table about the runs."""
-STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
+STATES = {"finished": "finished", "stopped": "pruned or stopped", "failed": "failed"}
 """State in runs.csv, in the order of the ranking -> its label."""
 TEXTS = {"run": str, "sweep": str, "state": str, "device": str, "host": str, "reason": str}
 

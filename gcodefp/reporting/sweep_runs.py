@@ -119,7 +119,7 @@ def is_maximized(results: SweepResults) -> bool:
 
 
 class Front(NamedTuple):
-    """The runs with both objectives, R of them; `pareto_front` makes it.
+    """The runs with both quantities, R of them; `pareto_front` makes it.
 
     Attributes:
         goals: objective -> maximize or minimize; the first is drawn on the y axis.
@@ -134,10 +134,10 @@ class Front(NamedTuple):
 
 
 def pareto_front(results: SweepResults) -> Front | str:
-    """The runs with both objectives of the sweep, or a sentence why there are none."""
+    """The runs with both quantities of the sweep, or a sentence why there are none."""
     goals = results.sweep.get("pareto") or {}
     if not goals:
-        return "The configuration names no two objectives (sweep.pareto)."
+        return "The configuration names no two quantities (sweep.pareto)."
     metric = results.best_run["metric"]
     columns = ["best_value" if name == metric else name for name in goals]
     if missing := [name for name in (*columns, ON_FRONT) if name not in results.runs]:
@@ -145,7 +145,7 @@ def pareto_front(results: SweepResults) -> Front | str:
     table = results.runs[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     is_counted = np.isfinite(table).all(axis=1)
     if not is_counted.any():
-        return "No run has a value of both objectives."
+        return "No run has a value of both quantities."
     runs = results.runs[is_counted]
     return Front(runs, goals, table[is_counted], (runs[ON_FRONT] == "yes").to_numpy())
 

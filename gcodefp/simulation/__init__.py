@@ -1,1 +1,1 @@
-"""Recordings of a simulated mill: demo data in the schema of the real recordings."""
+"""Recordings of a simulated mill, in the schema of the real recordings."""

@@ -1,4 +1,4 @@
-"""The G-code programs of the demo: facing, pocketing and adaptive clearing, two sizes each.
+"""The simulated G-code programs: facing, pocketing and adaptive clearing, two sizes each.
 
 They resemble the programs of the real recordings: inches, 22 inches per minute when cutting and 7.3
 when entering, raster passes linked by quarter arcs, helical entries as short lines.

@@ -44,7 +44,7 @@ END_ROWS = 9
 
 @dataclass(frozen=True)
 class StatusReports:
-    """The R status reports of a recording.
+    """The R line reports of a recording.
 
     Attributes:
         seconds: times of the reports; the program starts at 0, (R,).

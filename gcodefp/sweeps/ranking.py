@@ -1,6 +1,6 @@
 """Ranks the ended runs of one or several sweeps, selects the best one, and writes both as tables.
 
-A sweep may compare its runs by two objectives besides (`sweep.pareto`).
+A sweep may compare its runs by two quantities besides (`sweep.pareto`).
 """
 
 import csv
@@ -35,9 +35,9 @@ OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epo
          "parameters", "device", "host")  # fmt: skip
 """What run.json has of every run, besides its hyperparameters."""
 COSTS = ("parameters", "seconds")
-"""Objectives that run.json has of every run; less is better. `parameters`: number of weights."""
+"""Quantities that run.json has of every run; less is better. `parameters`: number of weights."""
 ON_FRONT = "non_dominated"
-"""Of runs.csv: yes, no, or empty for a run without both objectives."""
+"""Of runs.csv: yes, no, or empty for a run without both quantities."""
 
 
 def column_of(path: str, has_script: bool) -> str:
@@ -117,7 +117,7 @@ def common_objective(specifications: Sequence[Specification]) -> Objective:
 
 
 def ranked(runs: Iterable[EndedRun], objective: Objective) -> list[EndedRun]:
-    """Best first; ties go to the smaller model, then to the earlier run.
+    """Best first; ties go to the smaller network, then to the earlier run.
 
     Stopped runs rank behind all finished ones, failed runs behind both.
     """
@@ -265,13 +265,13 @@ def _csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> str:
     return text.getvalue()
 
 
-# Two objectives: the runs that no other beats in both.
+# Two quantities: the runs that no other beats in both.
 
 
-def read_objectives(
+def read_pareto(
     names: Sequence[str], objective: Objective, logged: Collection[str] | None, where: str
 ) -> dict[str, str]:
-    """Each objective with its goal: the sweep's own, or that of the metric's name.
+    """Each quantity with its goal: the sweep's own, or that of the metric's name.
 
     Args:
         logged: all metrics that runs log; None: a user script may log any.
@@ -300,14 +300,14 @@ def read_objectives(
 
 
 def non_dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) whether no other row of losses (N, objectives) is as low in all and lower in one."""
+    """(N,) whether no other row of losses (N, quantities) is as low in all and lower in one."""
     no_worse = np.all(losses[:, None] <= losses[None], axis=2)
     better = np.any(losses[:, None] < losses[None], axis=2)
     return np.asarray(~np.any(no_worse & better, axis=0))
 
 
 def pareto_columns(selection: Selection, goals: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Run -> its columns of runs.csv: the objectives that are not there yet, and ON_FRONT."""
+    """Run -> its columns of runs.csv: the quantities that are not there yet, and ON_FRONT."""
     columns: dict[str, dict[str, Any]] = {}
     losses: dict[str, list[float]] = {}
     present = (*COSTS, selection.objective.metric)

@@ -98,7 +98,7 @@ def read_options(
     combined: Mapping[str, Any] | None = None,
     has_script: bool = False,
 ) -> SearchOptions:
-    """Checks the rules of a sweep with these parameters.
+    """Checks the options of a sweep with these parameters.
 
     Raises UserError: it names the key below `sweep` in the configuration, and the value.
     """

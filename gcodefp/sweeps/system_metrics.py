@@ -1,4 +1,4 @@
-"""What a run uses of its machine over time: CPU, memory and GPU of its processes, in system.csv.
+"""What a run uses of its computer over time: CPU, memory and GPU of its processes, in system.csv.
 
 A thread samples a process and its descendants every few seconds, and ever more rarely in a long
 run. It never costs a run: after an error it is logged once, and nothing is sampled any more.

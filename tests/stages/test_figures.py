@@ -18,7 +18,7 @@ from gcodefp.reporting.figures.paper import SUFFIXES
 from gcodefp.reporting.results import results_from_flags
 
 SHOWN = [stem for stem in FIGURES if stem != "pareto"]
-"""Without two objectives."""
+"""Without two quantities."""
 
 
 @pytest.fixture(scope="module")

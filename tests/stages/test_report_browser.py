@@ -142,7 +142,7 @@ def test_the_printed_table_has_what_the_filter_leaves(browser: Browser, written:
 
 def test_every_picture_is_drawn(page: Page) -> None:
     widths = page.evaluate("[...document.images].map((image) => image.naturalWidth)")
-    # Without two objectives, and without importance and pairs: two runs tell nothing of them.
+    # Without two quantities, and without importance and pairs: two runs tell nothing of them.
     assert len(widths) == len(FIGURES) - 3
     assert min(widths) > 100
 
@@ -280,4 +280,4 @@ def test_leaky_result_is_marked_in_red_at_the_top(
         assert mark.bounding_box()["y"] < PHONE[1] / 2  # type: ignore[index]
         colour = mark.evaluate("(element) => getComputedStyle(element).backgroundColor")
         assert colour == "rgb(179, 38, 30)"
-        assert page.locator(".conclusion").first.inner_text().startswith("No evidence of sensing")
+        assert page.locator(".conclusion").first.inner_text().startswith("No evidence")

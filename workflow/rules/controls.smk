@@ -13,7 +13,7 @@ wildcard_constraints:
 
 
 rule train:
-    """Train the best run's configuration again: for a negative control or for a fold of a protocol."""
+    """Train again with the best run's hyperparameters: for a negative control or for a fold of a protocol."""
     input:
         hyperparameters=f"{RESULTS}/best/run.json",
         train=lambda wildcards: f"{dataset_folder(wildcards.training)}/train.npz",

@@ -1,7 +1,7 @@
 """What a baseline is given, and how states become its predictions.
 
 A baseline is a function of a BaselineInput: it fits itself to the train split and returns the
-predictions of rows of the test split, which have the same form as the model's, by name.
+predictions of rows of the test split, which have the same form as gcodefp's, by name.
 """
 
 from collections.abc import Callable

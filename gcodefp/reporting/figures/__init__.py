@@ -66,7 +66,7 @@ def figures_of(
 
     Args:
         has_script: whether a user script trained the runs: only the sweep has figures then.
-        has_pareto: whether the configuration names two objectives.
+        has_pareto: whether the configuration names two quantities.
         has_system: whether runs were sampled, which those of the W&B service are not.
     """
     without = {"pareto": not has_pareto, "system": not has_system}

@@ -36,7 +36,7 @@ TIME_TICKS = 9
 
 
 class Panel(NamedTuple):
-    """Channels of one group and unit; `channels` are their indices, the largest loss first."""
+    """Channels of one group and unit; `channels` are their indices, the largest drop first."""
 
     group: str
     unit: str
@@ -44,7 +44,7 @@ class Panel(NamedTuple):
 
 
 class BlockInterval(NamedTuple):
-    """Neighbouring rows, from `first` to before `end`, with the same block."""
+    """A range of rows, from `first` to before `end`, with the same block."""
 
     first: int
     end: int
@@ -60,9 +60,9 @@ class BlockInterval(NamedTuple):
     "channels are centred; in its own standard deviations, where they are z-scored) over the "
     "middle of the test recording of median block accuracy; "
     "gaps are samples that cleaning removed. Shown are, of each group and unit, the channels whose "
-    "exclusion costs most, eight at most. Below, the lines that the controller logged "
+    "occlusion costs most, eight at most. Below, the lines that the controller logged "
     "as executed and those predicted in windows; thin lines mark where the executed line "
-    "changes. Sensors lag behind the log by a constant time.",
+    "changes. Sensors lag behind the controller's clock by a constant.",
 )
 def draw_channels(results: Results) -> paper.Drawn:
     """A panel for each group and unit; below, the executed and the predicted lines."""
@@ -71,7 +71,7 @@ def draw_channels(results: Results) -> paper.Drawn:
     rows = slice(first, first + MAX_ROWS)
     described = explanation.document["channels"]
     panels = choose_panels(
-        described, channel_losses(explanation.document), explanation.excerpt_valid[rows]
+        described, accuracy_drops(explanation.document), explanation.excerpt_valid[rows]
     )
     true, predicted = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
     correct = true == predicted
@@ -105,31 +105,31 @@ def draw_channels(results: Results) -> paper.Drawn:
     return fig, title, subtitle
 
 
-def channel_losses(document: JsonContent) -> NDArray[np.float64]:
-    """(C,) loss of block accuracy without each channel's group plus that without its node."""
-    losses = {
+def accuracy_drops(document: JsonContent) -> NDArray[np.float64]:
+    """(C,) drop in block accuracy without each channel's group plus that without its node."""
+    drops = {
         (entry["kind"], entry["name"]): -(entry["differences"]["gcode"]["value"] or 0.0)
         for entry in document["sensors"]["without"]
     }
     return np.array([
-        losses.get((GROUP, channel["group"]), 0.0) + losses.get((NODE, channel["node"]), 0.0)
+        drops.get((GROUP, channel["group"]), 0.0) + drops.get((NODE, channel["node"]), 0.0)
         for channel in document["channels"]
     ])  # fmt: skip
 
 
 def choose_panels(
-    channels: Sequence[JsonContent], losses: NDArray[np.floating], valid: NDArray[np.bool_]
+    channels: Sequence[JsonContent], drops: NDArray[np.floating], valid: NDArray[np.bool_]
 ) -> list[Panel]:
-    """At most MAX_CHANNELS channels: the first of each panel by loss, then the second.
+    """At most MAX_CHANNELS channels: the first of each panel by drop, then the second.
 
     Args:
         channels: C entries of explanation.json.
-        losses: (C,) as `channel_losses` returns them.
+        drops: (C,) as `accuracy_drops` returns them.
         valid: (T, C) whether a sample is valid.
     """
-    table = pd.DataFrame(list(channels), columns=["group", "unit"]).assign(loss=losses)
+    table = pd.DataFrame(list(channels), columns=["group", "unit"]).assign(drop=drops)
     table = table[valid.mean(axis=0) >= MIN_VALID].sort_values(
-        "loss", ascending=False, kind="stable"
+        "drop", ascending=False, kind="stable"
     )
     table["rank"] = table.groupby(["group", "unit"]).cumcount()
     table = table[table["rank"] < len(LINE_STYLES)]

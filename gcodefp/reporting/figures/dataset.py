@@ -133,7 +133,7 @@ def lags_of(dataset: JsonContent) -> pd.DataFrame:
     category="Data",
     caption="How far each recording's sensors lag behind the controller's clock, relative to the "
     "median of its program, by operation. The sensors alone do not show it. "
-    "Lags are estimated with the controller's log, and used for the labels of training and for "
+    "Lags are estimated with the line reports, and used for the labels of training and for "
     "the metrics at the sensors' time.",
 )
 def draw_lags(results: Results) -> paper.Drawn:

@@ -256,11 +256,11 @@ def saved_share(results: SweepResults) -> float | None:
 def _stopping_title(results: SweepResults) -> str:
     stopped = int((results.runs["state"] == "stopped").sum())
     if not stopped:
-        return "No run was stopped early"
+        return "No run was pruned or stopped"
     share = saved_share(results)
     saved = "" if share is None else f", which saved {paper.percent(share)} of the epochs"
     were = "was" if stopped == 1 else "were"
-    return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
+    return f"{stopped} of {len(results.runs)} runs {were} pruned or stopped{saved}"
 
 
 def _draw_map(axes: Axes, results: SweepResults, values: NDArray[np.float64]) -> AxesImage:

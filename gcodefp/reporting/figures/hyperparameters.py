@@ -118,7 +118,7 @@ ROW_INCHES = 0.2
     caption="How much each hyperparameter decides whether a run is among the best: the divergence "
     "of the best tenth of the runs from all runs, as a share of the sum (PED-ANOVA, Watanabe et "
     "al. 2023, by Optuna). Failed runs and repeats with other seeds are excluded; runs that were "
-    "stopped early count with what they reached. With few runs, shares of a half are within "
+    "pruned or stopped count with what they reached. With few runs, shares of a half are within "
     "chance.",
 )
 def draw_importance(results: SweepResults) -> paper.Drawn:

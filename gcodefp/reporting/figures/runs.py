@@ -1,4 +1,4 @@
-"""Runs of a sweep: their style by how they ended, two objectives, and what they use over time."""
+"""Runs of a sweep: their style by how they ended, two quantities, and what they use over time."""
 
 import textwrap
 from typing import Any
@@ -19,7 +19,7 @@ FINISHED = "#6b6b6b"
 RUN_STYLES: dict[str, dict[str, Any]] = {
     "finished": {"label": "finished", "color": FINISHED, "marker": "o",
                  "markerfacecolor": FINISHED, "markersize": 3.4},
-    "stopped": {"label": "stopped early", "color": paper.FAINT, "marker": "v",
+    "stopped": {"label": "pruned or stopped", "color": paper.FAINT, "marker": "v",
                 "markerfacecolor": "white", "markersize": 3.4},
     "failed": {"label": "failed", "color": paper.WRONG, "marker": "x",
                "markerfacecolor": paper.WRONG, "markersize": 3.8},
@@ -51,11 +51,11 @@ ARROWS = {"maximize": "more is better", "minimize": "less is better"}
 
 @figure(
     "pareto",
-    title="Two objectives",
+    title="Two quantities of the runs",
     category="Sweep",
-    caption="The two objectives that the configuration names, of each run at its best epoch. The "
+    caption="The two quantities that the configuration names, of each run at its best epoch. The "
     "runs on the line are non-dominated: no other run is as good in both and better in one. "
-    "Failed runs are excluded; runs that were stopped early count with what they reached.",
+    "Failed runs are excluded; runs that were pruned or stopped count with what they reached.",
 )
 def draw_pareto(results: SweepResults) -> paper.Drawn:
     """A point for each run; the front of the non-dominated ones as a staircase."""
@@ -101,7 +101,7 @@ PANELS = {
 
 @figure(
     "system",
-    title="Use of the machine",
+    title="CPU, memory and GPU use",
     category="Sweep",
     caption="What the processes of each run used, sampled every few seconds: CPU time as a share "
     "of one core, resident memory, utilisation of their NVIDIA GPUs and memory on them. A device "

@@ -31,7 +31,7 @@ HEADROOM = 1.05
     "accuracy",
     title="Accuracy",
     category="Test",
-    caption="The main metrics on the test split: which program, where in it, and which lines "
+    caption="The main metrics on the test split: which program, where in it, and which blocks "
     "(shares of rows, unless a unit is given). The G-code error rate and the segment F1 are of "
     "windows, each decoded as one sequence, or of whole recordings. Bars are 95 % intervals "
     "from a bootstrap over recordings. gcodefp and the baselines may be compared; privileged "
@@ -103,7 +103,7 @@ def _number(value: float | None) -> str:
 
 MIN_ROWS = 3
 HEADINGS = {GROUP: "without one kind of sensor", NODE: "without one sensor node", ALL: None}
-LOSS_POINTS = 4
+TEXT_POINTS = 4
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -111,23 +111,23 @@ MINUS = "\N{MINUS SIGN}"
     "sensor_groups",
     title="Sensor occlusion",
     category="Test",
-    caption="The loss on the test split when the channels of one kind of sensor, of one sensor "
-    "node, or of all are missing, as those of a sensor that dropped out are: differences to all "
-    "sensors on the same rows, with 95 % intervals from a bootstrap over recordings. The network "
-    "is not trained again: this shows what its predictions depend on, not what a network trained "
-    "without these sensors could predict.",
+    caption="The drop in accuracy on the test split when the channels of one kind of sensor, of "
+    "one sensor node, or of all are occluded, as if the sensor had dropped out: differences to all "
+    "sensors on the same rows, with 95 % intervals from a bootstrap over recordings. Nothing is "
+    "trained again: this shows what the predictions depend on, not what a decoder fitted without "
+    "these sensors could predict.",
 )
 def draw_sensor_groups(results: Results) -> paper.Drawn:
     """A panel for each metric; a row for each kind of sensor and each node that is occluded."""
     sensors = results.explanation.document["sensors"]
-    rows = _loss_rows(sensors["without"])
+    rows = _occlusion_rows(sensors["without"])
     metrics = [name for name, score in sensors["complete"].items() if score["value"] is not None]
     if not metrics:
         raise paper.NothingToDraw("no metric was measured with all sensors")
     fig = paper.new_figure(paper.PAGE_INCHES, ROW_INCHES * max(MIN_ROWS, len(rows)) + 0.75)
     panels = fig.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        _draw_losses(axes, rows, metric, sensors["complete"][metric]["value"])
+        _draw_differences(axes, rows, metric, sensors["complete"][metric]["value"])
     paper.name_rows(panels[0], [text for text, _ in rows], size=6.5)
     for label, (_, entry) in zip(panels[0].get_yticklabels(), rows, strict=True):
         label.set_fontweight("normal" if entry else "bold")
@@ -135,18 +135,18 @@ def draw_sensor_groups(results: Results) -> paper.Drawn:
     if results.evaluation["recordings"] < MIN_RECORDINGS:
         significance = f"of fewer than {MIN_RECORDINGS} recordings: any may be chance"
     subtitle = (
-        f"{paper.tested_on(results)}, predicted with these channels missing, without training again"
+        f"{paper.tested_on(results)}, predicted with these channels occluded, not trained again"
         f"; difference to all sensors in percentage points, with 95 % intervals ({significance})"
     )
-    return fig, _loss_title(sensors), subtitle
+    return fig, _drop_title(sensors), subtitle
 
 
-def _loss_rows(without: Sequence[JsonContent]) -> list[tuple[str, JsonContent | None]]:
-    """Name and entry of occluded sensors, the greatest loss first; headings have no entry."""
+def _occlusion_rows(without: Sequence[JsonContent]) -> list[tuple[str, JsonContent | None]]:
+    """Name and entry of occluded sensors, the greatest drop first; headings have no entry."""
     rows: list[tuple[str, JsonContent | None]] = []
     for kind, heading in HEADINGS.items():
         entries = [entry for entry in without if entry["kind"] == kind]
-        entries.sort(key=lambda entry: (_loss(entry), entry["name"]))
+        entries.sort(key=lambda entry: (_difference(entry), entry["name"]))
         rows += [(heading, None)] if heading and entries else []
         for entry in entries:
             name = group_title(entry["name"]) if kind == GROUP else paper.short_name(entry["name"])
@@ -154,11 +154,11 @@ def _loss_rows(without: Sequence[JsonContent]) -> list[tuple[str, JsonContent | 
     return rows
 
 
-def _loss(entry: JsonContent) -> float:
+def _difference(entry: JsonContent) -> float:
     return float(entry["differences"]["gcode"]["value"] or 0.0)
 
 
-def _draw_losses(
+def _draw_differences(
     axes: Axes, rows: Sequence[tuple[str, JsonContent | None]], metric: str, complete: float
 ) -> None:
     axes.axvline(0, color=paper.FAINT, linewidth=0.7, zorder=1)
@@ -172,22 +172,22 @@ def _draw_losses(
             style = paper.KIND_STYLES[SENSORS]._replace(is_filled=is_significant)
             paper.draw_interval(axes, row, points, style)
             text = f"{points['value']:+.1f}".replace("-", MINUS)
-        paper.write_beside(axes, row, text, LOSS_POINTS, "left", is_significant)
+        paper.write_beside(axes, row, text, TEXT_POINTS, "left", is_significant)
     title = f"{METRICS[metric].title}\n(all sensors: {100 * complete:.0f} %)"
     paper.finish_interval_panel(axes, title, "percentage points", ticks=4)
     axes.margins(x=0.06)
 
 
-def _loss_title(sensors: JsonContent) -> str:
+def _drop_title(sensors: JsonContent) -> str:
     """The kind of sensor that is missed most, of those beyond chance if there are any."""
     groups = [entry for entry in sensors["without"] if entry["kind"] == GROUP]
     if not groups:
         return "What gcodefp loses without its sensors"
-    losses = [group for group in groups if significant_sign(group["differences"]["gcode"]) < 0]
-    worst = min(losses or groups, key=_loss)
-    name, points = group_title(worst["name"]), f"{-100 * _loss(worst):.0f}"
-    if not losses:
-        most = f"; most: {name} (by {points} points)" if _loss(worst) < 0 else ""
+    drops = [group for group in groups if significant_sign(group["differences"]["gcode"]) < 0]
+    worst = min(drops or groups, key=_difference)
+    name, points = group_title(worst["name"]), f"{-100 * _difference(worst):.0f}"
+    if not drops:
+        most = f"; most: {name} (by {points} points)" if _difference(worst) < 0 else ""
         return f"No kind of sensor is missed beyond chance{most}"
     share = f"{100 * sensors['complete']['gcode']['value']:.0f}"
     return (

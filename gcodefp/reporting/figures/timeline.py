@@ -34,7 +34,7 @@ POINTS_OF_DIGIT = 3.6
 BAR_STYLES: dict[str, dict[str, Any]] = {
     "best run": {"label": "best run", "facecolor": paper.MODEL_BLUE, "edgecolor": paper.MODEL_BLUE},
     "finished": {"label": "finished", "facecolor": "#b9b9b9", "edgecolor": "#6b6b6b"},
-    "stopped": {"label": "stopped early", "facecolor": "white", "edgecolor": "#6b6b6b",
+    "stopped": {"label": "pruned or stopped", "facecolor": "white", "edgecolor": "#6b6b6b",
                 "hatch": "////"},
     "failed": {"label": "failed", "facecolor": "#f3cfcd", "edgecolor": paper.WRONG,
                "hatch": "xxxx"},

@@ -17,7 +17,7 @@ from sensed_programs import (
 )
 
 from gcodefp.detection.alignment import INSIDE
-from gcodefp.detection.alterations import GOOD, SPLICE_CONTROLS, altered_copies
+from gcodefp.detection.alterations import GOOD, HARMLESS, altered_copies
 from gcodefp.detection.detector import Detector, Judgement, fit_detector
 from gcodefp.detection.deviations import ELSEWHERE, EXTRA, MISSING, Statistics
 from gcodefp.detection.evaluation import evaluate_detector
@@ -114,7 +114,7 @@ def test_one_loud_group_or_a_dead_node_outvotes_no_others() -> None:
     louder = labelled.recording._replace(signals=signals)
     alignment = detector().judge(louder, labelled.program).alignment
     assert 0.3 < alignment.match[100:140].mean() < 0.9
-    assert (alignment.path.condition == INSIDE).mean() > 0.9
+    assert (alignment.path.path_state == INSIDE).mean() > 0.9
     is_dead = np.array([name.startswith("b.") for name in CHANNELS])
     without_node = labelled.recording._replace(valid=labelled.recording.valid & ~is_dead)
     assert detector().judge(without_node, labelled.program).verdict == AS_EXPECTED
@@ -218,10 +218,10 @@ def test_alterations_keep_seams_quiet_and_are_found() -> None:
     altered = {
         a.kind: a for a in altered_copies(TEST[0], TEST, NAMES, STEP, np.random.default_rng(0))
     }
-    assert {GOOD, *SPLICE_CONTROLS} <= set(altered)
+    assert {GOOD, *HARMLESS} <= set(altered)
     count = len(TEST[0].recording.signals)
     assert len(altered["cut 10 s"].recording.signals) == count - 40
-    assert all(len(altered[kind].recording.signals) == count for kind in SPLICE_CONTROLS)
+    assert all(len(altered[kind].recording.signals) == count for kind in HARMLESS)
     evaluated = evaluate_detector(detector(), TEST[::4], [*TEST, *good_recordings(3)])
     kinds = evaluated["kinds"]
     for kind in ("cut 10 s", "pause 10 s", "another program", "last quarter missing"):

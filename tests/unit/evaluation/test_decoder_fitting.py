@@ -56,8 +56,8 @@ def test_each_recording_is_fitted_by_templates_of_others(
 ) -> None:
     decoder, names = fitted.decoder, [*RECORDINGS["train"], *RECORDINGS["val"]]
     assert len(decoder.template_matches) == len(names)
-    # With so many folds each has one recording of each program: the first, the second, and so on.
-    monkeypatch.setattr(decoder_fitting, "FOLDS", 100)
+    # With so many parts each has one recording of each program: the first, the second, and so on.
+    monkeypatch.setattr(decoder_fitting, "PARTS", 100)
     alone = fit_decoder(decoder.checkpoint, TRAIN, VAL, CPU)
     by_program = [[n for n in names if n.startswith(program)] for program in ("face", "pocket")]
     expected = []

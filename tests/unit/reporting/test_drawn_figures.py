@@ -21,7 +21,7 @@ from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.names import BASELINE, ELAPSED, FILTER, MAJORITY, MODEL, SENSORS, WHOLE
 from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.channels import Panel, channel_losses, choose_panels
+from gcodefp.reporting.figures.channels import Panel, accuracy_drops, choose_panels
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
 from gcodefp.reporting.figures.errors import confusion
@@ -123,7 +123,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
          "timeline": "1 interruption, 0 epochs trained twice",
          "importance": "Only 3 runs have a value", "contours": "Only 3 runs have a value",
          "dataset": "1 excluded: bad_001 (the clock runs <backwards>)",
-         "learning_curves": "all 4 runs of sweep abcd1234, random search: 2 finished, 1 stopped"},
+         "learning_curves": "all 4 runs of sweep abcd1234, random search: 2 finished, 1 pruned"},
     ),
     "leaky": (evaluated(leaky=True), dict.fromkeys(FIGURES, LEAKY_NOTE)),
     "one recording": (
@@ -161,7 +161,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
     ),
     "one run": (
         lambda r: swept(r, 1, SEARCHED),
-        {**dict.fromkeys(SWEEP, ""), "early_stopping": "No run was stopped early",
+        {**dict.fromkeys(SWEEP, ""), "early_stopping": "No run was pruned or stopped",
          "importance": "Only one run has a value", "learning_curves": "the only run of sweep"},
     ),
     "all failed but one": (
@@ -186,7 +186,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
     "trained elsewhere": (
         lambda r: without_work(swept(r, 12, SEARCHED, {3: "stopped"}, **HYPERBAND)),
         {**dict.fromkeys(SWEEP, ""), "timeline": "trained elsewhere",
-         "early_stopping": "1 of 12 runs was stopped early"},
+         "early_stopping": "1 of 12 runs was pruned or stopped"},
     ),
     "conditional": (
         lambda r: swept(r, 20, SEARCHED, {3: "stopped", 4: "failed"}, decided_by_rate,
@@ -196,7 +196,8 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
     ),
     "two sweeps": (
         lambda r: of_two_sweeps(swept(r, 6, SEARCHED, **HYPERBAND)),
-        {"early_stopping": "No run was stopped early", "learning_curves": "all 6 runs of 2 sweeps"},
+        {"early_stopping": "No run was pruned or stopped",
+         "learning_curves": "all 6 runs of 2 sweeps"},
     ),
 }  # fmt: skip
 
@@ -378,7 +379,7 @@ def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results
         for kind, name, value in (("all", "", -0.9), ("group", "imu", -0.5), ("node", "a", 0.25))
     ]}  # fmt: skip
     parts = [{"group": "imu", "node": "a"}, {"group": "mag", "node": "b"}]
-    assert channel_losses({"sensors": sensors, "channels": parts}).tolist() == [0.25, 0]
+    assert accuracy_drops({"sensors": sensors, "channels": parts}).tolist() == [0.25, 0]
     (line,) = drawn("channels", results).axes[0].lines[:1]
     np.testing.assert_array_equal(line.get_ydata(), results.explanation.excerpt_samples[:, 0])
     zscored = {**results.explanation.document, "zscored": True}

@@ -1,4 +1,4 @@
-"""Two objectives of a sweep: which runs no other beats, in runs.csv, the figure and the table."""
+"""Two quantities of a sweep: which runs no other beats, in runs.csv, the figure and the table."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page_tables import pareto_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import differing_hyperparameters, pareto_front
-from gcodefp.sweeps.ranking import ON_FRONT, non_dominated, read_objectives
+from gcodefp.sweeps.ranking import ON_FRONT, non_dominated, read_pareto
 
 GOALS = {METRIC: "maximize", "parameters": "minimize"}
 ACC = Objective(METRIC, "maximize")
@@ -64,15 +64,15 @@ def test_equal_rows_and_a_single_one_are_non_dominated() -> None:
 
 def test_goals_are_those_of_the_sweep_and_of_the_names() -> None:
     logged = [*LOGGED_METRICS, "score"]
-    assert read_objectives(["val/loss", "seconds"], ACC, logged, "here") == {
+    assert read_pareto(["val/loss", "seconds"], ACC, logged, "here") == {
         "val/loss": "minimize", "seconds": "minimize",
     }  # fmt: skip
     score = Objective("score", "minimize")
-    assert read_objectives(["score", "val/loss"], score, logged, "here")["score"] == "minimize"
+    assert read_pareto(["score", "val/loss"], score, logged, "here")["score"] == "minimize"
     with pytest.raises(UserError, match="here: 'score' does not tell whether more or less"):
-        read_objectives(["score", "val/loss"], ACC, logged, "here")
+        read_pareto(["score", "val/loss"], ACC, logged, "here")
     with pytest.raises(UserError, match=r"here: 'parameter' is not logged; did you mean 'parame"):
-        read_objectives(["val/loss", "parameter"], ACC, logged, "here")
+        read_pareto(["val/loss", "parameter"], ACC, logged, "here")
 
 
 def test_table_has_the_front_alone(results: Results) -> None:
@@ -102,12 +102,12 @@ def test_figure_has_each_run_and_the_staircase(results: Results) -> None:
     assert "(more is better)" in " ".join(axes.get_ylabel().split())
 
 
-def test_without_objectives_or_values_a_sentence_takes_its_place(results: Results) -> None:
+def test_without_quantities_or_values_a_sentence_takes_its_place(results: Results) -> None:
     plain = replace(results, sweep={**results.sweep, "pareto": None})
     failed = replace(results, runs=results.runs.assign(best_value=np.nan))
     stale = replace(results, runs=results.runs.drop(columns=ON_FRONT))
     for made, sentence in (
-        (plain, "names no two objectives"),
+        (plain, "names no two quantities"),
         (failed, "No run has a value of both"),
         (stale, "runs.csv has no column non_dominated: run select_best again"),
     ):
