@@ -52,7 +52,7 @@ def add_files(parser: argparse.ArgumentParser, *names: str, folder: Path | None 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:
     """Adds --device and --threads."""
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    text = "CPU threads; bit-exact repeats need 1"
+    text = "CPU threads; bit-exact reruns need 1"
     parser.add_argument("--threads", type=positive, default=1, help=text)
 
 

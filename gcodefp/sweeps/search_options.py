@@ -168,7 +168,7 @@ def _point(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
 
 def add_option_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `sweep` in the configuration that are not in the YAML."""
-    group = parser.add_argument_group("rules besides the YAML; all but --width may repeat")
+    group = parser.add_argument_group("options besides the YAML; all but --width may repeat")
     for name, text in (
         ("constraint", "'d_model %% nhead == 0', true of every run"),
         ("condition", "\"momentum: optimizer == 'sgd'\", when the parameter is drawn"),
