@@ -13,7 +13,7 @@ run: setup
 
 # Many tests wait for other processes: three test processes keep two cores busy. `make test TESTS=tests`
 # runs those of the whole workflow, of W&B's service and of faults too.
-TESTS := tests/unit tests/stages
+TESTS := tests/unit tests/steps
 test: setup
 	$(BIN)/pytest $(TESTS) --numprocesses 3 --dist loadfile --no-loadscope-reorder
 

@@ -43,7 +43,7 @@ class Hyperparameters:
     node_dropout: float = _hyperparameter(
         0.01, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
     )
-    max_epochs: int = _hyperparameter(20, "epochs, unless the run is stopped early", low=1)
+    max_epochs: int = _hyperparameter(20, "epochs, unless the run is pruned or stopped", low=1)
     label_smoothing: float = _hyperparameter(0.0, "of all heads", low=0.0, high=0.9)
     grad_clip: float = _hyperparameter(1.0, "largest norm of the gradient", above=0.0)
     optimizer: str = _hyperparameter("adamw", ", ".join(OPTIMIZERS))

@@ -90,7 +90,7 @@ def test_runs_are_kept_here_and_there(done: Service) -> None:
     for name, folder in runs.items():
         there, content = done.server.runs[name], folder.read_outcome()
         states.append((content["state"], there.state))
-        assert there.sweep_id == folder.sweep_id
+        assert there.sweep == folder.sweep_id
         epochs = read_metrics(folder.path / "metrics.csv")
         logged = [{k: v for k, v in row.items() if not k.startswith("_")} for row in there.history]
         assert [row["val/loss"] for row in logged] == [row["val/loss"] for row in epochs]
