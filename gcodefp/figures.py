@@ -41,6 +41,8 @@ def _draw(arguments: argparse.Namespace) -> None:
         if unknown := [name for name in names if name not in stems]:
             raise UserError(f"{flag}: no figure {unknown[0]!r}; {did_you_mean(unknown[0], stems)}")
     stems = arguments.only or stems
+    if missing := [name for name in titles if name not in stems]:
+        raise UserError(f"--title: {missing[0]} is not drawn; name it in --only too")
     draw_figures(results, arguments.output, not arguments.no_titles, stems, titles)
     logger.info("%d figures in %s", len(stems), arguments.output)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.evaluation.decoder import DecodedRecording, Decoder
 from gcodefp.evaluation.decoder_fitting import Rejection, rejection
-from gcodefp.evaluation.speed import at_speed
+from gcodefp.evaluation.speed import at_speed, without_rest
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import encode_windows
 from gcodefp.programs.table import Programs
@@ -245,7 +245,12 @@ def _decode_parts(
 
 
 def _choose_speed(decoder: Decoder, signals: Tensor) -> tuple[Rejection | None, float]:
-    """Whether a recording (N, C) is rejected, and its speed: 1, or that of the best match."""
+    """Whether a recording (N, C) is rejected, and its speed: 1, or that of the best match.
+
+    Rest before and after the program was cut off train recordings, and does not count.
+    """
+    if decoder.templates is not None:
+        signals = without_rest(decoder.templates, decoder.chain(signals.device), signals)
     usual = rejection(decoder, signals)
     if usual is None or not usual.is_rejected:
         return usual, 1.0

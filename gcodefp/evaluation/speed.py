@@ -31,14 +31,9 @@ def template_match(templates: Templates, chain: MarkovChain, signals: Tensor) ->
     """How well a recording (N, C) matches the programs, at most 0.
 
     The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
-    of the row's own best state. Both are the templates', and so is the path. Rows at which the
-    machine rests before and after the program are cut off, as they are from train recordings.
+    of the row's own best state. Both are the templates', and so is the path.
     """
-    path, likelihood, highest = _path_likelihood(templates, chain, signals)
-    rows = _rows_without_rest(templates, signals, path, likelihood)
-    if len(rows) < len(signals):
-        signals = signals[rows.start : rows.stop]
-        _, likelihood, highest = _path_likelihood(templates, chain, signals)
+    _, likelihood, highest = _path_likelihood(templates, chain, signals)
     return float((likelihood - highest).mean())
 
 
@@ -59,28 +54,33 @@ def _path_likelihood(
     return path[0], templates.path_log_prob(projected, path)[0], every_highest[0]
 
 
-def _rows_without_rest(
-    templates: Templates, signals: Tensor, path: Tensor, likelihood: Tensor
-) -> range:
-    """The rows between those of a resting machine at either end.
+@torch.no_grad()
+def without_rest(templates: Templates, chain: MarkovChain, signals: Tensor) -> Tensor:
+    """A recording (N, C) without the rows at which the machine rests at either end, as in training.
 
-    There the path waits in one state, and rows differ from their own median no more than the rows
-    between from their states.
+    There the Viterbi path waits in one state, and rows differ from their own median no more than
+    the rows between from their states. Where these are no nearer to their states than to their
+    median either, no program is recognised, and all rows stay.
     """
+    path, likelihood, _ = _path_likelihood(templates, chain, signals)
     changes = (torch.nonzero(path.diff()).flatten() + 1).tolist()
-    first, end = (changes[0], changes[-1]) if len(changes) > 1 else (0, len(path))
-    usual = float(likelihood[first:end].mean())
+    if len(changes) < 2:
+        return signals
 
-    def is_rest(rows: Tensor) -> bool:
+    def at_median(rows: Tensor) -> float:
         if not len(rows):
-            return False
+            return -math.inf
         projected = templates.project(rows[None])[0]
-        return float(templates.log_prob_at(projected, projected.median(0).values).mean()) >= usual
+        return float(templates.log_prob_at(projected, projected.median(0).values).mean())
 
+    first, end = changes[0], changes[-1]
+    usual = float(likelihood[first:end].mean())
+    if usual <= at_median(signals[first:end]):
+        return signals
     # Nearer to the program it is not certain where rest ends; so little of it changes little.
     reach = templates.reach
-    start = first if is_rest(signals[: max(0, first - reach)]) else 0
-    return range(start, end if is_rest(signals[end + reach :]) else len(signals))
+    start = first if at_median(signals[: max(0, first - reach)]) >= usual else 0
+    return signals[start : end if at_median(signals[end + reach :]) >= usual else None]
 
 
 def at_speed(signals: Tensor, speed: float) -> Tensor:

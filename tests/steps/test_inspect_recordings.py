@@ -259,7 +259,13 @@ def test_a_table_whose_time_and_level_are_one_field_is_read(
     samples = zip(t, run.lines(t), run.position_mm(t)[:, 0], strict=True)
     log = [row.format(start + pd.Timedelta(s, "s"), line, x) for s, line, x in samples]
     log.insert(9, "the door is open")
-    assert not guess_fields_regex(["09:00:00 AM,1,2", "09:00:01 PM,1,3"]), "they are one time"
+    for other in (
+        "09:00:0{} AM,1,2",
+        "09:00:0{} CET,1,2",
+        "09:00:0{},RUN,1,2",
+        '"09:00:0{} RUN","0,25"',
+    ):
+        assert not guess_fields_regex([other.format(second) for second in range(9)]), other
     (tmp_path / "files").mkdir()
     (tmp_path / "files/square_001.csv").write_text("\n".join(log))
     report = inspect(tmp_path / "files", capsys)

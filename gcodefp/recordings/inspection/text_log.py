@@ -1,5 +1,6 @@
 """Recognises a text log, whose lines begin with a time, and guesses the regex that reads it."""
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -85,6 +86,10 @@ def guess_line_regex(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
+_OF_A_TIME = "(?i:[ap]m|utc|gmt|cet|cest|[ecmp][sd]t|m?s|min|h)"
+"""Words behind a time that belong to it."""
+
+
 def guess_fields_regex(lines: Sequence[str]) -> str:
     """A regex for fields behind a time and a word in one: `09:00:01.5 INFO,10,0.25`.
 
@@ -94,10 +99,11 @@ def guess_fields_regex(lines: Sequence[str]) -> str:
     time, _ = host_time(texts[len(texts) // 2] if texts else "")  # The first ones may be comments.
     for separator in ",;\t|" if time else "":
         mark = re.escape(separator)
-        # AM and PM are part of a time.
-        head = rf"^\W*{time}\W+(?P<word>(?![AaPp][Mm]\b)[A-Za-z]\w*)\W*?{mark}"
+        head = rf"^\W*{time}[^\w{mark}]+(?P<word>(?!{_OF_A_TIME}\b)[A-Za-z]\w*)\W*?{mark}"
         rests = [text[match.end() :] for text in texts if (match := re.match(head, text))]
-        if len(rests) > 0.5 * len(texts):
+        rows = csv.reader(rests, delimiter=separator, skipinitialspace=True)
+        is_quoted = any(separator in field for row in rows for field in row)
+        if len(rests) > 0.5 * len(texts) and not is_quoted:
             ((count, _),) = Counter(rest.count(separator) for rest in rests).most_common(1)
             names = [f"column{number}" for number in range(1, count + 2)]
             fields = (rf'\s*"?(?P<{name}>[^{mark}"]*)"?' for name in names)

@@ -193,11 +193,13 @@ def _csv_error(message: str, count: int, path: Path, source: Source, block: byte
         return _wrong_header(path, source, int(width[1]))
     message = re.sub(r"Row #(\d+)", lambda row: f"Row #{int(row[1]) + count}", message)
     mark = "." if source.decimal == "," else ","
-    if re.search(rf"invalid value '[-+]?\d*{re.escape(mark)}\d+(e[-+]?\d+)?'", message, re.I):
+    number = rf"invalid value '([-+]?\d*{re.escape(mark)}\d+(?:e[-+]?\d+)?)'"
+    if value := re.search(number, message, re.I):
+        wrong = f"{source.where}.decimal: {source.decimal!r} does not fit {path}: {message}"
+        if re.fullmatch(r"[-+]?\d{1,3}\D\d{3}", value[1]):
+            return LayoutError(f"{wrong}; {mark!r} is the decimal mark, or separates thousands")
         return LayoutError(
-            f"{source.where}.decimal: {source.decimal!r} does not fit {path}: {message}; if "
-            f"{mark!r} is the decimal mark",
-            f"decimal: {json.dumps(mark)}",
+            f"{wrong}; if {mark!r} is the decimal mark", f"decimal: {json.dumps(mark)}"
         )
     return ValueError(message)
 

@@ -16,7 +16,7 @@ from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.decoder_fitting import TEMPERATURES, fit_decoder, rejection
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.prediction import predict_recording
-from gcodefp.evaluation.speed import template_match
+from gcodefp.evaluation.speed import template_match, without_rest
 from gcodefp.model import hmm
 from gcodefp.model.data import to_tensors
 from gcodefp.model.templates import fit_templates
@@ -90,22 +90,30 @@ def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
     assert not accepted.is_rejected
 
 
-def test_rows_of_a_machine_at_rest_around_the_program_do_not_count(fitted: Fitted) -> None:
+def test_rest_around_the_program_is_cut_off_and_motion_is_not(fitted: Fitted) -> None:
     decoder, signals = fitted.decoder, signals_of(tiny_split(RECORDINGS["test"]))
     random = np.random.default_rng(0)
-
-    def around(before: torch.Tensor, after: torch.Tensor) -> float:
-        padded = torch.cat([before, signals, after])
-        assert decoder.templates is not None
-        return template_match(decoder.templates, decoder.chain(CPU), padded)
-
     rest = torch.as_tensor(0.1 * random.normal(size=(2, 3 * ROWS, len(SENSORS))) - 1).float()
-    match = around(signals[:0], signals[:0])
+
+    def cut(*parts: torch.Tensor) -> torch.Tensor:
+        assert decoder.templates is not None
+        return without_rest(decoder.templates, decoder.chain(CPU), torch.cat(parts))
+
+    def is_rejected(*parts: torch.Tensor) -> bool:
+        prediction = predict_recording(decoder, recording_of(torch.cat(parts).numpy()), CPU)
+        assert prediction.rejection is not None
+        return prediction.rejection.is_rejected
+
     for count in (8, 3 * ROWS):
-        assert around(rest[0, :count], rest[1, :count]) > match - 0.2
+        padded = rest[0, :count], signals, rest[1, :count]
+        assert len(cut(*padded)) == pytest.approx(ROWS, abs=2)
+        assert not is_rejected(*padded)
+    assert is_rejected(rest[0, :8], signals, rest[1, :8].flip(0)) == is_rejected(signals)
     other = signals_of(TRAIN, 4).flip(0)
-    assert around(signals[:0], other) < match - 1, "motion after the program counts"
-    assert around(other, rest[1]) < match - 1
+    walk = torch.as_tensor(random.normal(size=(3 * ROWS, len(SENSORS))).cumsum(0)).float()
+    for motion in ((signals, other), (other, signals), (walk,), (other, other)):
+        assert len(cut(*motion)) == sum(map(len, motion))
+        assert is_rejected(*motion)
 
 
 def test_the_fit_of_blocks_of_rows_is_that_of_all_rows_at_once(
