@@ -247,11 +247,13 @@ def _decode_parts(
 def _choose_speed(decoder: Decoder, signals: Tensor) -> tuple[Rejection | None, float]:
     """Whether a recording (N, C) is rejected, and its speed: 1, or that of the best match.
 
-    Rest before and after the program was cut off train recordings, and does not count.
+    Rest before and after the program was cut off train recordings, and does not count; except at
+    another speed, where cutting rows would let more of unknown programs pass.
     """
+    moving = signals
     if decoder.templates is not None:
-        signals = without_rest(decoder.templates, decoder.chain(signals.device), signals)
-    usual = rejection(decoder, signals)
+        moving = without_rest(decoder.templates, decoder.chain(signals.device), signals)
+    usual = rejection(decoder, moving)
     if usual is None or not usual.is_rejected:
         return usual, 1.0
     tried = [
