@@ -198,7 +198,7 @@ class AgentsConfig(Documented):
     count: Threads
     """How many agents train runs at the same time."""
     threads: Threads
-    """CPU threads of each agent; results are bit-for-bit reproducible with 1."""
+    """CPU threads of each training; results are bit-for-bit reproducible with 1."""
     device: Literal["auto", "cpu", "cuda", "mps"]
     """Where runs are trained; auto takes a CUDA GPU if there is one; mps is that of a Mac."""
     per_gpu: Threads

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("recordings", nargs="+", type=Path, metavar="RECORDING", help=text)
     add("--program", required=True, help="name of the program that should have run")
     add("--false-alarm-rate", type=share, default=FALSE_ALARM_RATE,
-        help="share of good recordings that deviate (default: %(default)s)")  # fmt: skip
+        help="share of good recordings that raise an alarm (default: %(default)s)")  # fmt: skip
     add("--layout", help="how other files are read; default: as the recordings of the train split")
     add_files(parser, "dataset", folder=DATASET)
     add("--detector", type=Path, default=RESULTS / "detection/detector.npz",
@@ -247,7 +247,7 @@ def _follow(source: RawRecording, reference: _Reference) -> None:
     """Warns once while a file grows; ends when it has not grown for --idle-seconds."""
     detector, idle = reference.detector, reference.arguments.idle_seconds
     thresholds, per_hour = detector.live_thresholds(reference.arguments.false_alarms_per_hour)
-    logger.info("following %s: %.2f false alarms per hour", paths_of([source])[0], per_hour)
+    logger.info("following %s: %.2f false warnings per hour", paths_of([source])[0], per_hour)
     size, grown, has_warned, has_failed = -1, time.monotonic(), False, False
     while time.monotonic() - grown < idle:
         now = sum(path.stat().st_size for path in paths_of([source]) if path.exists())

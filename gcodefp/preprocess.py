@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--val-held-out", nargs="*", default=[], metavar="PATTERN", help="those of the val split")
     add("--val-fraction", type=share, required=True)
     add("--test-fraction", type=share, required=True)
-    add("--seed", type=not_negative, required=True, help="seed of the split")
+    add("--seed", type=not_negative, required=True, help="seed of the division into splits")
     add("--workers", type=positive, default=1, help="processes that read files")
     return run_command(parser, _preprocess, argv)
 

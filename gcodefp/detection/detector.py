@@ -129,7 +129,7 @@ class Detector:
         return live_statistics(self.profile(program), self.expected[program], recording)
 
     def live_thresholds(self, per_hour: float = FALSE_ALARMS_PER_HOUR) -> tuple[Array, float]:
-        """Thresholds of these, (L,), and the rate of false alarms per hour."""
+        """Thresholds of these, (L,), and the rate of false warnings per hour."""
         return live_thresholds(self.calibration.live, self.calibration.seconds, per_hour)
 
 

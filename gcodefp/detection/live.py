@@ -59,7 +59,7 @@ def live_statistics(profile: Profile, expected: Array, recording: RecordingSigna
 
 
 def live_thresholds(live: Array, seconds: Array, per_hour: float) -> tuple[Array, float]:
-    """The statistics above which there is a warning, (L,), and the rate of false alarms per hour.
+    """The statistics above which there is a warning, (L,), and the rate of false warnings per hour.
 
     All statistics have limits of the same rank, the lowest with which so few of the good recordings
     raise a warning; one more counts as false, for the recording that comes.

@@ -1,4 +1,4 @@
-"""Whether a negative control beats its reference baseline, which is a leak, or passes."""
+"""Whether a negative control beats its reference baseline, which is a leak, or has none."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -82,7 +82,7 @@ OCCLUSION_METRICS = ("gcode", "token", "operation")
 
 
 def compared_baselines(name: str, predictors: Iterable[str]) -> list[str]:
-    """The baselines, in this order, that a prediction of GCODEFP is compared with.
+    """The baselines, in this order, that a predictor of GCODEFP is compared with.
 
     Windows are compared with baselines of windows, whole recordings with all of them.
     """

@@ -1,7 +1,7 @@
 """A split of the dataset as tensors on a device; windows are views into its rows.
 
-Shapes: N rows, C channels, W windows of T rows, B windows of a batch, S steps of a block, K
-programs, P states.
+Shapes: N rows, C channels, W windows of T rows, B windows of a batch, S word positions of a block,
+K programs, P states.
 """
 
 from dataclasses import dataclass

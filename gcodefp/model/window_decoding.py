@@ -1,7 +1,7 @@
 """Free-running decoding of windows: no true word, block or position is an input.
 
 Shapes: N rows, C channels, W windows of T rows, B windows of a batch, D width of the network, S
-steps of a block, P states.
+word positions of a block, P states.
 """
 
 from collections.abc import Iterator

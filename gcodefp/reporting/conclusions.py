@@ -135,13 +135,13 @@ def _not_better(results: Results) -> Iterator[str]:
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:
-    """The baseline with the best PRIMARY, for a prediction of GCODEFP; None: none has it.
+    """The baseline with the best PRIMARY, for a predictor of GCODEFP; None: none has it.
 
     Ties by name.
 
     Args:
         scores: predictor -> metric -> estimate.
-        name: the prediction, one of GCODEFP.
+        name: the predictor, one of GCODEFP.
     """
     names = compared_baselines(name, scores)
     values = {baseline: scores[baseline][PRIMARY]["value"] for baseline in names}
@@ -160,7 +160,7 @@ def _tested_on(evaluation: JsonContent) -> str:
 def conclude(
     name: str, baseline: str | None, folds: Sequence[FoldValues], problems: Sequence[str]
 ) -> dict[str, Any]:
-    """The conclusion on a prediction of GCODEFP, from folds by recording, each trained anew.
+    """The conclusion on a predictor of GCODEFP, from folds by recording, each trained anew.
 
     Args:
         baseline: the best one; None if none has PRIMARY, and then there are no folds.

@@ -172,5 +172,5 @@ def test_a_growing_file_is_followed(
     writer.join()
     assert verdict == "paused"
     log = capsys.readouterr().err
-    assert "false alarms per hour" in log
+    assert "false warnings per hour" in log
     assert "WARNING at" in log

@@ -224,7 +224,7 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
         if set(axes) <= set(names):
             g = float(np.linalg.norm(sensors[axes].mean()))
             if unit_by_gravity(g) != "g":
-                text = f"{node} measures {g:.3g} g on the whole; at rest it should be 1 g"
+                text = f"{node} measures {g:.3g} g in magnitude; at rest it should be 1 g"
                 yield Finding(name, text, _unit_fix(recording, name, g))
 
 

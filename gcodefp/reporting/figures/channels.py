@@ -60,8 +60,8 @@ class BlockInterval(NamedTuple):
     "channels are centred; in its own standard deviations, where they are z-scored) over the "
     "middle of the test recording of median block accuracy; "
     "gaps are samples that cleaning removed. Shown are, of each group and unit, the channels whose "
-    "occlusion costs most, eight at most. Below, the lines that the controller logged "
-    "as executed and those predicted in windows; thin lines mark where the executed line "
+    "occlusion costs most, eight at most. Below, the blocks that the controller logged "
+    "and those predicted in windows; thin lines mark where the logged block "
     "changes. Sensors lag behind the controller's clock by a constant.",
 )
 def draw_channels(results: Results) -> paper.Drawn:

@@ -8,7 +8,7 @@ TITLE = "Deviations detected"
 
 @figure(
     "detection",
-    title="Detection of deviations",
+    title="Alarms on altered recordings",
     category="Test",
     caption="The share of altered copies of test recordings that raise an alarm, at two rates of "
     "false alarms, by what was altered; bars are 95 % intervals from a bootstrap over recordings. "

@@ -67,11 +67,12 @@ class DiffLine(NamedTuple):
     "gcode_diff",
     title="G-code, executed and predicted",
     category="Test",
-    caption="The blocks that the test recording of median block accuracy executed, with the "
-    "time at which each begins, and beside them those predicted from its sensors (the whole "
+    caption="The blocks that the test recording of median block accuracy executed, as logged, with "
+    "the time at which each begins, and beside them those predicted from its sensors (the whole "
     "recording at once). Both sequences are aligned with the fewest edits, and a block counts once "
     "however long it lasts, as for the G-code error rate. Blocks without a time are too short for "
-    "a row of their own, and filled in from the known programs, which the error rate does not do. "
+    "a row of their own, and filled in from the programs of the train split, which the error rate "
+    "does not do. "
     "Where not all blocks fit, equal ones are folded, and the first are shown.",
 )
 def draw_gcode_diff(results: Results) -> paper.Drawn:

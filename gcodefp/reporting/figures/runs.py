@@ -51,7 +51,7 @@ ARROWS = {"maximize": "more is better", "minimize": "less is better"}
 
 @figure(
     "pareto",
-    title="Two quantities of the runs",
+    title="Pareto front of two quantities",
     category="Sweep",
     caption="The two quantities that the configuration names, of each run at its best epoch. The "
     "runs on the line are non-dominated: no other run is as good in both and better in one. "
