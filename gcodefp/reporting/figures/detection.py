@@ -35,7 +35,7 @@ def draw_detection(results: Results) -> paper.Drawn:
     axes.grid(axis="x")
     paper.add_legend(fig, axes.get_legend_handles_labels()[0], columns=2)
     subtitle = (
-        f"{calibration['recordings']} good recordings calibrate: no rate below "
+        f"{calibration['recordings']} good recordings to compare with: no rate below "
         f"{paper.percent(calibration['least_rate'])} can be promised"
     )
     return fig, TITLE, subtitle

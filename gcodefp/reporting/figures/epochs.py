@@ -1,5 +1,6 @@
 """Runs epoch by epoch: curves of a sweep and of compared runs, and what hyperband pruned."""
 
+import textwrap
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from gcodefp.sweeps.specification import read_hyperband
 
 TRAIN_LOSS = "train/loss"
 PANEL_INCHES = 1.75
+TITLE_LETTERS = 48
 MANY_RUNS = 50
 
 
@@ -81,7 +83,7 @@ def _panels(columns: Sequence[str], step: str) -> tuple[Figure, list[Axes]]:
 
 def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
     """Title and grid, and a log axis for a loss with a wide range."""
-    axes.set_title(logged_metric(column))
+    axes.set_title(textwrap.fill(logged_metric(column), TITLE_LETTERS))
     axes.grid(axis="y")
     if column.endswith("loss") and is_wide(values.to_numpy(float)):
         paper.set_log_scale(axes, axes.yaxis)

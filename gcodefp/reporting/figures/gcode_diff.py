@@ -40,7 +40,7 @@ class Edit(StrEnum):
 EDIT_COLOURS = {Edit.REPLACED: "#fbe3c0", Edit.MISSING: "#e2e2e2", Edit.EXTRA: "#d8e6f3"}
 EDIT_TEXTS = {
     Edit.EQUAL: "equal",
-    Edit.REPLACED: "another line",
+    Edit.REPLACED: "another block",
     Edit.MISSING: "missing",
     Edit.EXTRA: "too many",
 }
@@ -96,10 +96,10 @@ def draw_gcode_diff(results: Results) -> paper.Drawn:
     )
     subtitle = "test split, whole recording at once, the median of "
     subtitle += f"{plural(len(ranking), 'test recording')}; {edits}"
-    subtitle += f"; {after:,} more lines follow" if after else ""
+    subtitle += f"; {after:,} more blocks follow" if after else ""
     executed = counts.total() - counts[Edit.EXTRA]
     title = (
-        f"G-code of {name}: {counts[Edit.EQUAL]:,} of {executed:,} executed lines are predicted "
+        f"G-code of {name}: {counts[Edit.EQUAL]:,} of {executed:,} executed blocks are predicted "
         f"({paper.percent(counts[Edit.EQUAL] / executed)}), {counts[Edit.EXTRA]:,} too many"
     )
     return fig, title, subtitle
@@ -162,7 +162,7 @@ def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
         if is_edited:
             axes.axhspan(row - 0.5, row + 0.5, color=EDIT_COLOURS[line.edit], linewidth=0)
         if line.edit is Edit.FOLDED:
-            text = f"{line.edit} {line.lines:,} equal lines {line.edit}"
+            text = f"{line.edit} {line.lines:,} equal blocks {line.edit}"
             _write(axes, TRUE_START, row, text, color="#777777")
             continue
         if line.seconds is not None:

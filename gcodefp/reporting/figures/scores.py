@@ -173,7 +173,9 @@ def _draw_differences(
             paper.draw_interval(axes, row, points, style)
             text = f"{points['value']:+.1f}".replace("-", MINUS)
         paper.write_beside(axes, row, text, TEXT_POINTS, "left", is_significant)
-    title = f"{METRICS[metric].title}\n(all sensors: {100 * complete:.0f} %)"
+    title = (
+        f"{fill(METRICS[metric].title, 2 * TITLE_LETTERS)}\n(all sensors: {100 * complete:.0f} %)"
+    )
     paper.finish_interval_panel(axes, title, "percentage points", ticks=4)
     axes.margins(x=0.06)
 

@@ -58,7 +58,7 @@ def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     assert lines == [*LINES[:2], LINES[2]._replace(seconds=None), *LINES[3:]]
     shown = [text.get_text() for text in picture(one_recording(results, 0)).findobj(Text)]
     assert shown[-2] == (
-        f"G-code of {RECORDINGS[0]}: 4 of 6 executed lines are predicted "
+        f"G-code of {RECORDINGS[0]}: 4 of 6 executed blocks are predicted "
         "(67\N{NO-BREAK SPACE}%), 1 too many"
     )
     for block in PROGRAM:
