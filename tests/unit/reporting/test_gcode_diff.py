@@ -88,5 +88,5 @@ def test_long_recordings_are_folded_and_cut(
     results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
     shown = [text.get_text() for text in picture(results).findobj(Text)]
     # Of six equal lines two are folded, and four of the five others fit.
-    assert any("2 equal lines" in text for text in shown)
-    assert any("; 1 more lines follow" in " ".join(text.split()) for text in shown)
+    assert any("2 equal blocks" in text for text in shown)
+    assert any("; 1 more blocks follow" in " ".join(text.split()) for text in shown)
