@@ -256,11 +256,9 @@ def batch_metrics(
     """Losses and accuracies of a batch.
 
     Args:
-        encoded: (B, T, D) row vectors.
-        rows: (B, T) row numbers of the windows.
+        encoded, rows: (B, T, D) row vectors, and (B, T) row numbers, of the windows.
         selected: (B, k) which rows of each window have their blocks predicted.
-        fixed_shapes: what has no label is computed and not counted, instead of left out. That is
-            more arithmetic, but no shape depends on the data, as a CUDA graph needs it.
+        fixed_shapes: what has no label is computed and not counted, as a CUDA graph needs it.
     """
     index = selected[..., None].expand(-1, -1, encoded.shape[-1])
     vectors, selected_rows = encoded.gather(1, index).flatten(0, 1), rows.gather(1, selected)

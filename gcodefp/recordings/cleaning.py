@@ -107,9 +107,7 @@ def load_recording(
     Args:
         canonical: folder for the table as Parquet, with all channels, if a layout made it.
 
-    Raises:
-        UserError: the file cannot be read.
-        RecordingExcluded: a rule excludes it.
+    Raises UserError: the file cannot be read; RecordingExcluded: a rule excludes it.
     """
     name, table = name_of(source), _read(source, groups, canonical)
     attrs, has_reports = table.attrs, columns.BLOCK in table
@@ -117,8 +115,7 @@ def load_recording(
     table, seconds, period = _labelled_rows(paths_of([source])[0], table, counts, notes)
     if len(table) < minimum_rows:
         raise RecordingExcluded(f"{len(table)} rows are left, one window needs {minimum_rows}")
-    clock = _running_clock(seconds, notes)
-    position_mm = _position_mm(table)
+    clock, position_mm = _running_clock(seconds, notes), _position_mm(table)
     if has_reports:
         _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
     row_range = _row_range(table, counts, notes)
