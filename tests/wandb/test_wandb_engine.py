@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -172,7 +173,10 @@ def check_stopped(service: Service) -> None:
 def trainer_with_handler(agent: subprocess.Popen[bytes]) -> psutil.Process | None:
     """The trainer that an agent has started, once it handles SIGTERM."""
     for process in psutil.Process(agent.pid).children(recursive=True):
-        if "gcodefp.train" in process.cmdline():
+        command: list[str] = []
+        with suppress(psutil.NoSuchProcess):  # Other children come and go.
+            command = process.cmdline()
+        if "gcodefp.train" in command:
             status = Path(f"/proc/{process.pid}/status").read_text()
             (caught,) = re.findall(r"SigCgt:\s*(\w+)", status)
             return process if int(caught, 16) & 1 << signal.SIGTERM - 1 else None
