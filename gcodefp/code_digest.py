@@ -27,10 +27,10 @@ COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
 """Excluded from a sweep's identity: a run sees of them only the data, which has its own hash."""
 DECIDES_BAYES = "gcodefp.sweeps.bayes"
 SAME_RUNS: Mapping[str, str] = {
-    "60c286a88869": "f5ce9e9915fe",
-    "b34c5a36e7f3": "146ab7d81a9f",
+    "6e5fdbb1e318": "f5ce9e9915fe",
+    "f09d0fe4bcb8": "146ab7d81a9f",
 }
-"""Digest of code -> digest of an earlier version whose runs are bit-identical.
+"""Digest of code -> digest of an earlier version whose runs are bit-identical on a CPU.
 
 Code that was only moved or renamed continues the sweeps of that version. Whoever changes what a
 run computes leaves this as it is: the new digest is in no entry, and starts a new sweep.

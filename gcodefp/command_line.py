@@ -36,7 +36,7 @@ def command_parser(name: str, description: str | None) -> argparse.ArgumentParse
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(command=name)
+    parser.set_defaults(module=name)
     parser.add_argument("--log", type=Path, help="write the log to this file too")
     return parser
 
@@ -153,7 +153,7 @@ def run_command(
     """Parses, runs, and turns errors into a message and an exit code."""
     arguments = parse(parser, argv)
     # With a log file, its name, such as agent_1.
-    name = arguments.log.stem if arguments.log else arguments.command
+    name = arguments.log.stem if arguments.log else arguments.module
     logger = logging.getLogger("gcodefp")
     handlers = log_handlers(name, arguments.log)
     for handler in handlers:

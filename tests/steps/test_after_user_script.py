@@ -230,6 +230,9 @@ def test_users_own_command_evaluates_the_best_run(
         ("${interpreter} -c 'raise SystemExit(3)'", "exit code 3"),
         ("${intrepreter} x.py", "${intrepreter}: no such macro"),
         ("no-such-command", "No such file"),
+        ("echo %s %d", "it printed:\n%s %d"),
     ):
         assert evaluate(command) == 1
-        assert problem in capsys.readouterr().err
+        log = capsys.readouterr().err
+        assert problem in log
+        assert " evaluate_script: error: " in log
