@@ -131,9 +131,9 @@ class RecordingPrediction:
 
     @property
     def mark(self) -> str:
-        """REJECTED or CAVEAT, with which one of the warnings begins; empty: none does."""
-        marks = (text.partition(":")[0] for text in self.warnings)
-        return next((mark for mark in marks if mark in ("REJECTED", "CAVEAT")), "")
+        """REJECTED if one of the warnings begins with it, else CAVEAT; empty: none does."""
+        marks = {text.partition(":")[0] for text in self.warnings}
+        return next((mark for mark in ("REJECTED", "CAVEAT") if mark in marks), "")
 
     @property
     def warnings(self) -> list[str]:

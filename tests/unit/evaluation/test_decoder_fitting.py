@@ -1,4 +1,4 @@
-"""Calibration: templates of both splits, rejection of unknown programs, certainty of blocks."""
+"""The decoder: templates of both splits, rejection of unknown programs, certainty of blocks."""
 
 from dataclasses import replace
 
@@ -102,6 +102,9 @@ def test_rest_around_the_program_is_cut_off_and_motion_is_not(fitted: Fitted) ->
     def is_rejected(*parts: torch.Tensor) -> bool:
         prediction = predict_recording(decoder, recording_of(torch.cat(parts).numpy()), CPU)
         assert prediction.rejection is not None
+        assert prediction.refusal is prediction.rejection, "its former name"
+        noted = replace(prediction, notes=("CAVEAT: the clock runs backwards 1 times",))
+        assert (noted.mark == "REJECTED") == prediction.rejection.is_rejected
         return prediction.rejection.is_rejected
 
     for count in (8, 3 * ROWS):
