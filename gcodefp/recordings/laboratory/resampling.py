@@ -83,7 +83,8 @@ class SlowSensor:
         seconds, has_sample, values = map(np.concatenate, zip(*self._chunks, strict=True))
         self._chunks = [(seconds, has_sample, values)]
         with_sample = np.flatnonzero(has_sample)
-        if len(with_sample) > 1 and np.median(np.diff(with_sample)) >= 2:
+        spacing = np.diff(with_sample)
+        if len(with_sample) == 1 or (len(spacing) and np.median(spacing) >= 2):
             # It is slower than the file's clock; one that stops has samples in row after row.
             seconds = seconds[with_sample]
         elif not has_sample.all():

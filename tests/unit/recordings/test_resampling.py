@@ -154,6 +154,8 @@ def test_a_sensor_in_every_tenth_row_of_its_file_is_slow_and_one_that_stops_is_n
     np.testing.assert_array_equal(np.isfinite(stopped), rows < 100)
     with pytest.raises(ValueError, match="they would alias"):
         resample(seconds, dead, rows, resample=method)
+    single = resample(seconds, np.where(number == 1000, 7.0, np.nan), rows, resample=method)[""]
+    assert np.isfinite(single).sum() == (3 if method == "hold" else 0)
     assert np.isnan(resample(rows, dead[: len(rows)], rows, resample=method)[""]).all()
 
 
