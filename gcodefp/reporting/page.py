@@ -146,7 +146,7 @@ def _in_its_folder(command: str) -> str:
         os.path.relpath(word, folder) if Path(word).is_relative_to(folder.parent) else word
         for word in words[:at] + words[at + 2 :]
     ]
-    return f"in the study's folder, {shlex.join(near)}"
+    return shlex.join(near)
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
