@@ -38,7 +38,7 @@ CHANNELS, WINDOW = 72, 64
 DEMO_SECONDS = 59.0
 """Mean duration of the simulated programs."""
 MIB = 2**20
-WHOLE = ("posteriors", "Viterbi path", "template fit", "matched filter")
+WHOLE = ("posteriors", "Viterbi path", "template match", "matched filter")
 WINDOWS = "Viterbi paths of the val windows"
 
 

@@ -1,4 +1,4 @@
-"""The loops that bench_training.py compares: the trainer's own and a plain DataLoader's."""
+"""The loops that bench_training.py compares: the trainer's, without graph, and a DataLoader's."""
 
 import time
 from dataclasses import dataclass, replace

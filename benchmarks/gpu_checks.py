@@ -1,4 +1,4 @@
-"""What benchmarks/gpu.py checks: that the pipeline's steps do on a GPU what they do on a CPU."""
+"""What benchmarks/gpu.py checks: that the pipeline's stages do on a GPU what they do on a CPU."""
 
 import importlib
 import json
@@ -46,17 +46,21 @@ class Step:
 
 
 def environment(context: Context, record: Record) -> None:
-    """Versions, and which steps cannot even be imported here."""
+    """Versions, and which stages cannot even be imported here."""
     cuda = context.device == "cuda"
-    checks = {"python": sys.version.split()[0], "torch": torch.__version__, "cpus": os.cpu_count()}
-    checks["gcodefp"] = gcodefp.__path__[0]
-    checks["gpu"] = torch.cuda.get_device_name() if cuda else None
+    versions = {
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "cpus": os.cpu_count(),
+    }
+    versions["gcodefp"] = gcodefp.__path__[0]
+    versions["gpu"] = torch.cuda.get_device_name() if cuda else None
     for name in ("numpy", "pandas", "sklearn", "scipy", "matplotlib", "optuna", "wandb"):
         try:
-            checks[name] = importlib.import_module(name).__version__
+            versions[name] = importlib.import_module(name).__version__
         except Exception as error:
-            checks[name] = f"{type(error).__name__}: {error}"
-    record.put("versions", checks)
+            versions[name] = f"{type(error).__name__}: {error}"
+    record.put("versions", versions)
     missing = {}
     for module in pkgutil.iter_modules([str(ROOT / "gcodefp")], "gcodefp."):
         try:
@@ -242,8 +246,8 @@ def _estimate(context: Context, inputs: list[object], given: list[object]) -> di
 
 
 def _run_states(runs: Path) -> dict[str, Any]:
-    checks = [json.loads(path.read_text(encoding="utf-8")) for path in runs.rglob("run.json")]
-    states = [run["state"] for run in checks]
+    outcomes = [json.loads(path.read_text(encoding="utf-8")) for path in runs.rglob("run.json")]
+    states = [run["state"] for run in outcomes]
     if states != ["finished"] * 4:
-        raise RuntimeError(f"not 4 finished runs: {states} {[run['reason'] for run in checks]}")
-    return {"states": states, "devices": sorted({run["device"] for run in checks})}
+        raise RuntimeError(f"not 4 finished runs: {states} {[run['reason'] for run in outcomes]}")
+    return {"states": states, "devices": sorted({run["device"] for run in outcomes})}

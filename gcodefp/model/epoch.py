@@ -171,7 +171,7 @@ def compute_gradients(
 
     Args:
         node_count: of the sensor nodes; with it, shapes are fixed, as a CUDA graph needs them.
-        windows: (B,) numbers of windows, in whose segments others are drawn.
+        windows: (B,) numbers of windows, in whose row ranges others are drawn.
 
     Returns:
         `batch_metrics`, without gradients.

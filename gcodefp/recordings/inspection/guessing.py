@@ -211,14 +211,15 @@ def _may_be_line(samples: pd.Series, programs: Sequence[Path]) -> bool:
     """Whether samples are whole numbers that rise, from 0 or more to a line of a program."""
     values = samples.dropna().to_numpy(np.float64)
     falls = np.diff(values) < 0
-    if np.unique(values).size < MIN_LINES or falls.mean() > MAX_BACKWARD_SHARE:
+    is_whole = (values % 1 == 0).all() and (values >= 0).all()
+    if not is_whole or np.unique(values).size < MIN_LINES or falls.mean() > MAX_BACKWARD_SHARE:
         return False
     highest = 0
     for program in programs:
         for numbering in ("file_line", "n_word"):
             with suppress(UserError):
                 highest = max(highest, int(number_lines(program, numbering).number[-1]))
-    return bool((values % 1 == 0).all() and values.min() >= 0 and values.max() <= highest)
+    return bool(values.max() <= highest)
 
 
 def _magnitude(node: str, is_gravity: bool) -> str:
