@@ -104,7 +104,7 @@ def add_results_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=Path, default=RESULTS / path, help=text)
     text = f"detection.json (default: {DETECTION} of the results folder of --dataset, if it exists)"
     parser.add_argument("--detection", type=Path, help=text)
-    text = "show absolute paths, which name folders of this machine"
+    text = "show absolute paths, which name folders of this computer"
     parser.add_argument("--show-paths", action="store_true", help=text)
 
 

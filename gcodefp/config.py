@@ -90,7 +90,7 @@ class ChannelsConfig(Documented):
 
 
 class LagsConfig(Documented):
-    """How far the sensors' clock may be behind or before the controller's."""
+    """How far the sensors' time may be behind or before the controller's clock."""
 
     max_seconds: float = Field(ge=0, le=1e6)
     """Longest lag that is searched for each recording; 0: the clocks are synchronised, and no
@@ -156,15 +156,15 @@ class SweepConfig(Documented):
     constraints: list[Text]
     """Expressions that have to be true of every run, such as d_model % nhead == 0."""
     conditions: dict[str, Text]
-    """Parameter and the expression under which it is drawn; otherwise it keeps its default."""
+    """Hyperparameter and the expression under which it is drawn; otherwise it keeps its default."""
     first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]]
-    """Hyperparameters of the first runs; those that they omit are drawn."""
+    """Initial configurations, of the first runs; hyperparameters that they omit are drawn."""
     combined: dict[str, Text]
     """Metrics and the expressions of logged metrics that they are, such as 0.7 * val/aligned_acc +
     0.3 * (1 - val/loss); each is logged, and may be the sweep's metric."""
     pareto: Annotated[list[Text], *UNIQUE]
     """Two quantities by which figure and report compare the runs, such as [val/aligned_acc,
-    parameters]; metrics, parameters or seconds. Empty: none."""
+    parameters]; metrics, parameters (the network's number of weights) or seconds. Empty: none."""
     width: PositiveInt | None
     """Number of concurrent runs of a search that is bit-for-bit reproducible; null for the fastest
     search."""

@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser("estimate", __doc__)
     add_training_flags(parser)
     add = parser.add_argument
-    add("--agents", type=positive, default=1, help="how many work at once on this machine")
+    add("--agents", type=positive, default=1, help="how many work at once on this computer")
     add_device_flags(parser)
     text = "how long the steps of a configuration are timed (default: %(default)s)"
     add("--seconds", type=float, default=4.0, help=text)

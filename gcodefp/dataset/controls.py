@@ -63,7 +63,7 @@ def labels_shuffled(split: Split, rng: np.random.Generator, window: int) -> Spli
 
 
 def sensors_permuted(split: Split, rng: np.random.Generator, window: int) -> Split:
-    """Every chunk of rows gets the samples of another chunk of the same operation.
+    """Every piece of rows gets the samples of another piece of the same operation.
 
     Chunks are as long as a window: a window is still of that operation, at another time. Single
     permuted rows would be noise, on which any network fails.
@@ -71,12 +71,12 @@ def sensors_permuted(split: Split, rng: np.random.Generator, window: int) -> Spl
     source = np.arange(len(split.operation))
     for operation in np.unique(split.operation):
         rows = np.flatnonzero(split.operation == operation)
-        chunks = np.array_split(rows, max(2, len(rows) // window))
-        # One random cycle through all chunks: none keeps its samples.
-        order = rng.permutation(len(chunks))
-        source_chunk = np.empty_like(order)
-        source_chunk[order] = np.roll(order, 1)
-        source[rows] = np.concatenate([chunks[index] for index in source_chunk])
+        pieces = np.array_split(rows, max(2, len(rows) // window))
+        # One random cycle through all pieces: none keeps its samples.
+        order = rng.permutation(len(pieces))
+        source_piece = np.empty_like(order)
+        source_piece[order] = np.roll(order, 1)
+        source[rows] = np.concatenate([pieces[index] for index in source_piece])
     return replace(split, signals=split.signals[source], valid=split.valid[source])
 
 

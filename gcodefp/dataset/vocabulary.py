@@ -29,7 +29,7 @@ class Vocabulary:
         parameter_types: letters such as X, Y.
         parameter_values: all numbers that a parameter takes, ascending.
         operations: names of the operations.
-        steps: words of the longest block, plus the end step.
+        steps: word positions: those of the longest block, and its end.
     """
 
     commands: tuple[str, ...]
@@ -70,13 +70,13 @@ class Vocabulary:
     def encode_rows(self, blocks: NDArray[np.str_]) -> NDArray[np.int32]:
         """Class indices of N rows' blocks, (N, S + 1, 4).
 
-        One step longer than the longest train block, so that a longer block matches none.
+        One word position more than the longest train block, so that a longer block matches none.
         """
         texts, index = np.unique(blocks, return_inverse=True)
         return self.encode(texts.tolist(), self.steps + 1)[index]
 
     def decode(self, tokens: NDArray[np.integer]) -> list[str]:
-        """Blocks of class indices (U, S, 4), up to the first step that is not a word."""
+        """Blocks of class indices (U, S, 4), up to the first position that is not a word."""
         return [format_block(self._block(row)) for row in tokens]
 
     def _block(self, tokens: NDArray[np.integer]) -> Block:

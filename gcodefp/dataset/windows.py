@@ -23,8 +23,8 @@ def window_starts(
 ) -> NDArray[np.int32]:
     """First rows of windows that cover every contiguous range of at least `window` rows.
 
-    A range ends with its recording and at a gap in the clock; no window crosses either. The last
-    window of a range is moved back to end with it.
+    A range ends with its recording and at a gap in the time stamps; no window crosses either. The
+    last window of a range is moved back to end with it.
 
     Args:
         recording: (N,) index of each row's recording, or of what else no window crosses.

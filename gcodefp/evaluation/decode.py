@@ -165,7 +165,7 @@ def _decode_recordings(
     state, confidence = np.zeros(len(rows), np.int64), np.zeros(len(rows))
     blocks = np.zeros(len(rows), decoder.programs.block.dtype)
     for recording in np.unique(split.recording[rows]):
-        # Rows beyond a gap in the clock that no window crosses are not scored.
+        # Rows beyond a gap in the time stamps that no window crosses are not scored.
         own = np.flatnonzero(split.recording[rows] == recording)
         signals = data.signals[torch.as_tensor(rows[own], device=data.signals.device)]
         decoded = decoder.decode_recording(signals)

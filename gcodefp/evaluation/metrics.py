@@ -270,7 +270,7 @@ METRICS: Mapping[str, Metric] = {
         "rows", _accuracy("gcode"), main=True,
     ),
     "gcode_error_rate": Metric(
-        "G-code error rate",
+        "block error rate",
         "fewest insertions, deletions and substitutions that turn the predicted sequence of blocks "
         "into the reported one / length of the reported one, both summed over sequences; blocks "
         "too short for a row count in neither; as the word error rate it may exceed 1",

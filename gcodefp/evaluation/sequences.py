@@ -1,6 +1,6 @@
 """Sequences of executed blocks, and their edit distance.
 
-The G-code error rate is the word error rate of speech recognition with blocks as words: edits from
+The block error rate is the word error rate of speech recognition with blocks as words: edits from
 the predicted to the true sequence over the length of the true one. A block counts once, however
 many rows it lasts.
 """

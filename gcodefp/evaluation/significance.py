@@ -1,4 +1,4 @@
-"""Which differences are beyond chance, in one fold and over several folds and trainings.
+"""Which differences are significant, in one fold and over several folds and trainings.
 
 An interval from a bootstrap over the test recordings of one fold knows nothing of other folds and
 trainings. A conclusion needs both: several random folds, each with a training of its own. Their

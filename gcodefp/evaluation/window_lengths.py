@@ -1,7 +1,7 @@
 """The primary metric by window length: correct program and time in it, after so many rows.
 
 Of a window of T rows of a recording the state at its centre row is predicted, of a whole recording
-the state at every row. Windows begin at every row; they may cross a gap in the clock.
+the state at every row. Windows begin at every row; they may cross a gap in the time stamps.
 
 Shapes: N rows of a recording, T rows of a window, C channels, M centre rows of all windows.
 """

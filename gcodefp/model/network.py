@@ -82,7 +82,7 @@ class Network(nn.Module):
         self.register_load_state_dict_pre_hook(_rename_old_weights)
 
     def forward(self, signals: Tensor) -> dict[str, Tensor]:
-        """What the network says of signals (B, T, C) without a decoder, for torch's own tools.
+        """What the heads say of signals (B, T, C), without decoding; for torch's own tools.
 
         Returns:
             operation_logits (B, operations); emission_log_likelihood (B, T, P), as of

@@ -1,10 +1,10 @@
-"""Templates: what the sensors measure in each state of the programs, from the train recordings.
+"""Templates: the mean of each state of the programs in the space of linear discriminants.
 
-Nearest means in the space of linear discriminants. The features of a row are its samples and
-those of near rows, each by soft thresholds, so that the strength of a vibration tells as much as
-its sign, and a spike no more than a high sample. Linear discriminant analysis (Fisher 1936; Rao
-1948) with the states as classes projects them onto the directions in which states differ most,
-compared with how recordings differ in one state. The log-likelihood of a state falls with the
+A nearest-mean classifier of the states, from the train recordings. The features of a row are its
+samples and those of near rows, each by soft thresholds, so that the strength of a vibration tells
+as much as its sign, and a spike no more than a high sample. Linear discriminant analysis (Fisher
+1936; Rao 1948) with the states as classes projects them onto the directions in which states differ
+most, compared with how recordings differ in one state. The log-likelihood of a state falls with the
 logarithm of the distance to the state's mean, as for a Cauchy distribution: outliers cost little.
 
 Nothing is trained by gradients: seconds are enough, and a program needs one recording.

@@ -1,7 +1,7 @@
 """G-code blocks as words.
 
-A block is one line of a program, such as `G1 X1.4132 Y-0.5 F7.3`; a word is a letter and a number
-(RS-274/NGC, section 3.3). G and M words are commands, all others are parameters.
+A block is what a line of a program executes, such as `G1 X1.4132 Y-0.5 F7.3`; a word is a letter
+and a number (RS-274/NGC, section 3.3). G and M words are commands, all others are parameters.
 """
 
 import re

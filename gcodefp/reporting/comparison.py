@@ -27,7 +27,7 @@ from gcodefp.sweeps.system_metrics import system_summary
 COMPARISON_FORMAT = "gcodefp-comparison-2"
 SCRIPT_NOTE = (
     "No checkpoint is scored: a user script trained these runs, and their values are those that "
-    "it logged. They have no intervals: whether a run is better beyond chance is not tested"
+    "it logged. They have no intervals: whether a run is significantly better is not tested"
 )
 TEST_NOTE = (
     "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
@@ -308,7 +308,7 @@ def compare_with_first(names: Sequence[str], scores: Scores, split: str, metric:
             conclusion = f"not shown to be better or worse than {first} (at least {MIN_RECORDINGS} "
             conclusion += "recordings are needed)"
         elif not sign:
-            conclusion = f"neither better nor worse than {first} beyond chance"
+            conclusion = f"not significantly better or worse than {first}"
         else:
             conclusion = f"{'better' if sign > 0 else 'worse'} than {first}"
         points = interval_text(difference, "+.1f", unit=" percentage points")

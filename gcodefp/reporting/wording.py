@@ -80,7 +80,7 @@ PREDICTOR_KINDS = {
 RULES = {
     "not_running_rows": "rows while no program runs: dropped",
     "duplicate_rows": "rows that repeat the one before: dropped",
-    "unlabelled_rows": "rows without a clock or a readable block: dropped",
+    "unlabelled_rows": "rows without a time stamp or a readable block: dropped",
     "preamble_rows": "look-ahead rows before the program starts: dropped",
     "outside_program_rows": "rows before or after the program's motion: dropped",
     "uncertain_rows": "rows at an uncertain time of the program: dropped",
@@ -97,6 +97,8 @@ SENSED_METRICS = {
     "token_acc": "token accuracy by row, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
+HEAD_TITLES = METRIC_TITLES | {"place": "state"}
+"""Of the network's heads; `place` is the name that is stored."""
 
 SENSOR_GROUPS = {
     "imu": "accelerometers and gyroscopes",
@@ -140,7 +142,7 @@ def short_metric(name: str) -> str:
         return SENSED_METRICS[metric]
     kind = "loss" if metric.endswith("loss") else "accuracy"
     head = metric.removesuffix("_acc").removesuffix("_loss")
-    return kind if head == "loss" else f"{METRIC_TITLES.get(head, head)} {kind}"
+    return kind if head == "loss" else f"{HEAD_TITLES.get(head, head)} {kind}"
 
 
 INTERVAL = ("value", "low", "high")

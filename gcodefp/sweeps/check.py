@@ -82,10 +82,10 @@ def _early_termination(specification: Specification) -> str:
     if rule is None:
         return "none"
     if specification.script:
-        after = f"after {', '.join(map(str, rule.bands[:SAMPLES]))}, … values of the metric"
+        after = f"after {', '.join(map(str, rule.brackets[:SAMPLES]))}, … values of the metric"
     else:
-        bands = ", ".join(map(str, _reached_bands(specification)))
-        epochs = f"after epochs {bands}" if bands else "after no epoch"
+        brackets = ", ".join(map(str, _reached_brackets(specification)))
+        epochs = f"after epochs {brackets}" if brackets else "after no epoch"
         after = f"{epochs} (of {_most_epochs(specification)})"
     compared = "value there" if rule.strict else "best value so far"
     return f"hyperband {after}; a run continues if its {compared} is among the best 1/{rule.eta:g}"
@@ -99,9 +99,13 @@ def _most_epochs(specification: Specification) -> int:
     return Hyperparameters().max_epochs
 
 
-def _reached_bands(specification: Specification) -> list[int]:
+def _reached_brackets(specification: Specification) -> list[int]:
     rule = specification.early_terminate
-    return [band for band in rule.bands if band <= _most_epochs(specification)] if rule else []
+    return (
+        [bracket for bracket in rule.brackets if bracket <= _most_epochs(specification)]
+        if rule
+        else []
+    )
 
 
 def _parameters(specification: Specification) -> Iterator[tuple[str, ...]]:
@@ -154,8 +158,8 @@ def _notes(specification: Specification, possible: int | None) -> Iterator[str]:
         yield f"no run_cap: set sweep.run_cap in the configuration; method {method} has no end"
     if script:
         yield f"{script.name} trains: names and values of its hyperparameters are not checked"
-    if specification.early_terminate and not (script or _reached_bands(specification)):
-        yield "no run gets as far as a band: hyperband prunes none"
+    if specification.early_terminate and not (script or _reached_brackets(specification)):
+        yield "no run gets as far as a bracket: hyperband prunes none"
     if possible is not None and possible < (specification.run_cap or 0):
         yield f"the search ends after {possible} runs: there are no more configurations"
     for path, parameter in specification.parameters.items():

@@ -226,7 +226,7 @@ def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
 
 
 def tables(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """File -> CSV text: the runs in their order; epochs, work and use of the machine by number."""
+    """File -> CSV text: the runs in their order; epochs, work and use of the computer by number."""
 
     def by_run(rows_of: Callable[[Path], Iterable[Mapping[str, Any]]], file: str) -> list[Any]:
         runs = sorted(ranking, key=lambda run: run.number)

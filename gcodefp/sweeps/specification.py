@@ -31,9 +31,9 @@ MAX_RUNS = 1_000_000
 """Each run has a folder of its own."""
 CAP_NAMES = ("max_runs", "count")
 """What users of other tools write for run_cap."""
-MAX_BAND = 10_000_000
-MAX_BANDS = 100_000
-"""Of the bands' computation; only an eta that is next to 1 has more."""
+MAX_BRACKET = 10_000_000
+MAX_BRACKETS = 100_000
+"""Of the brackets' computation; only an eta that is next to 1 has more."""
 
 UnitPoint = Mapping[str, float]
 """A point in the unit cube of the parameters that vary."""
@@ -54,16 +54,17 @@ class Observation(NamedTuple):
 class Hyperband:
     """W&B's `early_terminate: hyperband`, by the rules of its search engine.
 
-    There are no brackets as in the paper (Li et al. 2018): a run is compared, at the newest band
-    that it has reached, with all runs that have reached that band.
+    Successive halving: a run is compared, at the newest bracket that it has reached, with all runs
+    that have reached it. W&B calls such a number of values a bracket, which is a rung of ASHA; it
+    has no brackets as in the paper (Li et al. 2018).
 
     Attributes:
-        bands: ascending; a run is at band b once the metric has b values.
-        eta: a run must be among the best 1/eta at each band.
-        strict: compare the run's value at the band; otherwise its best value so far.
+        brackets: ascending; a run is at bracket b once the metric has b values.
+        eta: a run must be among the best 1/eta at each bracket.
+        strict: compare the run's value at the bracket; otherwise its best value so far.
     """
 
-    bands: tuple[int, ...]
+    brackets: tuple[int, ...]
     eta: float
     strict: bool
 
@@ -77,18 +78,18 @@ class Hyperband:
             others: those of all other runs of the sweep.
             goal: maximize or minimize.
         """
-        reached = [band for band in self.bands if band <= len(history)]
+        reached = [bracket for bracket in self.brackets if bracket <= len(history)]
         if not reached:
             return False
-        band = reached[-1]
+        bracket = reached[-1]
         sign = -1.0 if goal == "maximize" else 1.0
         losses = sorted(
-            sign * values[band - 1] for values in (history, *others) if band <= len(values)
+            sign * values[bracket - 1] for values in (history, *others) if bracket <= len(values)
         )
         # In the order of W&B's engine, so that both round alike: 1/49 of 49 runs is 0.99….
         threshold = losses[int(1.0 / self.eta * len(losses))]
         if self.strict:
-            return sign * history[band - 1] > threshold
+            return sign * history[bracket - 1] > threshold
         return min(sign * value for value in history) > threshold
 
 
@@ -103,35 +104,37 @@ class EarlyTerminate(Section):
     strict: bool = True
 
     def rule(self) -> Hyperband:
-        """The rule with its bands. Raises ValueError: there are no bands, or too many."""
-        bands = list(islice(self._band_epochs(), MAX_BANDS + 1))
-        if not bands:
-            raise ValueError("no band at or above 1; make max_iter larger or eta smaller")
-        if len(bands) > MAX_BANDS:
-            raise ValueError(f"eta: {self.eta!r} makes more than {MAX_BANDS} bands; try eta: 2")
-        return Hyperband(tuple(sorted(set(bands))), self.eta, self.strict)
+        """The rule with its brackets. Raises ValueError: there are no brackets, or too many."""
+        brackets = list(islice(self._bracket_epochs(), MAX_BRACKETS + 1))
+        if not brackets:
+            raise ValueError("no bracket at or above 1; make max_iter larger or eta smaller")
+        if len(brackets) > MAX_BRACKETS:
+            raise ValueError(
+                f"eta: {self.eta!r} makes more than {MAX_BRACKETS} brackets; try eta: 2"
+            )
+        return Hyperband(tuple(sorted(set(brackets))), self.eta, self.strict)
 
-    def _band_epochs(self) -> Iterator[int]:
+    def _bracket_epochs(self) -> Iterator[int]:
         """Multiplied and divided step by step, as W&B does, so that both round alike."""
         if self.max_iter is not None and self.s is not None:
-            band = self.max_iter / self.eta
+            bracket = self.max_iter / self.eta
             for _ in range(math.ceil(self.s)):
-                if band < 1:
+                if bracket < 1:
                     break
-                yield int(band)
-                band /= self.eta
+                yield int(bracket)
+                bracket /= self.eta
         elif self.min_iter is not None:
-            band = self.min_iter
-            while band <= MAX_BAND:
-                yield int(band)
-                band *= self.eta
+            bracket = self.min_iter
+            while bracket <= MAX_BRACKET:
+                yield int(bracket)
+                bracket *= self.eta
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.eta <= 1:
             raise ValueError(f"eta: {self.eta!r} must be above 1")
         if self.max_iter is not None and self.s is None:
-            raise ValueError("max_iter needs s, the number of bands below it; add s: 2")
+            raise ValueError("max_iter needs s, the number of brackets below it; add s: 2")
         if self.max_iter is None and self.min_iter is None:
             raise ValueError(
                 "needs the first epoch that decides, such as min_iter: 5, or max_iter and s"

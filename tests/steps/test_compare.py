@@ -131,7 +131,7 @@ def test_runs_of_one_name_in_two_results_folders_have_a_curve_each(
     [
         (Difference(0.1, 0.02, 0.2, 6), "b is better than a: +10.0 percentage points"),
         (Difference(-0.1, -0.2, -0.02, 6), "b is worse than a: -10.0 percentage points"),
-        (Difference(0.1, -0.02, 0.2, 6), "b is neither better nor worse than a beyond chance"),
+        (Difference(0.1, -0.02, 0.2, 6), "b is not significantly better or worse than a"),
         (Difference(0.0, 0.0, 0.0, 2), "b is equal to a in these recordings"),
         (Difference(0.1, 0.02, 0.2, 5), "b is not shown to be better or worse than a"),
     ],

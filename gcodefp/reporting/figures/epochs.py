@@ -191,7 +191,7 @@ LIGHTEST = 0.15
     "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
 )
 def draw_early_stopping(results: SweepResults) -> paper.Drawn:
-    """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
+    """A row for each run, best first; a cell for each epoch; brackets where runs are compared."""
     metric = results.best_run["metric"]
     if not _drawable([metric], [results.curves]):
         raise paper.NothingToDraw(f"curves.csv has no {metric}, by which runs are compared.")
@@ -204,10 +204,10 @@ def draw_early_stopping(results: SweepResults) -> paper.Drawn:
     label, letters = short_metric(metric), int(LETTERS_PER_INCH * height)
     paper.add_colour_bar(fig, image, axes, label, letters, pad=0.02, aspect=18, fraction=0.06)
     _draw_ends(axes, results, values)
-    for band in bands(results):
-        if band <= values.shape[1]:
+    for bracket in brackets(results):
+        if bracket <= values.shape[1]:
             # A run is compared once the epoch is over.
-            axes.axvline(band + 0.5, color=paper.INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
+            axes.axvline(bracket + 0.5, color=paper.INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
                          label="runs compared")  # fmt: skip
     columns = 2 if width == paper.COLUMN_INCHES else 4
     paper.add_legend(fig, axes.get_legend_handles_labels()[0], columns)
@@ -233,7 +233,7 @@ def metric_map(results: SweepResults) -> NDArray[np.float64]:
     return values
 
 
-def bands(results: SweepResults) -> tuple[int, ...]:
+def brackets(results: SweepResults) -> tuple[int, ...]:
     """The epochs at which runs are compared; none without hyperband.
 
     None of several sweeps: each has its own epochs, and `results` has only those of the first.
@@ -242,7 +242,7 @@ def bands(results: SweepResults) -> tuple[int, ...]:
         return ()
     rule = results.sweep.get("as_written", {}).get("early_terminate")
     hyperband = read_hyperband(rule, "sweep.json: as_written.early_terminate")
-    return hyperband.bands if hyperband else ()
+    return hyperband.brackets if hyperband else ()
 
 
 def saved_share(results: SweepResults) -> float | None:

@@ -166,4 +166,4 @@ def _calibration_title(calibration: JsonContent) -> str:
     over = calibration["overconfidence"]
     if significant_sign(over):
         return f"gcodefp is {'over' if over['value'] > 0 else 'under'}confident: {numbers}"
-    return f"No miscalibration beyond chance: {numbers}"
+    return f"No significant miscalibration: {numbers}"

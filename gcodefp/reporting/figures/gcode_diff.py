@@ -70,7 +70,7 @@ class DiffLine(NamedTuple):
     caption="The blocks that the test recording of median block accuracy executed, as logged, with "
     "the time at which each begins, and beside them those predicted from its sensors (the whole "
     "recording at once). Both sequences are aligned with the fewest edits, and a block counts once "
-    "however long it lasts, as for the G-code error rate. Blocks without a time are too short for "
+    "however long it lasts, as for the block error rate. Blocks without a time are too short for "
     "a row of their own, and filled in from the programs of the train split, which the error rate "
     "does not do. "
     "Where not all blocks fit, equal ones are folded, and the first are shown.",
@@ -106,7 +106,7 @@ def draw_gcode_diff(results: Results) -> paper.Drawn:
 
 
 def diff(predictions: Predictions, recording: int) -> list[DiffLine]:
-    """Both sequences of a recording, aligned with the fewest edits, as for the G-code error rate.
+    """Both sequences of a recording, aligned with the fewest edits, as for the block error rate.
 
     Args:
         recording: its index.

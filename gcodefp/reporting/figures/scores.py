@@ -32,7 +32,7 @@ HEADROOM = 1.05
     title="Accuracy",
     category="Test",
     caption="The main metrics on the test split: which program, where in it, and which blocks "
-    "(shares of rows, unless a unit is given). The G-code error rate and the segment F1 are of "
+    "(shares of rows, unless a unit is given). The block error rate and the segment F1 are of "
     "windows, each decoded as one sequence, or of whole recordings. Bars are 95 % intervals "
     "from a bootstrap over recordings. gcodefp and the baselines may be compared; privileged "
     "baselines and the state oracle are provided with more information.",
@@ -181,7 +181,7 @@ def _draw_differences(
 
 
 def _drop_title(sensors: JsonContent) -> str:
-    """The kind of sensor that is missed most, of those beyond chance if there are any."""
+    """The kind of sensor that is missed most, of those with a significant loss if there are any."""
     groups = [entry for entry in sensors["without"] if entry["kind"] == GROUP]
     if not groups:
         return "What gcodefp loses without its sensors"
@@ -190,7 +190,7 @@ def _drop_title(sensors: JsonContent) -> str:
     name, points = group_title(worst["name"]), f"{-100 * _difference(worst):.0f}"
     if not drops:
         most = f"; most: {name} (by {points} points)" if _difference(worst) < 0 else ""
-        return f"No kind of sensor is missed beyond chance{most}"
+        return f"No kind of sensor is missed significantly{most}"
     share = f"{100 * sensors['complete']['gcode']['value']:.0f}"
     return (
         f"Without {name} gcodefp loses {points} of its {share} percentage points of block accuracy"

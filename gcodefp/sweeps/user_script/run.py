@@ -41,7 +41,7 @@ class AttemptMonitor:
         self._objective = sweep.specification.objective
         rule, metric = sweep.specification.early_terminate, self._objective.metric
         files = run.lease.files
-        self._bands = frozenset(rule.bands if rule else ())
+        self._brackets = frozenset(rule.brackets if rule else ())
         self._reader = MetricsReader(files, metric)
         self._work = files / "work.csv"
         self.table = MetricsTable(files / "metrics.csv", metric, self._reader.start_attempt())
@@ -113,14 +113,14 @@ class AttemptMonitor:
     def _add(self, rows: Rows, is_last: bool) -> None:
         """Adds rows up to one at which hyperband prunes the run.
 
-        It decides at each band after exactly the band's rows, however many were read at once. Rows
-        after that do not count, as the script would not have come to them.
+        It decides at each bracket after exactly the bracket's rows, however many were read at once.
+        Rows after that do not count, as the script would not have come to them.
         """
         for ordinal, (attempt, row) in enumerate(rows, start=1):
             self.table.add(row, attempt)
             is_value = bool(self.table.finite) and self.table.finite[-1][0] == len(self.table.rows)
             is_end = is_last and ordinal == len(rows)
-            if is_value and len(self.table.finite) in self._bands and not is_end:
+            if is_value and len(self.table.finite) in self._brackets and not is_end:
                 self.table.write()
                 self.is_pruned = self._run.should_prune()
                 if self.is_pruned:

@@ -200,7 +200,7 @@ def test_segment_f1_is_of_all_segments_together_at_the_sensors_time(jumps: list[
     assert (score.n, score.recordings) == (2 * hits + extra + missed, 3)
 
 
-# G-code error rate
+# block error rate
 
 
 def levenshtein(predicted: Sequence[str], true: Sequence[str]) -> int:

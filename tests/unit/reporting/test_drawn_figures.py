@@ -23,7 +23,7 @@ from gcodefp.evaluation.significance import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import Panel, accuracy_drops, choose_panels
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
-from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
+from gcodefp.reporting.figures.epochs import brackets, metric_map, saved_share
 from gcodefp.reporting.figures.errors import confusion
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
 from gcodefp.reporting.figures.paper import MODEL_BLUE, draw_figure, paper_style, save, short_name
@@ -149,7 +149,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
     ),
     "equal confidence": (
         lambda r: explained(confidence=dict.fromkeys((MODEL, WHOLE), np.full(72, 0.5)))(r),
-        {"calibration": "beyond chance"},
+        {"calibration": "significant"},
     ),
     "six recordings": (evaluated(recordings=6), {"sensor_groups": "filled and bold: without 0"}),
     "many runs": (
@@ -393,8 +393,8 @@ def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results
     ("low", "high", "recordings", "title"),
     [(0.1, 0.2, MIN_RECORDINGS, "is overconfident"),
      (-0.2, -0.1, MIN_RECORDINGS, "is underconfident"),
-     (-0.1, 0.1, MIN_RECORDINGS, "No miscalibration beyond chance"),
-     (0.1, 0.2, MIN_RECORDINGS - 1, "No miscalibration beyond chance")],
+     (-0.1, 0.1, MIN_RECORDINGS, "No significant miscalibration"),
+     (0.1, 0.2, MIN_RECORDINGS - 1, "No significant miscalibration")],
 )  # fmt: skip
 def test_miscalibration_needs_an_interval_without_0(
     results: Results, low: float, high: float, recordings: int, title: str
@@ -414,8 +414,8 @@ CHANCE, LOSS, GAIN = (-0.5, -1.0, 0.1), (-0.3, -0.4, -0.2), (0.02, 0.01, 0.03)
 @pytest.mark.parametrize(
     ("first", "second", "recordings", "title"),
     [(CHANCE, LOSS, MIN_RECORDINGS, "Without {1} gcodefp loses 30 of its"),
-     (CHANCE, CHANCE, MIN_RECORDINGS, "No kind of sensor is missed beyond chance; most: {0}"),
-     (LOSS, LOSS, MIN_RECORDINGS - 1, "No kind of sensor is missed beyond chance; most: {0}")],
+     (CHANCE, CHANCE, MIN_RECORDINGS, "No kind of sensor is missed significantly; most: {0}"),
+     (LOSS, LOSS, MIN_RECORDINGS - 1, "No kind of sensor is missed significantly; most: {0}")],
 )  # fmt: skip
 def test_a_missed_sensor_needs_a_loss_beyond_chance(
     results: Results, first: tuple[float, ...], second: tuple[float, ...], recordings: int,
@@ -445,9 +445,9 @@ def test_early_stopping_shows_every_epoch(results: Results) -> None:
     )
     # Of runs that did not fail, 7 of 9 epochs were trained.
     assert saved_share(results) == pytest.approx(2 / 9)
-    assert bands(results) == ()
+    assert brackets(results) == ()
     one = replace(results, sweep={**results.sweep, **HYPERBAND})
-    assert (bands(one)[:3], bands(of_two_sweeps(one))) == ((1, 3, 9), ())
+    assert (brackets(one)[:3], brackets(of_two_sweeps(one))) == ((1, 3, 9), ())
     legends = ["runs compared" in texts(drawn("early_stopping", r)) for r in (one, results)]
     assert legends == [True, False]
 

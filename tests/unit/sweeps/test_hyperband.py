@@ -87,7 +87,7 @@ def test_value_that_decides(
 
 
 @pytest.mark.parametrize(
-    ("config", "bands"),
+    ("config", "brackets"),
     [
         # 27 / 3 = 9, 9 / 3 = 3, 3 / 3 = 1.
         ({"max_iter": 27, "s": 2}, (3, 9)),
@@ -107,20 +107,20 @@ def test_value_that_decides(
         ({"min_iter": 100, "eta": 3.3}, (100, 330, 1089)),
     ],
 )
-def test_bands(config: dict[str, Any], bands: tuple[int, ...]) -> None:
-    made = rule(**config).bands
-    assert made[: len(bands)] == bands
-    assert len(made) == len(bands) or made[-1] > 1_000_000
+def test_bands(config: dict[str, Any], brackets: tuple[int, ...]) -> None:
+    made = rule(**config).brackets
+    assert made[: len(brackets)] == brackets
+    assert len(made) == len(brackets) or made[-1] > 1_000_000
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         ({"max_iter": 27}, "max_iter needs s.*; add s: 2"),
-        ({"min_iter": 1, "eta": 1.0000001}, "eta: 1.0000001 makes more than 100000 bands"),
+        ({"min_iter": 1, "eta": 1.0000001}, "eta: 1.0000001 makes more than 100000 brackets"),
         ({"max_iter": 1e9, "s": 1e12, "eta": 1.0000001}, "eta: 1.0000001 makes more than"),
         ({"min_iter": 0.5}, "min_iter: 0.5 must be at least 1"),
-        ({"min_iter": 1e12}, "no band"),
+        ({"min_iter": 1e12}, "no bracket"),
     ],
 )
 def test_rules_without_use_are_refused(config: dict[str, Any], message: str) -> None:
