@@ -101,11 +101,8 @@ def _most_epochs(specification: Specification) -> int:
 
 def _reached_brackets(specification: Specification) -> list[int]:
     rule = specification.early_terminate
-    return (
-        [bracket for bracket in rule.brackets if bracket <= _most_epochs(specification)]
-        if rule
-        else []
-    )
+    brackets = rule.brackets if rule else ()
+    return [bracket for bracket in brackets if bracket <= _most_epochs(specification)]
 
 
 def _parameters(specification: Specification) -> Iterator[tuple[str, ...]]:

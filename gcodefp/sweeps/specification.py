@@ -55,8 +55,8 @@ class Hyperband:
     """W&B's `early_terminate: hyperband`, by the rules of its search engine.
 
     Successive halving: a run is compared, at the newest bracket that it has reached, with all runs
-    that have reached it. W&B calls such a number of values a bracket, which is a rung of ASHA; it
-    has no brackets as in the paper (Li et al. 2018).
+    that have reached it. W&B calls such a number of values a bracket, which is a rung of ASHA; the
+    brackets of the paper (Li et al. 2018) are something else, which W&B does not have.
 
     Attributes:
         brackets: ascending; a run is at bracket b once the metric has b values.
