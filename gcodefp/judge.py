@@ -1,8 +1,8 @@
 """Did the machine do what it should? Compares recordings with the program that should have run.
 
 For each recording: the verdict with its p-value, NAME.json with its deviations, and
-pictures. It reads signals, and the clock to space their rows evenly, never the controller's lines
-or positions. --follow reads a growing file and warns while the program runs.
+pictures. It reads signals, and the time stamps to space their rows evenly, never the controller's
+lines or positions. --follow reads a growing file and warns while the program runs.
 """
 
 import argparse
@@ -144,7 +144,7 @@ def _caveats(judgement: Judgement, reference: _Reference, uniform: UniformRecord
     notes, match_share = list(uniform.notes), judgement.statistics.match_share
     if not judgement.test.deviates and match_share < MIN_MATCH_SHARE:
         notes.append(
-            f"CAVEAT: its match is {match_share:.2f} of a good recording's, so its signals say "
+            f"CAVEAT: its match is {match_share:.2f} of the expected one, so its signals say "
             "little; was it made with the sensors, and in the session, of the good ones?"
         )
     good = int(detector.calibration.comparable(judgement.program).sum())

@@ -1,8 +1,8 @@
 """Reads recordings for the detector: sensors alone, in evenly spaced rows.
 
-The clock of a file, where it has one, says when its rows were logged, and its rows are interpolated
-to evenly spaced ones. How far apart a controller logs its rows is thereby no evidence; a gap in the
-log is a straight line.
+The time stamps of a file, where it has some, say when its rows were logged, and its rows are
+interpolated to evenly spaced ones. How far apart a controller logs its rows is thereby no evidence;
+a gap in the log is a straight line.
 """
 
 import logging

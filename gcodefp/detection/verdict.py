@@ -1,7 +1,7 @@
 """The verdict on a recording, with a p-value by conformal prediction (Vovk et al. 2005).
 
 Each statistic of a recording is compared with those of good recordings, each of which is measured
-with a profile that it is no part of (jackknife; Barber et al. 2021). Their largest values are
+with a profile of other recordings (cross-conformal; Vovk 2015). Their largest values are
 modelled as a Pareto tail, so that one outlier does not set the threshold for all: the anomaly score
 of a recording is the least of the tail probabilities, as -log10. The p-value is its rank among the
 scores of the good recordings, in whose tails it counts as they do in its own. With n of them no

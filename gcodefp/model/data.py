@@ -123,7 +123,7 @@ def augment(
         noise_std: of the noise added to every sample.
         node_dropout: share of nodes whose channels become 0, as if the node had dropped out.
         generator: on the signals' device, or on the CPU.
-        node_count: how many there are; to count them waits for the device.
+        node_count: how many there are; to count them, the host waits for the device.
     """
     if probability == 0:
         return signals
@@ -160,7 +160,7 @@ def select_device(name: str, threads: int) -> torch.device:
         "mps": not torch.backends.mps.is_available(),
     }
     if is_missing.get(name, False):
-        raise UserError(f"device {name}: this machine has no such GPU; set agents.device to cpu")
+        raise UserError(f"device {name}: this computer has no such GPU; set agents.device to cpu")
     return torch.device(name)
 
 

@@ -1,11 +1,12 @@
 """Templates: the mean of each state of the programs in the space of linear discriminants.
 
 A nearest-mean classifier of the states, from the train recordings. The features of a row are its
-samples and those of near rows, each by soft thresholds, so that the strength of a vibration tells
-as much as its sign, and a spike no more than a high sample. Linear discriminant analysis (Fisher
-1936; Rao 1948) with the states as classes projects them onto the directions in which states differ
-most, compared with how recordings differ in one state. The log-likelihood of a state falls with the
-logarithm of the distance to the state's mean, as for a Cauchy distribution: outliers cost little.
+samples and those of near rows, each by tanh at three thresholds, so that the strength of a
+vibration tells as much as its sign, and a spike no more than a high sample. Linear discriminant
+analysis (Fisher 1936; Rao 1948) with the states as classes projects them onto the directions in
+which states differ most, compared with how recordings differ in one state. The log-likelihood of a
+state falls with the logarithm of the distance to the state's mean, as for a Cauchy distribution:
+outliers cost little.
 
 Nothing is trained by gradients: seconds are enough, and a program needs one recording.
 
@@ -44,7 +45,7 @@ class Templates(NamedTuple):
 
     projection: Tensor  # (F, D) of features onto discriminants; F = len(offsets) * H * C
     mean: Tensor  # (P, D) of each state
-    # (D,) of each discriminant: the deviation between states, relative to that of the first one
+    # (D,) ratio of standard deviations between and within states, relative to the first one's
     weight: Tensor
     # rows before and behind a row whose samples are its features, ascending
     offsets: tuple[int, ...]

@@ -4,8 +4,8 @@ Recordings of one program repeat the same motions, so their signals, over the pr
 controller reports it, differ by the lag alone. The lags maximise the sum of the cross-correlations
 of all pairs of recordings, by coordinate ascent. Slow drifts, which follow the time since the
 recording's start and not the motion, are subtracted first. The channels are whitened (Turin 1960)
-by what differs between recordings in one state of a program. A lag that all recordings of a program
-share is not observable: lags are relative to their median.
+by the covariance, across channels, of what differs between recordings in one state of a program. A
+lag that all recordings of a program share is not observable: lags are relative to their median.
 
 Groups of sensors are a check on each other: where the lag by one group alone differs, as by a pass
 of a program that repeats its motions, the lag is doubtful.

@@ -1,7 +1,7 @@
 """The cleaning rules that turn a table into a recording; they count the rows and samples changed.
 
-Dropped, in this order: rows equal to the previous one; rows without a clock or a valid block; the
-planner's look-ahead rows before the program's first block (they end where the line number
+Dropped, in this order: rows equal to the previous one; rows without a time stamp or a valid block;
+the planner's look-ahead rows before the program's first block (they end where the line number
 decreases); rows from the end of the program (M2, M30) on. `clean_samples` cleans the samples. A
 recording that raises RecordingExcluded is excluded as a whole.
 """

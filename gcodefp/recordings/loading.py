@@ -1,10 +1,10 @@
 """Loads recordings: those of a folder, cleaned and compared with each other, or a new one.
 
 Of a new recording, whose program may be unknown, the sensor columns alone are read, not the
-controller's line, block and position; its clock, if any, is displayed and tells the row rate: a
-recording of a higher rate than the train recordings is resampled to theirs. Without a clock the
-rate is taken to be theirs. All rows are read, also look-ahead rows before the program and rows
-after its end, since only the controller's columns distinguish them.
+controller's line, block and position; its time stamps, if any, are displayed and tell the row rate:
+a recording of a higher rate than the train recordings is resampled to theirs. Without them the rate
+is taken to be theirs. All rows are read, also look-ahead rows before the program and rows after its
+end, since only the controller's columns distinguish them.
 """
 
 import logging

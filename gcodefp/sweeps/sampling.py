@@ -201,7 +201,7 @@ class ConfigurationSequence:
         return self._proposals[number]
 
     def size(self, most: int | None) -> int:
-        """How many runs a grid has, first points included; counts no further than `most`."""
+        """How many runs a grid has, with initial configurations; counts no further than `most`."""
         return sum(1 for _ in islice(self._listed(), most))
 
     def _sequence(self) -> Iterator[Proposal]:
@@ -217,7 +217,7 @@ class ConfigurationSequence:
             yield self._drawn(random, assigned)
 
     def _listed(self) -> Iterator[Proposal]:
-        """The first points, then the grid (the last key varies fastest); each once."""
+        """The initial configurations, then the grid (the last key varies fastest); each once."""
         specification, seen = self._specification, set()
         first = starmap(self._completed, enumerate(specification.options.first_points))
         is_grid = specification.method == "grid"
@@ -300,7 +300,7 @@ def checked_total(specification: Specification, where: str, seed: int) -> int:
 
 
 def check_possible(specification: Specification, seed: int) -> None:
-    """Raises UserError: a first point, or every draw, breaks the constraints."""
+    """Raises UserError: an initial configuration, or every draw, breaks the constraints."""
     sequence = ConfigurationSequence(specification, seed)
     try:
         for number in range(max(1, len(specification.options.first_points))):

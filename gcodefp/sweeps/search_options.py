@@ -184,7 +184,7 @@ def with_options(
     arguments: argparse.Namespace,
     first: Sequence[str] | None = None,
 ) -> "Specification":
-    """The sweep with the rules that these flags ask for, and perhaps other `first` points.
+    """The sweep with the rules that these flags ask for, and perhaps other `first` configurations.
 
     Raises UserError: a flag is not what it should be.
     """

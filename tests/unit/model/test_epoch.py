@@ -225,5 +225,5 @@ def test_the_cpu_computes_in_full_precision_unless_asked(
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match=f"device {name}: this machine has no such GPU"):
+    with pytest.raises(UserError, match=f"device {name}: this computer has no such GPU"):
         select_device(name, threads=1)
