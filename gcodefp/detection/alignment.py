@@ -105,21 +105,8 @@ def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
     ended_score = NEVER
     for row in range(1, count):
         ended = inside - end
-        # Ties go to the first: straight on, then no step, two steps, a jump, back from OTHER.
-        value, source = _shift(inside, 1), state - 1
-        for candidate, origin in ((inside - STEP_PENALTY, state),
-                                  (_shift(inside, 2) - STEP_PENALTY, state - 2)):  # fmt: skip
-            better = candidate > value
-            value, source = np.where(better, candidate, value), np.where(better, origin, source)
-        begins = -start > value
-        value, source = np.where(begins, -start, value), np.where(begins, -1, source)
+        value, source = _advance(inside, start, state, allows_jumps)
         if allows_jumps:
-            highest = np.maximum.accumulate(inside)
-            origin = np.maximum.accumulate(np.where(inside >= highest, state, 0))
-            jumped = _shift(highest, 3) - JUMP_PENALTY
-            better = jumped > value
-            value = np.where(better, jumped, value)
-            source = np.where(better, np.maximum(origin[np.maximum(state - 3, 0)], 0), source)
             resumed = _shift(other, 1)
             resumed, resumed_from = np.maximum(other, resumed), state - (resumed > other)
             better = resumed > value
@@ -149,6 +136,30 @@ def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
         (BEFORE, -1, 0.0),
     )
     return _Recursion(best_scores, states, max(ends, key=lambda final: final[2]), back)
+
+
+def _advance(
+    inside: Array, start: Array, state: NDArray[np.int64], allows_jumps: bool
+) -> tuple[Array, NDArray[np.int64]]:
+    """Scores of the states (T,) in the next row, and the state before each; -1: BEFORE.
+
+    Ties go to the first: straight on, then no step, two steps, from BEFORE, a jump.
+    """
+    value, source = _shift(inside, 1), state - 1
+    candidates = [
+        (inside - STEP_PENALTY, state),
+        (_shift(inside, 2) - STEP_PENALTY, state - 2),
+        (-start, np.full(len(state), -1)),
+    ]
+    if allows_jumps:
+        highest = np.maximum.accumulate(inside)
+        origin = np.maximum.accumulate(np.where(inside >= highest, state, 0))
+        jumped_from = origin[np.maximum(state - 3, 0)]
+        candidates.append((_shift(highest, 3) - JUMP_PENALTY, jumped_from))
+    for candidate, came_from in candidates:
+        better = candidate > value
+        value, source = np.where(better, candidate, value), np.where(better, came_from, source)
+    return value, source
 
 
 def _shift(values: Array, steps: int) -> Array:
