@@ -49,7 +49,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         val = apply_control(val, "val", control, description.window)
     decoder = fit_decoder(checkpoint, train, val, device)
     write_decoder(arguments.output, decoder, arguments.checkpoint)
-    text = "%s: chosen: %s, temperature %.2f"
+    text = "%s: chosen: %s, softmax temperature %.2f"
     logger.info(text, arguments.checkpoint, decoder.summary, decoder.temperature)
 
 

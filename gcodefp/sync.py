@@ -1,4 +1,4 @@
-"""Uploads W&B offline runs that have ended, from any machine that has a network.
+"""Uploads W&B offline runs that have ended, from any computer that has a network.
 
 Runs that were uploaded before are skipped. Needs `wandb login` or WANDB_API_KEY.
 """

@@ -93,7 +93,7 @@ def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
     scores = matches * LOG_LIKELIHOOD_PER_UNIT
     count, length = scores.shape
     state = np.arange(length)
-    start, end = END_PENALTY * (state > 0), END_PENALTY * (state < length - 1)
+    start, end = (np.where(edge, END_PENALTY, 0.0) for edge in (state > 0, state < length - 1))
     back = _Backpointers(
         np.full((count, length), -1, np.int32), np.zeros((count, length), bool),
         np.zeros((count, length), np.int32), np.zeros((count, length), bool),

@@ -55,7 +55,7 @@ class Predictor:
 
     @property
     def network(self) -> Network:
-        """In evaluation mode; `network(signals)` needs scaled signals (B, T, C)."""
+        """In evaluation mode; `network(signals)` needs signals as a dataset has them (B, T, C)."""
         return self.decoder.network
 
     @property

@@ -52,8 +52,8 @@ MIN_REPORTED_SHARE = 0.75
 """Of a recording's rows with a position on an axis that is aligned."""
 MIN_EXPLAINED_RATIO = 1.5
 """Of what the motion explains of the signals to what it explains of others with their spectrum."""
-MIN_GAIN_SHARE = 0.25
-"""Of the median gain of the train recordings, in a recording that follows its program."""
+MIN_LOG_RATIO_SHARE = 0.25
+"""Of the train recordings' median log-likelihood ratio, in one that follows its program."""
 LIMITS_PROGRAMS, LIMITS_RECORDINGS = 6, 3
 """To which the machine's limits are fitted."""
 
@@ -102,10 +102,10 @@ def label_recordings(
         model = _fit(program, [signal for name, signal in own.items() if name in train], motions)
         shift = shift_uncertainty_seconds([own[n] for n in own if n in train], motions[1.0], model)
         labels = {name: label_rows(signal, motions, model) for name, signal in own.items()}
-        usual = float(np.median([labels[name].gain for name in own if name in train]))
+        usual = float(np.median([labels[name].log_ratio for name in own if name in train]))
         for name, rows in labels.items():
             labelled[name] = _with_labels(recordings[name], program, trajectory, rows, step, shift)
-            if rows.gain < MIN_GAIN_SHARE * usual:
+            if rows.log_ratio < MIN_LOG_RATIO_SHARE * usual:
                 reasons[name] = f"its signals do not follow the motion of {program.path.name}"
             elif not len(labelled[name].row):
                 reasons[name] = f"no row tells where in {program.path.name} it is"
@@ -211,13 +211,13 @@ def _fit(
             f"{program.path}: no sensor of the {len(recordings)} train recordings ever changes: "
             "nothing in them tells which line runs; are the right columns mapped?"
         )
-    model, gain = fit_motion_model(recordings, planned)
+    model, log_ratio = fit_motion_model(recordings, planned)
     by_chance = fit_motion_model([_surrogate(signals) for signals in recordings], planned)[1]
-    if gain < MIN_EXPLAINED_RATIO * by_chance:
+    if log_ratio < MIN_EXPLAINED_RATIO * by_chance:
         raise UserError(
             f"{program.path}: the {len(recordings)} train recordings do not follow its motion (log-"
-            f"likelihood {gain:.0f}, by chance {by_chance:.0f}): is it the program that ran? A "
-            "sensor that is faster than the rows needs features of its samples"
+            f"likelihood ratio {log_ratio:.0f}, by chance {by_chance:.0f}): is it the program that "
+            "ran? A sensor that is faster than the rows needs features of its samples"
         )
     for _ in range(REFITS):
         model = _refit(recordings, planned, [label_rows(s, motions, model) for s in recordings])

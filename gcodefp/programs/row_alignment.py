@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from gcodefp.programs.lag import SMOOTHING_SECONDS
-from gcodefp.programs.sensed_motion import Array, Motion, MotionModel, measured_rows, start_gains
+from gcodefp.programs.sensed_motion import (
+    Array,
+    Motion,
+    MotionModel,
+    measured_rows,
+    start_log_ratios,
+)
 from gcodefp.recordings.clock import odd_rows_in
 
 MAX_OFFSET_SECONDS = 30.0
@@ -33,18 +39,18 @@ MIN_SCALE = 0.1
 
 
 class RowLabels(NamedTuple):
-    """The program's time at N rows.
+    """The time in the program at N rows.
 
     Attributes:
         program_seconds: (N,) since the program's start; negative before, beyond its end after.
         uncertainty_seconds: (N,) standard deviation.
-        gain: log-likelihood per row of the program above that of no motion, at the best constant
-            speed.
+        log_ratio: log-likelihood ratio, per row, of the program and of no motion, at the best
+            constant speed.
     """
 
     program_seconds: Array
     uncertainty_seconds: Array
-    gain: float
+    log_ratio: float
 
 
 def label_rows(signals: Array, motions: Mapping[float, Motion], model: MotionModel) -> RowLabels:
@@ -56,26 +62,30 @@ def label_rows(signals: Array, motions: Mapping[float, Motion], model: MotionMod
         signals: filtered, (N, C).
         motions: speed, as a factor of the planned one -> the program's motion at it.
     """
-    gains = {speed: start_gains(signals, motion, model) for speed, motion in motions.items()}
-    best_speed = max(gains, key=lambda speed: float(gains[speed].max()))
+    log_ratios = {
+        speed: start_log_ratios(signals, motion, model) for speed, motion in motions.items()
+    }
+    best_speed = max(log_ratios, key=lambda speed: float(log_ratios[speed].max()))
     length = len(motions[best_speed].features)
     if len(signals) > 2 * length:
         # Idle hours are quieter than the program, whose signals were scaled with them.
-        start = int(gains[best_speed].argmax()) - length + 1
+        start = int(log_ratios[best_speed].argmax()) - length + 1
         running = signals[max(start, 0) : start + length]
         signals = signals / np.maximum(running.std(0), MIN_SCALE)
-        gains = {speed: start_gains(signals, motion, model) for speed, motion in motions.items()}
+        log_ratios = {
+            speed: start_log_ratios(signals, motion, model) for speed, motion in motions.items()
+        }
     # A pause looks like a lower speed, until the rows are aligned.
     candidates = [
-        (_align(signals, motions[speed], int(gains[speed].argmax()), model), speed)
+        (_align(signals, motions[speed], int(log_ratios[speed].argmax()), model), speed)
         for speed in dict.fromkeys((best_speed, 1.0))
     ]
     (_, row, spread), speed = max(candidates, key=lambda candidate: candidate[0][0])
     scale = motions[speed].step_seconds * speed
     best = motions[best_speed]
     length = len(best.features) - 2 * best.first_row
-    gain = float(gains[best_speed].max()) / min(len(signals), length)
-    return RowLabels(row * scale, spread * scale, gain)
+    log_ratio = float(log_ratios[best_speed].max()) / min(len(signals), length)
+    return RowLabels(row * scale, spread * scale, log_ratio)
 
 
 def _align(
@@ -104,7 +114,7 @@ def _align_within(
 
     Args:
         limit: the longest offset, in rows.
-        best: index of the start in `start_gains`.
+        best: index of the start in `start_log_ratios`.
     """
     start, step_seconds = best - len(motion.features) + 1, motion.step_seconds
     offsets = np.arange(-limit, limit + 1)
@@ -166,10 +176,10 @@ def _posterior(emissions: Array) -> tuple[float, Array, NDArray[np.bool_]]:
     return likelihood, special.softmax(either, axis=1), is_paused
 
 
-def _above(gains: Array) -> Array:
+def _above(log_ratios: Array) -> Array:
     """Gains of the offset one row above each, (D,)."""
-    return np.append(gains[1:], -np.inf)
+    return np.append(log_ratios[1:], -np.inf)
 
 
-def _below(gains: Array) -> Array:
-    return np.append(-np.inf, gains[:-1])
+def _below(log_ratios: Array) -> Array:
+    return np.append(-np.inf, log_ratios[:-1])

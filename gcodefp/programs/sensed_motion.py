@@ -47,12 +47,12 @@ class MotionModel(NamedTuple):
     Attributes:
         coefficients: (F, C) of the regression.
         precision: (C, C) inverse covariance of the residuals.
-        gain: log-likelihood gain per row and channel, above a constant.
+        log_ratio: log-likelihood ratio per row and channel, above a constant.
     """
 
     coefficients: Array
     precision: Array
-    gain: float
+    log_ratio: float
 
 
 class Motion(NamedTuple):
@@ -119,7 +119,7 @@ def measured_rows(signals: Array) -> NDArray[np.bool_]:
 def fit_motion_model(
     recordings: Sequence[Array], motion: Motion, max_candidates: int = MAX_CANDIDATES
 ) -> tuple[MotionModel, float]:
-    """The model of one program that runs at its planned speed, and its total gain.
+    """The model of one program that runs at its planned speed, and its total log-likelihood ratio.
 
     Args:
         recordings: filtered signals of each, (N, C).
@@ -128,20 +128,20 @@ def fit_motion_model(
     outcomes = []
     for reference in np.unique(references):
         own = recordings[reference]
-        model, gain = _regress([own], [_first_guess(own, motion)], motion), -np.inf
+        model, log_ratio = _regress([own], [_first_guess(own, motion)], motion), -np.inf
         for _ in range(ITERATIONS):
-            curves = [start_gains(signals, motion, model) for signals in recordings]
+            curves = [start_log_ratios(signals, motion, model) for signals in recordings]
             starts = [int(curve.argmax()) - len(motion.features) + 1 for curve in curves]
-            gain = sum(float(curve.max()) for curve in curves)
+            log_ratio = sum(float(curve.max()) for curve in curves)
             model = _regress(recordings, starts, motion)
-        outcomes.append((gain, model, starts))
-    gain, _, starts = max(outcomes, key=lambda outcome: outcome[0])
+        outcomes.append((log_ratio, model, starts))
+    log_ratio, _, starts = max(outcomes, key=lambda outcome: outcome[0])
     limit = round(MAX_SHIFT_SECONDS / motion.step_seconds)
     shifted = [
         _regress(recordings, [start + shift for start in starts], motion)
         for shift in range(-limit, limit + 1)
     ]
-    return max(shifted, key=lambda model: model.gain), gain
+    return max(shifted, key=lambda model: model.log_ratio), log_ratio
 
 
 def shift_uncertainty_seconds(
@@ -149,7 +149,7 @@ def shift_uncertainty_seconds(
 ) -> float:
     """Standard deviation of the shift that labels of all recordings of a program share.
 
-    By a bootstrap over recordings of the shift with the highest gain; one alone tells little.
+    By a bootstrap over recordings of the shift with the highest ratio; one alone tells little.
 
     Args:
         recordings: filtered signals of each, (N, C).
@@ -158,16 +158,16 @@ def shift_uncertainty_seconds(
     shifts, count = range(-limit, limit + 1), len(recordings)
     if count < 2:
         return MAX_SHIFT_SECONDS / 2
-    gains = np.empty((count, len(shifts)))
-    for own, signals in zip(gains, recordings, strict=True):
-        start = int(start_gains(signals, motion, model).argmax()) - len(motion.features) + 1
-        own[:] = [_regress([signals], [start + shift], motion).gain for shift in shifts]
+    log_ratios = np.empty((count, len(shifts)))
+    for own, signals in zip(log_ratios, recordings, strict=True):
+        start = int(start_log_ratios(signals, motion, model).argmax()) - len(motion.features) + 1
+        own[:] = [_regress([signals], [start + shift], motion).log_ratio for shift in shifts]
     chosen = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
-    best = gains[chosen].sum(1).argmax(1)
+    best = log_ratios[chosen].sum(1).argmax(1)
     return float(best.std() * motion.step_seconds * np.sqrt(count / (count - 1)))
 
 
-def start_gains(signals: Array, motion: Motion, model: MotionModel) -> Array:
+def start_log_ratios(signals: Array, motion: Motion, model: MotionModel) -> Array:
     """Log-likelihood of each start above that of no motion at all, (N + M - 1,).
 
     Args:
@@ -178,10 +178,10 @@ def start_gains(signals: Array, motion: Motion, model: MotionModel) -> Array:
     """
     expected = motion.features @ model.coefficients
     weighted = expected @ model.precision
-    gain = _correlate(signals, weighted)
+    log_ratio = _correlate(signals, weighted)
     is_measured = measured_rows(signals)[:, None].astype(np.float64)
     energy = _correlate(is_measured, (weighted * expected).sum(1, keepdims=True))
-    return _with_overlap(gain - energy / 2, len(signals), motion)
+    return _with_overlap(log_ratio - energy / 2, len(signals), motion)
 
 
 def _first_guess(signals: Array, motion: Motion) -> int:
@@ -194,8 +194,8 @@ def _first_guess(signals: Array, motion: Motion) -> int:
     for feature in whitened[::-1].T:
         products = spectra * np.fft.rfft(feature, length)[:, None]
         explained += (np.fft.irfft(products, length, axis=0) ** 2).sum(1)
-    gains = _with_overlap(explained, len(signals), motion)
-    return int(gains.argmax()) - len(features) + 1
+    log_ratios = _with_overlap(explained, len(signals), motion)
+    return int(log_ratios.argmax()) - len(features) + 1
 
 
 def _correlate(signals: Array, expected: Array) -> Array:
@@ -206,12 +206,12 @@ def _correlate(signals: Array, expected: Array) -> Array:
     return np.fft.irfft(products, length)
 
 
-def _with_overlap(gains: Array, rows: int, motion: Motion) -> Array:
+def _with_overlap(log_ratios: Array, rows: int, motion: Motion) -> Array:
     """Gains of starts, -inf where too little of the program lies within the recording."""
     length = len(motion.features) - 2 * motion.first_row
-    start = np.arange(len(gains)) - len(motion.features) + 1 + motion.first_row
+    start = np.arange(len(log_ratios)) - len(motion.features) + 1 + motion.first_row
     overlap = np.minimum(start + length, rows) - np.maximum(start, 0)
-    return np.where(overlap >= MIN_OVERLAP * min(rows, length), gains, -np.inf)
+    return np.where(overlap >= MIN_OVERLAP * min(rows, length), log_ratios, -np.inf)
 
 
 def _regress(recordings: Sequence[Array], starts: Sequence[int], motion: Motion) -> MotionModel:
@@ -232,8 +232,8 @@ def fit_regression(features: Array, samples: Array) -> MotionModel:
     shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(variance)
     precision = np.linalg.inv(shrunk + MIN_VARIANCE * np.eye(len(shrunk)))
     total = (samples**2).mean(0) + MIN_VARIANCE
-    gain = float(np.log(total / variance).mean()) / 2
-    return MotionModel(coefficients.astype(np.float64), precision.astype(np.float64), gain)
+    log_ratio = float(np.log(total / variance).mean()) / 2
+    return MotionModel(coefficients.astype(np.float64), precision.astype(np.float64), log_ratio)
 
 
 def _gram(features: Array) -> Array:
@@ -251,28 +251,28 @@ def fit_limits(
     Args:
         programs: moves of each program, and filtered signals of some of its recordings.
     """
-    default, gains = MachineLimits(), dict[tuple[float, float], float]()
+    default, log_ratios = MachineLimits(), dict[tuple[float, float], float]()
 
     def limits(factors: tuple[float, float]) -> MachineLimits:
         x, y, z = (rate * factors[1] for rate in default.axis_rate_mm_min)
         acceleration = default.acceleration_mm_s2 * factors[0]
         return MachineLimits(acceleration, default.junction_deviation_mm, (x, y, z))
 
-    def total_gain(factors: tuple[float, float]) -> float:
-        if factors not in gains:
+    def total_log_ratio(factors: tuple[float, float]) -> float:
+        if factors not in log_ratios:
             total = 0.0
             for moves, signals in programs:
                 motion = sample_motion(plan(moves, limits(factors)), step_seconds)
                 total += fit_motion_model(signals, motion, max_candidates=2)[1]
-            gains[factors] = total
-        return gains[factors]
+            log_ratios[factors] = total
+        return log_ratios[factors]
 
     best, step = (1.0, 1.0), 2.0
     while step > MIN_FACTOR:
         neighbours = ((step, 1.0), (1 / step, 1.0), (1.0, step), (1.0, 1 / step))
         moved = [(best[0] * x, best[1] * y) for x, y in neighbours]
-        candidate = max(moved, key=total_gain)
-        if total_gain(candidate) > total_gain(best):
+        candidate = max(moved, key=total_log_ratio)
+        if total_log_ratio(candidate) > total_log_ratio(best):
             best = candidate
         else:
             step **= 0.5

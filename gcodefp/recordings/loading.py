@@ -343,7 +343,7 @@ def _check_channels(path: Path | str, missing: Sequence[str], channels: Sequence
 def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.bool_]:
     """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Runs of `frozen` equal rows are not duplicates but a dropout of the sensors: they stay, and
+    Runs of `frozen` equal rows are not duplicates but frozen sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
     if not samples.size:

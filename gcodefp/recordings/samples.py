@@ -1,4 +1,4 @@
-"""The samples of channels: gaps, dropouts and impossible values."""
+"""The samples of channels: gaps, frozen sensors and impossible values."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def is_sample(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def frozen_rows(period_seconds: float) -> int:
-    """How many equal rows of a node are a dropout."""
+    """How many equal rows of a node are frozen."""
     return rows_in(FROZEN_SECONDS, period_seconds, LEAST_FROZEN_ROWS)
 
 

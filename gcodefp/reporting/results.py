@@ -252,7 +252,7 @@ class Results(SweepResults):
         }
 
     def redacted(self) -> Self:
-        """The same without the absolute paths of the author's machine."""
+        """The same without the absolute paths of the author's computer."""
         results = super().redacted()
         explanation = results.redact_paths(results.explanation.document)
         detection = results.detection and results.redact_paths(results.detection)

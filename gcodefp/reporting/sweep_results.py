@@ -60,7 +60,7 @@ class SweepResults:
         runs: best/runs.csv, all runs, best first.
         curves: best/curves.csv, all epochs of all runs.
         work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
-        system: best/system.csv, samples of what each run used of its machine.
+        system: best/system.csv, samples of what each run used of its computer.
         roots: paths of the results folder, which `redact_paths` hides; None: shown.
     """
 
@@ -107,11 +107,11 @@ class SweepResults:
         return column_of(path, self.has_script)
 
     def redact_paths(self, content: Any) -> Any:
-        """A document without the absolute paths of the author's machine, unless they are shown."""
+        """A document without the absolute paths of the author's computer, unless they are shown."""
         return content if self.roots is None else without_private_folders(content, self.roots)
 
     def redacted(self) -> Self:
-        """The same without the absolute paths of the author's machine."""
+        """The same without the absolute paths of the author's computer."""
         inputs = chain.from_iterable(d["provenance"]["inputs"] for d in self.documents.values())
         results = replace(self, roots=results_roots(inputs))
         texts = results.runs.select_dtypes(exclude="number")

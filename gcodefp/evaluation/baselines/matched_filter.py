@@ -6,7 +6,7 @@ score is predicted. No network is trained.
 
 Signals are normalised and clipped within their own recording. The moving average smooths the
 pattern twice, and not the signals: that has the same sum as smoothing both, and no
-window uses a row outside of it. Channels are weighted by their repeatability.
+window uses a row outside of it. Channels are weighted by their signal-to-noise ratio.
 
 Shapes: N rows of a recording, T rows of a window, C channels, K programs, P states, A states that
 one train recording passes, W states with edge states repeated.

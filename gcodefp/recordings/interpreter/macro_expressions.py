@@ -1,4 +1,4 @@
-"""Parameters and expressions of programs: `#1=[#2+2*SIN[30]]`, `X#1`, `#<depth>`.
+"""Parameters (variables) of programs, and expressions: `#1=[#2+2*SIN[30]]`, `X#1`, `#<depth>`.
 
 RS-274/NGC, sections 3.3.2.2 to 3.3.2.3. Angles are in degrees.
 """

@@ -1,4 +1,4 @@
-"""Samples of some channels over an excerpt of a test recording, above its lines of G-code."""
+"""Samples of some channels over an excerpt of a test recording, above its blocks of G-code."""
 
 from collections.abc import Sequence
 from itertools import pairwise

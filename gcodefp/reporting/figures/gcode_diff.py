@@ -1,4 +1,4 @@
-"""The G-code of one test recording: executed and predicted lines side by side."""
+"""The G-code of one test recording: executed and predicted blocks side by side."""
 
 import math
 from collections import Counter
