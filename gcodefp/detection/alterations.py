@@ -42,6 +42,25 @@ class AlteredCopy(NamedTuple):
     is_local: bool = True
 
 
+class _Draw(NamedTuple):
+    """Draws where recordings are altered."""
+
+    step_seconds: float
+    rng: np.random.Generator
+
+    def rows_in(self, seconds: float) -> int:
+        return max(1, round(seconds / self.step_seconds))
+
+    def first_row(self, length: int, rows: int) -> int:
+        """Of so many rows of a recording of so many, not near its ends."""
+        margin = min(self.rows_in(MARGIN_SECONDS), max(0, (length - rows) // 4))
+        low, high = margin + FADE_ROWS, max(length - rows - margin, margin + 4)
+        return int(self.rng.integers(low, high))
+
+    def one_of(self, labelled: Sequence[LabelledSignals]) -> LabelledSignals:
+        return labelled[int(self.rng.integers(len(labelled)))]
+
+
 def altered_copies(
     labelled: LabelledSignals,
     others: Sequence[LabelledSignals],
@@ -56,54 +75,27 @@ def altered_copies(
         names: of the programs.
     """
     recording, program, _ = labelled
-    count = len(recording.signals)
-
-    def rows_in(seconds: float) -> int:
-        return max(1, round(seconds / step_seconds))
-
-    def draw(length: int, rows: int) -> int:
-        margin = min(rows_in(MARGIN_SECONDS), max(0, (length - rows) // 4))
-        return int(rng.integers(margin + FADE_ROWS, max(length - rows - margin, margin + 4)))
-
+    count, draw = len(recording.signals), _Draw(step_seconds, rng)
     altered = [AlteredCopy(GOOD, program, recording)]
     for seconds in (5, 10, 30):
-        if count > 2 * (rows := rows_in(seconds)):
-            row = draw(count, rows)
+        if count > 2 * (rows := draw.rows_in(seconds)):
+            row = draw.first_row(count, rows)
             cut = _join(_rows(recording, 0, row + FADE_ROWS), _rows(recording, row + rows, count))
             altered.append(AlteredCopy(f"cut {seconds} s", program, cut, row))
-    rows = min(rows_in(10), count // 3)
-    row = draw(count, rows)
-    rest = rng.choice(np.arange(count - rows_in(2), count), rows + 2 * FADE_ROWS)
-    standstill = RecordingSignals(recording.name, recording.signals[rest], recording.valid[rest])
-    begin = _rows(recording, 0, row + FADE_ROWS)
-    paused = _join(_join(begin, standstill), _rows(recording, row, count))
-    altered.append(AlteredCopy("pause 10 s", program, paused, row))
-    altered.append(AlteredCopy(OWN_SPLICE, program, _splice(recording, recording, row, row, rows)))
-    same = [other for other in others if other.program == program and other is not labelled]
-    if same:
-        donor = same[rng.integers(len(same))]
-        delay = np.nanmedian(donor.state_rows - labelled.state_rows)
-        donor_row = row + round(float(delay)) if np.isfinite(delay) else -1
-        if 0 <= donor_row <= len(donor.recording.signals) - rows:
-            spliced = _splice(recording, donor.recording, row, donor_row, rows)
-            altered.append(AlteredCopy(SAME_PROGRAM_SPLICE, program, spliced))
+    altered += _pause_and_splices(labelled, others, draw)
     different = [other for other in others if other.program != program]
-    if different:
-        donor = different[rng.integers(len(different))]
-        if len(donor.recording.signals) > 2 * rows:
-            donor_row = draw(len(donor.recording.signals), rows)
-            spliced = _splice(recording, donor.recording, row, donor_row, rows)
-            altered.append(AlteredCopy(OTHER_PROGRAM_SPLICE, program, spliced, row))
-        swapped = different[rng.integers(len(different))].recording
-        altered.append(AlteredCopy(OTHER_PROGRAM, program, swapped, 0, is_local=False))
     prefix = name_prefix(names[program])
     similar = [other for other in different if name_prefix(names[other.program]) == prefix]
-    if similar:
-        swapped = similar[rng.integers(len(similar))].recording
-        altered.append(AlteredCopy(SIMILAR_PROGRAM, program, swapped, 0, is_local=False))
-    for kind, kept in (("truncated by 10 s", count - rows_in(10)), ("last quarter missing",
-                       count * 3 // 4)):  # fmt: skip
-        if kept > rows_in(10):
+    for kind, programs in ((OTHER_PROGRAM, different), (SIMILAR_PROGRAM, similar)):
+        if programs:
+            swapped = draw.one_of(programs).recording
+            altered.append(AlteredCopy(kind, program, swapped, 0, is_local=False))
+    shorter = {
+        "truncated by 10 s": count - draw.rows_in(10),
+        "last quarter missing": count * 3 // 4,
+    }
+    for kind, kept in shorter.items():
+        if kept > draw.rows_in(10):
             altered.append(AlteredCopy(kind, program, _rows(recording, 0, kept), kept))
     for percent in (10, -10):
         at = np.linspace(0, count - 1, round(count / (1 + percent / 100)))
@@ -111,6 +103,37 @@ def altered_copies(
         resampled = interpolate_rows(recording.signals, at).astype(np.float32)
         changed = RecordingSignals(recording.name, resampled, recording.valid[nearest])
         altered.append(AlteredCopy(f"feed {percent:+d} %", program, changed, 0, is_local=False))
+    return altered
+
+
+def _pause_and_splices(
+    labelled: LabelledSignals, others: Sequence[LabelledSignals], draw: _Draw
+) -> list[AlteredCopy]:
+    """Ten seconds of standstill, and ten of this and of other recordings, all in one place."""
+    recording, program, state_rows = labelled
+    count = len(recording.signals)
+    rows = min(draw.rows_in(10), count // 3)
+    row = draw.first_row(count, rows)
+    rest = draw.rng.choice(np.arange(count - draw.rows_in(2), count), rows + 2 * FADE_ROWS)
+    standstill = RecordingSignals(recording.name, recording.signals[rest], recording.valid[rest])
+    begin = _rows(recording, 0, row + FADE_ROWS)
+    paused = _join(_join(begin, standstill), _rows(recording, row, count))
+    altered = [
+        AlteredCopy("pause 10 s", program, paused, row),
+        AlteredCopy(OWN_SPLICE, program, _splice(recording, recording, row, row, rows)),
+    ]
+    if same := [other for other in others if other.program == program and other is not labelled]:
+        donor = draw.one_of(same)
+        delay = np.nanmedian(donor.state_rows - state_rows)
+        donor_row = row + round(float(delay)) if np.isfinite(delay) else -1
+        if 0 <= donor_row <= len(donor.recording.signals) - rows:
+            spliced = _splice(recording, donor.recording, row, donor_row, rows)
+            altered.append(AlteredCopy(SAME_PROGRAM_SPLICE, program, spliced))
+    if different := [other for other in others if other.program != program]:
+        donor = draw.one_of(different)
+        if (length := len(donor.recording.signals)) > 2 * rows:
+            spliced = _splice(recording, donor.recording, row, draw.first_row(length, rows), rows)
+            altered.append(AlteredCopy(OTHER_PROGRAM_SPLICE, program, spliced, row))
     return altered
 
 
