@@ -118,7 +118,7 @@ def test_a_control_is_fitted_with_its_own_labels(
     assert str(own.with_name(DECODER_FILE)) in inputs
     capsys.readouterr()
     for path, more, message in (
-        (own, [], f"was trained for control {LABELS_SHUFFLED}; it is not a model"),
+        (own, [], f"was trained for control {LABELS_SHUFFLED}; name the checkpoint that"),
         (checkpoint, control, "was trained for no control; name the checkpoint that"),
     ):
         assert fit(path, dataset, tmp_path / "refused.npz", *more) == 1
