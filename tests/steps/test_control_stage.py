@@ -163,13 +163,7 @@ def test_checkpoints_of_another_control_or_dataset_are_refused(
     ):
         assert score(data, path, control, tmp_path / "control.json") == 1
         assert message in capsys.readouterr().err
+    predicted = ["--checkpoint", str(checkpoint), "--output", str(tmp_path / "predicted")]
+    assert predict.main(["recording.csv", *predicted]) == 1
+    assert f"{checkpoint}: {of_control}" in capsys.readouterr().err
     assert not (tmp_path / "control.json").exists()
-
-
-def test_a_control_s_checkpoint_predicts_nothing(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoint = trained(dataset, PRESENCE_ONLY, tmp_path / "run", max_epochs=1)
-    flags = ["--checkpoint", str(checkpoint), "--output", str(tmp_path / "predicted")]
-    assert predict.main(["recording.csv", *flags]) == 1
-    assert f"{checkpoint}: was trained for control {PRESENCE_ONLY}" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from learning_data import (
 
 from gcodefp.control import main as control_step
 from gcodefp.dataset.controls import LABELS_SHUFFLED, SENSORS_PERMUTED
-from gcodefp.evaluation.decoder import ARRAYS, DECODER_FILE, read_decoder, write_decoder
+from gcodefp.evaluation.decoder import ARRAYS, DECODER_FILE, read_decoder
 from gcodefp.evaluation.decoder_fitting import NETWORK_WEIGHTS, TEMPLATE_WEIGHTS, fit_decoder
 from gcodefp.files import read_arrays, sha256
 from gcodefp.fit_decoder import main
@@ -58,10 +58,6 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
     )
     np.testing.assert_array_equal(fitted.tried, decoder.tried)
     np.testing.assert_array_equal(fitted.template_matches, decoder.template_matches)
-    assert fitted.temperature == decoder.temperature
-    warm = copied(checkpoint, tmp_path / "warm")
-    write_decoder(warm.with_name(DECODER_FILE), fitted._replace(temperature=1.75), warm)
-    assert read_decoder(decoder.checkpoint, warm, CPU).temperature == 1.75
     assert evaluate(own, learnable, tmp_path / "evaluation") == 0
     inputs = json.loads((tmp_path / "evaluation/metrics.json").read_text())["provenance"]["inputs"]
     assert inputs[str(decoder_file)] == sha256(decoder_file)

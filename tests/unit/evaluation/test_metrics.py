@@ -17,6 +17,7 @@ from learning_data import (
     tiny_split,
     with_blocks,
 )
+from rapidfuzz.distance import Levenshtein
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import build_vocabulary
@@ -203,17 +204,6 @@ def test_segment_f1_is_of_all_segments_together_at_the_sensors_time(jumps: list[
 # G-code error rate
 
 
-def levenshtein(predicted: Sequence[str], true: Sequence[str]) -> int:
-    """The textbook's table of distances, Wagner and Fischer 1974."""
-    table = np.zeros((len(predicted) + 1, len(true) + 1), int)
-    table[:, 0], table[0] = range(len(predicted) + 1), range(len(true) + 1)
-    for i, block in enumerate(predicted, 1):
-        for j, other in enumerate(true, 1):
-            substituted = table[i - 1, j - 1] + (block != other)
-            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, substituted)
-    return int(table[-1, -1])
-
-
 def merged(blocks: Sequence[str]) -> list[str]:
     return [block for i, block in enumerate(blocks) if i == 0 or blocks[i - 1] != block]
 
@@ -234,7 +224,7 @@ def test_the_error_rate_counts_edits_of_what_is_reported_and_fills_nothing_in(
     for index in range(max(sequence) + 1):
         rows = [row for row in range(count) if sequence[row] == index]
         blocks = merged([true[row] for row in rows])
-        edits += levenshtein(merged([predicted[row] for row in rows]), blocks)
+        edits += Levenshtein.distance(merged([predicted[row] for row in rows]), blocks)
         reported += len(blocks)
     predictions = at_states(shifted(0))._replace(
         blocks=np.array(predicted), line=5 * np.arange(count)
