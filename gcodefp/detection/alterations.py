@@ -14,6 +14,7 @@ import numpy as np
 
 from gcodefp.detection.profile import LabelledSignals, RecordingSignals
 from gcodefp.programs.lag import interpolate_rows
+from gcodefp.recordings.clock import rows_in
 
 FADE_ROWS = 3
 MARGIN_SECONDS = 8.0
@@ -48,12 +49,9 @@ class _Draw(NamedTuple):
     step_seconds: float
     rng: np.random.Generator
 
-    def rows_in(self, seconds: float) -> int:
-        return max(1, round(seconds / self.step_seconds))
-
     def first_row(self, length: int, rows: int) -> int:
         """Of so many rows of a recording of so many, not near its ends."""
-        margin = min(self.rows_in(MARGIN_SECONDS), max(0, (length - rows) // 4))
+        margin = min(rows_in(MARGIN_SECONDS, self.step_seconds), max(0, (length - rows) // 4))
         low, high = margin + FADE_ROWS, max(length - rows - margin, margin + 4)
         return int(self.rng.integers(low, high))
 
@@ -78,7 +76,7 @@ def altered_copies(
     count, draw = len(recording.signals), _Draw(step_seconds, rng)
     altered = [AlteredCopy(GOOD, program, recording)]
     for seconds in (5, 10, 30):
-        if count > 2 * (rows := draw.rows_in(seconds)):
+        if count > 2 * (rows := rows_in(seconds, draw.step_seconds)):
             row = draw.first_row(count, rows)
             cut = _join(_rows(recording, 0, row + FADE_ROWS), _rows(recording, row + rows, count))
             altered.append(AlteredCopy(f"cut {seconds} s", program, cut, row))
@@ -91,11 +89,11 @@ def altered_copies(
             swapped = draw.one_of(programs).recording
             altered.append(AlteredCopy(kind, program, swapped, 0, is_local=False))
     shorter = {
-        "truncated by 10 s": count - draw.rows_in(10),
+        "truncated by 10 s": count - rows_in(10, draw.step_seconds),
         "last quarter missing": count * 3 // 4,
     }
     for kind, kept in shorter.items():
-        if kept > draw.rows_in(10):
+        if kept > rows_in(10, draw.step_seconds):
             altered.append(AlteredCopy(kind, program, _rows(recording, 0, kept), kept))
     for percent in (10, -10):
         at = np.linspace(0, count - 1, round(count / (1 + percent / 100)))
@@ -112,9 +110,11 @@ def _pause_and_splices(
     """Ten seconds of standstill, and ten of this and of other recordings, all in one place."""
     recording, program, state_rows = labelled
     count = len(recording.signals)
-    rows = min(draw.rows_in(10), count // 3)
+    rows = min(rows_in(10, draw.step_seconds), count // 3)
     row = draw.first_row(count, rows)
-    rest = draw.rng.choice(np.arange(count - draw.rows_in(2), count), rows + 2 * FADE_ROWS)
+    rest = draw.rng.choice(
+        np.arange(count - rows_in(2, draw.step_seconds), count), rows + 2 * FADE_ROWS
+    )
     standstill = RecordingSignals(recording.name, recording.signals[rest], recording.valid[rest])
     begin = _rows(recording, 0, row + FADE_ROWS)
     paused = _join(_join(begin, standstill), _rows(recording, row, count))

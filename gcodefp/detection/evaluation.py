@@ -28,6 +28,7 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.programs.lag import moving_average
+from gcodefp.recordings.clock import rows_in
 
 if TYPE_CHECKING:
     from gcodefp.evaluation.decoder import Decoder
@@ -119,7 +120,7 @@ def judge_copy(
 
 def energy_deviation(profile: Profile, recording: RecordingSignals) -> float:
     """Largest change of the mean square of all channels from the profile's, in a window."""
-    rows = max(1, round(WINDOW_SECONDS / profile.step_seconds))
+    rows = rows_in(WINDOW_SECONDS, profile.step_seconds)
     own, usual = (
         moving_average((values**2).mean(1, keepdims=True), rows)[:, 0]
         for values in (profile.smooth(recording.normalised), profile.mean)
