@@ -75,17 +75,6 @@ def test_table_for_a_checkpoint_with_a_layout_is_asked_for_its_path(model: Predi
     assert checkpoint.predict(table).program == model.predict(table).program
 
 
-def test_clock_of_a_table_tells_its_rate(model: Predictor) -> None:
-    fast = new_recording("pocket_008").loc[lambda table: table.index.repeat(4)]
-    fast = fast.assign(t_console=np.arange(len(fast)) / 16)
-    fast["n0.Ax"] += np.arange(len(fast)) * 1e-9  # No row repeats another.
-    prediction = model.predict(fast)
-    assert prediction.program.name == "pocket"
-    assert "resampled to means of 4.0 rows" in prediction.warnings[0]
-    with pytest.raises(UserError, match=r"table: by its clock .* record it at a higher rate"):
-        model.predict(fast.assign(t_console=np.arange(len(fast)) * 9.0))
-
-
 def test_masked_samples_are_missing(model: Predictor) -> None:
     samples = new_recording("pocket_008")[list(model.channels)].to_numpy()
     is_masked = np.arange(len(model.channels)) == 1
