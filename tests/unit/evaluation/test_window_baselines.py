@@ -56,32 +56,12 @@ def test_only_rows_in_train_windows_are_candidates_thinned_out_evenly() -> None:
 # Nearest neighbour
 
 
-def neighbours(**changed: Any) -> NDArray[np.int64]:
-    """The train row that is nearest to each row: each has a block of its own, its number."""
-    names = np.array([f"X{i}" for i in range(len(TRAIN.block))])
-    train = replace(TRAIN, blocks=names, block=np.arange(len(names), dtype=np.int32))
-    blocks = nearest_neighbour(TASK._replace(train=train, **changed))[NEIGHBOUR].blocks
-    return np.array([int(block[1:]) for block in blocks])
-
-
-def test_neighbour_of_a_train_row_is_that_row() -> None:
-    test = tiny_split([RECORDINGS["train"][i] for i in (4, 1)])
-    rows = np.array([0, 5, 31, 32, 40, 63])
-    expected = np.where(rows < ROWS, rows + 4 * ROWS, rows)
-    nearest = neighbours(test=test, rows=rows)
-    # At the ends of a recording rows share one window, and any of them is right.
-    assert nearest[[1, 4]].tolist() == expected[[1, 4]].tolist()
-    assert (np.abs(nearest - expected) <= WINDOW // 2).all()
-
-
 def test_neighbours_are_right_and_among_few_train_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     predictions = nearest_neighbour(TASK)[NEIGHBOUR]
     assert np.mean(predictions.blocks == TEST.blocks[TEST.block]) > 0.5
     assert np.mean(np.abs(state_of(predictions) - TEST.state) <= 2) > 0.8
     monkeypatch.setattr(windows, "NEIGHBOUR_TRAIN_ROWS", 50)
-    thinned = neighbours()
-    assert set(thinned % 4) == {0}
-    assert thinned.max() > 4 * ROWS
+    assert set(state_of(nearest_neighbour(TASK)[NEIGHBOUR]) % 4) == {0}
 
 
 # Extra trees
