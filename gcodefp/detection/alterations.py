@@ -43,22 +43,6 @@ class AlteredCopy(NamedTuple):
     is_local: bool = True
 
 
-class _Draw(NamedTuple):
-    """Draws where recordings are altered."""
-
-    step_seconds: float
-    rng: np.random.Generator
-
-    def first_row(self, length: int, rows: int) -> int:
-        """Of so many rows of a recording of so many, not near its ends."""
-        margin = min(rows_in(MARGIN_SECONDS, self.step_seconds), max(0, (length - rows) // 4))
-        low, high = margin + FADE_ROWS, max(length - rows - margin, margin + 4)
-        return int(self.rng.integers(low, high))
-
-    def one_of(self, labelled: Sequence[LabelledSignals]) -> LabelledSignals:
-        return labelled[int(self.rng.integers(len(labelled)))]
-
-
 def altered_copies(
     labelled: LabelledSignals,
     others: Sequence[LabelledSignals],
@@ -73,27 +57,24 @@ def altered_copies(
         names: of the programs.
     """
     recording, program, _ = labelled
-    count, draw = len(recording.signals), _Draw(step_seconds, rng)
+    count, ten_seconds = len(recording.signals), rows_in(10, step_seconds)
     altered = [AlteredCopy(GOOD, program, recording)]
     for seconds in (5, 10, 30):
-        if count > 2 * (rows := rows_in(seconds, draw.step_seconds)):
-            row = draw.first_row(count, rows)
+        if count > 2 * (rows := rows_in(seconds, step_seconds)):
+            row = _first_row(count, rows, step_seconds, rng)
             cut = _join(_rows(recording, 0, row + FADE_ROWS), _rows(recording, row + rows, count))
             altered.append(AlteredCopy(f"cut {seconds} s", program, cut, row))
-    altered += _pause_and_splices(labelled, others, draw)
+    altered += _pause_and_splices(labelled, others, step_seconds, rng)
     different = [other for other in others if other.program != program]
     prefix = name_prefix(names[program])
     similar = [other for other in different if name_prefix(names[other.program]) == prefix]
     for kind, programs in ((OTHER_PROGRAM, different), (SIMILAR_PROGRAM, similar)):
         if programs:
-            swapped = draw.one_of(programs).recording
+            swapped = programs[rng.integers(len(programs))].recording
             altered.append(AlteredCopy(kind, program, swapped, 0, is_local=False))
-    shorter = {
-        "truncated by 10 s": count - rows_in(10, draw.step_seconds),
-        "last quarter missing": count * 3 // 4,
-    }
+    shorter = {"truncated by 10 s": count - ten_seconds, "last quarter missing": count * 3 // 4}
     for kind, kept in shorter.items():
-        if kept > rows_in(10, draw.step_seconds):
+        if kept > ten_seconds:
             altered.append(AlteredCopy(kind, program, _rows(recording, 0, kept), kept))
     for percent in (10, -10):
         at = np.linspace(0, count - 1, round(count / (1 + percent / 100)))
@@ -105,16 +86,17 @@ def altered_copies(
 
 
 def _pause_and_splices(
-    labelled: LabelledSignals, others: Sequence[LabelledSignals], draw: _Draw
+    labelled: LabelledSignals,
+    others: Sequence[LabelledSignals],
+    step_seconds: float,
+    rng: np.random.Generator,
 ) -> list[AlteredCopy]:
     """Ten seconds of standstill, and ten of this and of other recordings, all in one place."""
     recording, program, state_rows = labelled
     count = len(recording.signals)
-    rows = min(rows_in(10, draw.step_seconds), count // 3)
-    row = draw.first_row(count, rows)
-    rest = draw.rng.choice(
-        np.arange(count - rows_in(2, draw.step_seconds), count), rows + 2 * FADE_ROWS
-    )
+    rows = min(rows_in(10, step_seconds), count // 3)
+    row = _first_row(count, rows, step_seconds, rng)
+    rest = rng.choice(np.arange(count - rows_in(2, step_seconds), count), rows + 2 * FADE_ROWS)
     standstill = RecordingSignals(recording.name, recording.signals[rest], recording.valid[rest])
     begin = _rows(recording, 0, row + FADE_ROWS)
     paused = _join(_join(begin, standstill), _rows(recording, row, count))
@@ -123,18 +105,25 @@ def _pause_and_splices(
         AlteredCopy(OWN_SPLICE, program, _splice(recording, recording, row, row, rows)),
     ]
     if same := [other for other in others if other.program == program and other is not labelled]:
-        donor = draw.one_of(same)
+        donor = same[rng.integers(len(same))]
         delay = np.nanmedian(donor.state_rows - state_rows)
         donor_row = row + round(float(delay)) if np.isfinite(delay) else -1
         if 0 <= donor_row <= len(donor.recording.signals) - rows:
             spliced = _splice(recording, donor.recording, row, donor_row, rows)
             altered.append(AlteredCopy(SAME_PROGRAM_SPLICE, program, spliced))
     if different := [other for other in others if other.program != program]:
-        donor = draw.one_of(different)
+        donor = different[rng.integers(len(different))]
         if (length := len(donor.recording.signals)) > 2 * rows:
-            spliced = _splice(recording, donor.recording, row, draw.first_row(length, rows), rows)
+            donor_row = _first_row(length, rows, step_seconds, rng)
+            spliced = _splice(recording, donor.recording, row, donor_row, rows)
             altered.append(AlteredCopy(OTHER_PROGRAM_SPLICE, program, spliced, row))
     return altered
+
+
+def _first_row(length: int, rows: int, step_seconds: float, rng: np.random.Generator) -> int:
+    """Where so many rows of a recording are altered; not near its ends."""
+    margin = min(rows_in(MARGIN_SECONDS, step_seconds), max(0, (length - rows) // 4))
+    return int(rng.integers(margin + FADE_ROWS, max(length - rows - margin, margin + 4)))
 
 
 def name_prefix(name: str) -> str:
