@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Scored = tuple[Array, NDArray[np.int64]]
 
 BEFORE, INSIDE, OTHER, AFTER = range(4)
 LOG_LIKELIHOOD_PER_UNIT = 1.4
@@ -93,7 +94,7 @@ def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
     scores = matches * LOG_LIKELIHOOD_PER_UNIT
     count, length = scores.shape
     state = np.arange(length)
-    start, end = END_PENALTY * (state > 0), END_PENALTY * (state < length - 1)
+    start, end = (END_PENALTY * outer.astype(float) for outer in (state > 0, state < length - 1))
     back = _Backpointers(
         np.full((count, length), -1, np.int32), np.zeros((count, length), bool),
         np.zeros((count, length), np.int32), np.zeros((count, length), bool),
@@ -105,26 +106,20 @@ def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
     ended_score = NEVER
     for row in range(1, count):
         ended = inside - end
-        # Ties go to the first: straight on, then no step, two steps, a jump, back from OTHER.
-        value, source = _shift(inside, 1), state - 1
-        for candidate, origin in ((inside - STEP_PENALTY, state),
-                                  (_shift(inside, 2) - STEP_PENALTY, state - 2)):  # fmt: skip
-            better = candidate > value
-            value, source = np.where(better, candidate, value), np.where(better, origin, source)
-        begins = -start > value
-        value, source = np.where(begins, -start, value), np.where(begins, -1, source)
+        # Ties go to the first: straight on, no step, two steps, the beginning, a jump, OTHER.
+        best = _shift(inside, 1), state - 1
+        best = _better(best, inside - STEP_PENALTY, state)
+        best = _better(best, _shift(inside, 2) - STEP_PENALTY, state - 2)
+        best = _better(best, -start, np.full(length, -1))
         if allows_jumps:
             highest = np.maximum.accumulate(inside)
             origin = np.maximum.accumulate(np.where(inside >= highest, state, 0))
-            jumped = _shift(highest, 3) - JUMP_PENALTY
-            better = jumped > value
-            value = np.where(better, jumped, value)
-            source = np.where(better, np.maximum(origin[np.maximum(state - 3, 0)], 0), source)
+            jumped_from = origin[np.maximum(state - 3, 0)]
+            best = _better(best, _shift(highest, 3) - JUMP_PENALTY, jumped_from)
             resumed = _shift(other, 1)
             resumed, resumed_from = np.maximum(other, resumed), state - (resumed > other)
-            better = resumed > value
-            back.from_other[row] = better
-            value, source = np.where(better, resumed, value), np.where(better, resumed_from, source)
+            back.from_other[row] = resumed > best[0]
+            best = _better(best, resumed, resumed_from)
             # OTHER begins; while it lasts, the program may run on.
             left = inside - OTHER_PENALTY
             back.other_from_inside[row] = left > resumed
@@ -133,8 +128,8 @@ def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
         last = int(ended.argmax())
         if ended[last] > after:
             after, back.after[row] = float(ended[last]), last
-        back.inside[row] = source
-        inside = value + scores[row]
+        back.inside[row] = best[1]
+        inside = best[0] + scores[row]
         ended_score = max(ended_score, float(inside[-1]))
         likely = int(inside.argmax())
         best_scores[row] = max(0.0, ended_score, inside[likely], other.max())
@@ -142,13 +137,24 @@ def _viterbi_recursion(matches: Array, allows_jumps: bool) -> _Recursion:
             states[row] = likely
         elif ended_score > 0:
             states[row] = ENDED
+    return _Recursion(best_scores, states, _final(inside - end, other, after), back)
+
+
+def _final(ended: Array, other: Array, after: float) -> tuple[int, int, float]:
+    """The best path state of the last row, its state and its score."""
     ends = (
         (AFTER, -1, after),
-        (INSIDE, int((inside - end).argmax()), float((inside - end).max())),
+        (INSIDE, int(ended.argmax()), float(ended.max())),
         (OTHER, int(other.argmax()), float(other.max()) - END_PENALTY),
         (BEFORE, -1, 0.0),
     )
-    return _Recursion(best_scores, states, max(ends, key=lambda final: final[2]), back)
+    return max(ends, key=lambda final: final[2])
+
+
+def _better(best: Scored, values: Array, sources: NDArray[np.int64]) -> Scored:
+    """Of two scores of each state the higher one, or the first, and the state it comes from."""
+    is_better = values > best[0]
+    return np.where(is_better, values, best[0]), np.where(is_better, sources, best[1])
 
 
 def _shift(values: Array, steps: int) -> Array:
