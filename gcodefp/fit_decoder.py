@@ -13,11 +13,9 @@ from pathlib import Path
 
 from gcodefp.command_line import add_device_flags, add_files, command_parser, run_command
 from gcodefp.dataset.controls import CONTROLS, apply_control
-from gcodefp.dataset.store import read_description, read_split
 from gcodefp.evaluation.decoder import write_decoder
 from gcodefp.evaluation.decoder_fitting import fit_decoder
-from gcodefp.evaluation.split_evaluation import open_checkpoint
-from gcodefp.model.checkpoint import check_dataset
+from gcodefp.evaluation.split_evaluation import open_evaluation
 from gcodefp.model.data import select_device
 
 logger = logging.getLogger("gcodefp.fit_decoder")
@@ -37,17 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fit(arguments: argparse.Namespace) -> None:
     device, control = select_device(arguments.device, arguments.threads), arguments.control
-    checkpoint = open_checkpoint(arguments.checkpoint, device, control)
-    description = read_description(arguments.dataset)
-    check_dataset(checkpoint, description.with_control(control), arguments.checkpoint)
-    train, val = (
-        read_split(path, description, name)
-        for name, path in (("train", arguments.train), ("val", arguments.val))
+    paths = {"train": arguments.train, "val": arguments.val}
+    decoder, description, splits = open_evaluation(
+        arguments.checkpoint, arguments.dataset, paths, device, control, is_fitted=False
     )
     if control:
-        train = apply_control(train, "train", control, description.window)
-        val = apply_control(val, "val", control, description.window)
-    decoder = fit_decoder(checkpoint, train, val, device)
+        splits = {n: apply_control(s, n, control, description.window) for n, s in splits.items()}
+    decoder = fit_decoder(decoder.checkpoint, splits["train"], splits["val"], device)
     write_decoder(arguments.output, decoder, arguments.checkpoint)
     text = "%s: chosen: %s, softmax temperature %.2f"
     logger.info(text, arguments.checkpoint, decoder.summary, decoder.temperature)

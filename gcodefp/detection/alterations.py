@@ -14,6 +14,7 @@ import numpy as np
 
 from gcodefp.detection.profile import LabelledSignals, RecordingSignals
 from gcodefp.programs.lag import interpolate_rows
+from gcodefp.recordings.clock import rows_in
 
 FADE_ROWS = 3
 MARGIN_SECONDS = 8.0
@@ -56,54 +57,24 @@ def altered_copies(
         names: of the programs.
     """
     recording, program, _ = labelled
-    count = len(recording.signals)
-
-    def rows_in(seconds: float) -> int:
-        return max(1, round(seconds / step_seconds))
-
-    def draw(length: int, rows: int) -> int:
-        margin = min(rows_in(MARGIN_SECONDS), max(0, (length - rows) // 4))
-        return int(rng.integers(margin + FADE_ROWS, max(length - rows - margin, margin + 4)))
-
+    count, ten_seconds = len(recording.signals), rows_in(10, step_seconds)
     altered = [AlteredCopy(GOOD, program, recording)]
     for seconds in (5, 10, 30):
-        if count > 2 * (rows := rows_in(seconds)):
-            row = draw(count, rows)
+        if count > 2 * (rows := rows_in(seconds, step_seconds)):
+            row = _first_row(count, rows, step_seconds, rng)
             cut = _join(_rows(recording, 0, row + FADE_ROWS), _rows(recording, row + rows, count))
             altered.append(AlteredCopy(f"cut {seconds} s", program, cut, row))
-    rows = min(rows_in(10), count // 3)
-    row = draw(count, rows)
-    rest = rng.choice(np.arange(count - rows_in(2), count), rows + 2 * FADE_ROWS)
-    standstill = RecordingSignals(recording.name, recording.signals[rest], recording.valid[rest])
-    begin = _rows(recording, 0, row + FADE_ROWS)
-    paused = _join(_join(begin, standstill), _rows(recording, row, count))
-    altered.append(AlteredCopy("pause 10 s", program, paused, row))
-    altered.append(AlteredCopy(OWN_SPLICE, program, _splice(recording, recording, row, row, rows)))
-    same = [other for other in others if other.program == program and other is not labelled]
-    if same:
-        donor = same[rng.integers(len(same))]
-        delay = np.nanmedian(donor.state_rows - labelled.state_rows)
-        donor_row = row + round(float(delay)) if np.isfinite(delay) else -1
-        if 0 <= donor_row <= len(donor.recording.signals) - rows:
-            spliced = _splice(recording, donor.recording, row, donor_row, rows)
-            altered.append(AlteredCopy(SAME_PROGRAM_SPLICE, program, spliced))
+    altered += _pause_and_splices(labelled, others, step_seconds, rng)
     different = [other for other in others if other.program != program]
-    if different:
-        donor = different[rng.integers(len(different))]
-        if len(donor.recording.signals) > 2 * rows:
-            donor_row = draw(len(donor.recording.signals), rows)
-            spliced = _splice(recording, donor.recording, row, donor_row, rows)
-            altered.append(AlteredCopy(OTHER_PROGRAM_SPLICE, program, spliced, row))
-        swapped = different[rng.integers(len(different))].recording
-        altered.append(AlteredCopy(OTHER_PROGRAM, program, swapped, 0, is_local=False))
     prefix = name_prefix(names[program])
     similar = [other for other in different if name_prefix(names[other.program]) == prefix]
-    if similar:
-        swapped = similar[rng.integers(len(similar))].recording
-        altered.append(AlteredCopy(SIMILAR_PROGRAM, program, swapped, 0, is_local=False))
-    for kind, kept in (("truncated by 10 s", count - rows_in(10)), ("last quarter missing",
-                       count * 3 // 4)):  # fmt: skip
-        if kept > rows_in(10):
+    for kind, programs in ((OTHER_PROGRAM, different), (SIMILAR_PROGRAM, similar)):
+        if programs:
+            swapped = programs[rng.integers(len(programs))].recording
+            altered.append(AlteredCopy(kind, program, swapped, 0, is_local=False))
+    shorter = {"truncated by 10 s": count - ten_seconds, "last quarter missing": count * 3 // 4}
+    for kind, kept in shorter.items():
+        if kept > ten_seconds:
             altered.append(AlteredCopy(kind, program, _rows(recording, 0, kept), kept))
     for percent in (10, -10):
         at = np.linspace(0, count - 1, round(count / (1 + percent / 100)))
@@ -112,6 +83,47 @@ def altered_copies(
         changed = RecordingSignals(recording.name, resampled, recording.valid[nearest])
         altered.append(AlteredCopy(f"feed {percent:+d} %", program, changed, 0, is_local=False))
     return altered
+
+
+def _pause_and_splices(
+    labelled: LabelledSignals,
+    others: Sequence[LabelledSignals],
+    step_seconds: float,
+    rng: np.random.Generator,
+) -> list[AlteredCopy]:
+    """Ten seconds of standstill, and ten of this and of other recordings, all in one place."""
+    recording, program, state_rows = labelled
+    count = len(recording.signals)
+    rows = min(rows_in(10, step_seconds), count // 3)
+    row = _first_row(count, rows, step_seconds, rng)
+    rest = rng.choice(np.arange(count - rows_in(2, step_seconds), count), rows + 2 * FADE_ROWS)
+    standstill = RecordingSignals(recording.name, recording.signals[rest], recording.valid[rest])
+    begin = _rows(recording, 0, row + FADE_ROWS)
+    paused = _join(_join(begin, standstill), _rows(recording, row, count))
+    altered = [
+        AlteredCopy("pause 10 s", program, paused, row),
+        AlteredCopy(OWN_SPLICE, program, _splice(recording, recording, row, row, rows)),
+    ]
+    if same := [other for other in others if other.program == program and other is not labelled]:
+        donor = same[rng.integers(len(same))]
+        delay = np.nanmedian(donor.state_rows - state_rows)
+        donor_row = row + round(float(delay)) if np.isfinite(delay) else -1
+        if 0 <= donor_row <= len(donor.recording.signals) - rows:
+            spliced = _splice(recording, donor.recording, row, donor_row, rows)
+            altered.append(AlteredCopy(SAME_PROGRAM_SPLICE, program, spliced))
+    if different := [other for other in others if other.program != program]:
+        donor = different[rng.integers(len(different))]
+        if (length := len(donor.recording.signals)) > 2 * rows:
+            donor_row = _first_row(length, rows, step_seconds, rng)
+            spliced = _splice(recording, donor.recording, row, donor_row, rows)
+            altered.append(AlteredCopy(OTHER_PROGRAM_SPLICE, program, spliced, row))
+    return altered
+
+
+def _first_row(length: int, rows: int, step_seconds: float, rng: np.random.Generator) -> int:
+    """Where so many rows of a recording are altered; not near its ends."""
+    margin = min(rows_in(MARGIN_SECONDS, step_seconds), max(0, (length - rows) // 4))
+    return int(rng.integers(margin + FADE_ROWS, max(length - rows - margin, margin + 4)))
 
 
 def name_prefix(name: str) -> str:

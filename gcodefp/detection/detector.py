@@ -4,7 +4,7 @@ Shapes: P states of K programs, C channels, R good recordings, S statistics.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -78,13 +78,11 @@ class Detector:
     Attributes:
         names: (K,) of the programs of the dataset.
         profiles: program -> its profile; None with fewer than MIN_PROFILED.
-        expected: program -> (T,) match of good recordings in each state.
         usual_drift: drift that all but a hundredth of the good recordings do not exceed, s.
     """
 
     names: tuple[str, ...]
     profiles: Sequence[Profile | None]
-    expected: Sequence[Array]
     calibration: CalibrationSet
     usual_drift: float
 
@@ -101,8 +99,9 @@ class Detector:
         self, recording: RecordingSignals, program: int, rate: float = FALSE_ALARM_RATE
     ) -> Judgement:
         """Judges a recording that should be of a program."""
-        alignment = align_to_program(self.profile(program), recording)
-        statistics = measure(alignment, self.expected[program])
+        profile = self.profile(program)
+        alignment = align_to_program(profile, recording)
+        statistics = measure(alignment, profile.expected)
         test = conformal_test(self.calibration, statistics, program, rate)
         deviations = find_deviations(alignment, self.usual_drift)
         match_shares = np.full(len(self.names), np.nan)
@@ -120,13 +119,13 @@ class Detector:
         """Share of the expected match of a recording as each program, (K,); 0 without a profile."""
         return np.array([
             0.0 if profile is None
-            else measure(align_to_program(profile, recording), expected).match_share
-            for profile, expected in zip(self.profiles, self.expected, strict=True)
+            else measure(align_to_program(profile, recording), profile.expected).match_share
+            for profile in self.profiles
         ])  # fmt: skip
 
     def live_statistics(self, recording: RecordingSignals, program: int) -> Array:
         """The statistics of `live.LIVE` after each row of a recording, (N, L)."""
-        return live_statistics(self.profile(program), self.expected[program], recording)
+        return live_statistics(self.profile(program), recording)
 
     def live_thresholds(self, per_hour: float = FALSE_ALARMS_PER_HOUR) -> tuple[Array, float]:
         """Thresholds of these, (L,), and the rate of false warnings per hour."""
@@ -180,44 +179,51 @@ def fit_detector(
 ) -> Detector:
     """Fits the detector to good recordings; programs with few of them have no profile."""
     profiles: list[Profile | None] = []
-    expected: list[Array] = []
-    statistics, programs, live, seconds = [], [], [], []
+    measured: list[tuple[Statistics, int, Array, float]] = []
     for program in range(len(names)):
         own = [recording for recording in labelled if recording.program == program]
-        if len(own) < MIN_PROFILED:
-            profiles.append(None)
-            expected.append(np.zeros(1))
-            continue
-        samples, length = [state_samples(p, step_seconds) for p in own], len(own[0].state_rows)
-        part = np.arange(len(own)) % min(len(own), PARTS)
-        without = {
-            number: fit_profile(
-                [s for s, own_part in zip(samples, part, strict=True) if own_part != number],
-                length, channels, step_seconds,
-            )
-            for number in set(part.tolist())
-        }  # fmt: skip
-        pairs = [(without[n], o.recording) for o, n in zip(own, part.tolist(), strict=True)]
-        measured = [align_to_program(profile, recording) for profile, recording in pairs]
-        matches_by_state = [_match_by_state(alignment) for alignment in measured]
-        for index, (alignment, pair) in enumerate(zip(measured, pairs, strict=True)):
-            others = _expected(matches_by_state[:index] + matches_by_state[index + 1 :])
-            statistics.append(measure(alignment, others))
-            programs.append(program)
-            live.append(live_statistics(pair[0], others, pair[1]).max(0))
-            seconds.append(len(alignment.match) * step_seconds)
-        profiles.append(fit_profile(samples, length, channels, step_seconds))
-        expected.append(_expected(matches_by_state))
-    if not statistics:
+        profile = None
+        if len(own) >= MIN_PROFILED:
+            profile, good = _fit_program(own, channels, step_seconds)
+            measured += good
+        profiles.append(profile)
+    if not measured:
         none = np.zeros((0, len(Statistics._fields))), np.zeros((0, len(LIVE)))
         nothing = CalibrationSet(none[0], np.zeros(0, int), none[1], np.zeros(0))
-        return Detector(tuple(names), profiles, expected, nothing, 0.0)
-    arrays = np.array(statistics), np.array(programs), np.array(live), np.array(seconds)
-    calibration = CalibrationSet(*arrays)
+        return Detector(tuple(names), profiles, nothing, 0.0)
+    statistics, programs, live, seconds = map(np.array, zip(*measured, strict=True))
+    calibration = CalibrationSet(statistics, programs, live, seconds)
     scores = np.array([max(own.values()) for own in calibration.scores()])
-    calibration = CalibrationSet(*arrays, pooling_p(scores, arrays[1]))
-    drift = float(np.quantile(arrays[0][:, Statistics._fields.index("drift")], 0.99))
-    return Detector(tuple(names), profiles, expected, calibration, drift)
+    calibration = replace(calibration, pooled_p=pooling_p(scores, programs))
+    drift = float(np.quantile(statistics[:, Statistics._fields.index("drift")], 0.99))
+    return Detector(tuple(names), profiles, calibration, drift)
+
+
+def _fit_program(
+    own: Sequence[LabelledSignals], channels: Sequence[str], step_seconds: float
+) -> tuple[Profile, list[tuple[Statistics, int, Array, float]]]:
+    """The profile of a program, and the fields of CalibrationSet of each good recording."""
+    samples, length = [state_samples(p, step_seconds) for p in own], len(own[0].state_rows)
+    part = np.arange(len(own)) % min(len(own), PARTS)
+    without = {
+        number: fit_profile(
+            [s for s, own_part in zip(samples, part, strict=True) if own_part != number],
+            length, channels, step_seconds,
+        )
+        for number in set(part.tolist())
+    }  # fmt: skip
+    profiles = [without[number] for number in part.tolist()]
+    alignments = [align_to_program(p, o.recording) for p, o in zip(profiles, own, strict=True)]
+    matches = [_match_by_state(alignment) for alignment in alignments]
+    measured = []
+    for index, (good, alignment) in enumerate(zip(own, alignments, strict=True)):
+        expected = _expected(matches[:index] + matches[index + 1 :])
+        profile = replace(profiles[index], expected=expected)
+        live = live_statistics(profile, good.recording).max(0)
+        seconds = len(alignment.match) * step_seconds
+        measured.append((measure(alignment, expected), good.program, live, seconds))
+    profile = fit_profile(samples, length, channels, step_seconds)
+    return replace(profile, expected=_expected(matches)), measured
 
 
 ARRAYS = {
@@ -248,9 +254,7 @@ def write_detector(path: Path, detector: Detector, description: DatasetDescripti
         "mean": np.concatenate([nothing, *(t.mean for t in fitted)]).astype(np.float32),
         "variance": np.concatenate([nothing, *(t.variance for t in fitted)]).astype(np.float32),
         "background": np.concatenate([nothing, *(t.background[None] for t in fitted)]),
-        "expected": np.concatenate([
-            usual[:length] for usual, length in zip(detector.expected, lengths, strict=True)
-        ]),
+        "expected": np.concatenate([np.zeros(0), *(profile.expected for profile in fitted)]),
         "statistics": calibration.statistics, "program": calibration.program,
         "live": calibration.live, "seconds": calibration.seconds,
         "pooled_p": np.array(calibration.pooled_p),
@@ -274,18 +278,17 @@ def read_detector(path: Path, description: DatasetDescription) -> Detector:
     numbers = sensor_numbers(channels)
     step = float(description.programs.step_seconds)
     profiles: list[Profile | None] = []
-    expected = []
     backgrounds = iter(arrays["background"])
     for first, end in pairwise(arrays["first"].tolist()):
-        mean, variance = (arrays[name][first:end].astype(float) for name in ("mean", "variance"))
+        mean, variance, expected = (
+            arrays[name][first:end].astype(float) for name in ("mean", "variance", "expected")
+        )
         profile = None
         if end > first:
-            profile = Profile(mean, variance, next(backgrounds), *numbers, step)
+            profile = Profile(mean, variance, next(backgrounds), *numbers, step, expected)
         profiles.append(profile)
-        expected.append(arrays["expected"][first:end])
     fields = ("statistics", "program", "live", "seconds")
     pooled_p = float(arrays["pooled_p"])
     calibration = CalibrationSet(**{name: arrays[name] for name in fields}, pooled_p=pooled_p)
     names = tuple(description.programs.names.tolist())
-    drift = float(arrays["usual_drift"])
-    return Detector(names, profiles, expected, calibration, drift)
+    return Detector(names, profiles, calibration, float(arrays["usual_drift"]))

@@ -13,6 +13,7 @@ from gcodefp.detection.alignment import AFTER, BEFORE, INSIDE, OTHER, ViterbiPat
 from gcodefp.detection.profile import Array, Mask, Profile, RecordingSignals
 from gcodefp.evaluation.sequences import segments
 from gcodefp.programs.lag import moving_average
+from gcodefp.recordings.clock import rows_in
 
 WINDOW_SECONDS = 10.0
 END_SECONDS = 15.0
@@ -97,7 +98,7 @@ def align_to_program(profile: Profile, recording: RecordingSignals) -> Alignment
         return Alignment(path, matches, np.zeros(count), np.zeros(count, np.int64), 0, count,
                                 len(profile) * step, 0.0, 0.0, step)  # fmt: skip
     offset = path.state[inside] - inside
-    rows = max(1, round(END_SECONDS / step))
+    rows = rows_in(END_SECONDS, step)
     begin, end = float(np.median(offset[:rows])), float(np.median(offset[-rows:]))
     row = np.arange(count)
     extrapolated = row + np.where(row < inside[0], begin, end)
@@ -142,7 +143,7 @@ def _window_means(values: Array, rows: int) -> Array:
 
 def _drift(alignment: Alignment) -> Array:
     """Seconds by which the rows advance more than the program within a window around each, (N,)."""
-    rows = max(1, round(WINDOW_SECONDS / alignment.step_seconds))
+    rows = rows_in(WINDOW_SECONDS, alignment.step_seconds)
     delay = np.arange(len(alignment.state)) - alignment.state
     inside = slice(alignment.first, alignment.end)
     half, drift = rows // 2, np.zeros(len(delay))

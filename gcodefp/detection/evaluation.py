@@ -8,7 +8,7 @@ Shapes: N rows, T states, C channels.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.programs.lag import moving_average
+from gcodefp.recordings.clock import rows_in
 
 if TYPE_CHECKING:
     from gcodefp.evaluation.decoder import Decoder
@@ -46,7 +47,6 @@ class JudgedCopy(NamedTuple):
         name: of the recording that was altered.
         anomaly_scores: of the detector and each baseline; more is worse.
         p_value: of the detector.
-        least_rate: of false alarms that can be promised.
         location_error, delay: seconds; NaN without one.
     """
 
@@ -54,7 +54,6 @@ class JudgedCopy(NamedTuple):
     name: str
     anomaly_scores: dict[str, float]
     p_value: float
-    least_rate: float
     verdict: str
     location_error: float
     delay: float
@@ -65,7 +64,6 @@ def evaluate_detector(
     test: Sequence[LabelledSignals],
     donors: Sequence[LabelledSignals],
     seed: int = 0,
-    detectors: Callable[[int], Detector] | None = None,
     decoder: "Decoder | None" = None,
 ) -> dict[str, Any]:
     """Alters test recordings, judges them and counts.
@@ -73,16 +71,14 @@ def evaluate_detector(
     Args:
         donors: recordings that spliced rows are taken of.
         decoder: of a network that no test recording was shown to; None: that baseline is missing.
-        detectors: index of a test recording -> the detector that judges it; None: always the same.
     """
     rng = np.random.default_rng(seed)
     scored: list[JudgedCopy] = []
-    for index, labelled in enumerate(test):
-        own = detectors(index) if detectors else detector
-        if own.profiles[labelled.program] is None:
+    for labelled in test:
+        if detector.profiles[labelled.program] is None:
             continue
-        for altered in altered_copies(labelled, donors, own.names, row_seconds(own), rng):
-            scored.append(judge_copy(own, altered, labelled.recording.name, decoder))
+        for altered in altered_copies(labelled, donors, detector.names, row_seconds(detector), rng):
+            scored.append(judge_copy(detector, altered, labelled.recording.name, decoder))
     return summarise(scored, detector)
 
 
@@ -118,13 +114,13 @@ def judge_copy(
     }
     if decoder is not None:
         anomaly_scores |= decoder_uncertainty(decoder, recording, program)
-    tested = judgement.test.p_value, 1 / (len(calibration.program) + 1), judgement.verdict
+    tested = judgement.test.p_value, judgement.verdict
     return JudgedCopy(altered.kind, name, anomaly_scores, *tested, location, delay)
 
 
 def energy_deviation(profile: Profile, recording: RecordingSignals) -> float:
     """Largest change of the mean square of all channels from the profile's, in a window."""
-    rows = max(1, round(WINDOW_SECONDS / profile.step_seconds))
+    rows = rows_in(WINDOW_SECONDS, profile.step_seconds)
     own, usual = (
         moving_average((values**2).mean(1, keepdims=True), rows)[:, 0]
         for values in (profile.smooth(recording.normalised), profile.mean)
@@ -175,13 +171,14 @@ def summarise(scored: Sequence[JudgedCopy], detector: Detector) -> dict[str, Any
     good = [copy for copy in scored if copy.kind == GOOD]
     kinds = dict.fromkeys(copy.kind for copy in scored)
     count = len(detector.calibration.program)
+    least_rate = 1 / (count + 1)
     thresholds, per_hour = detector.live_thresholds() if count else ((), None)
     programs = np.unique(detector.calibration.program)
     pooled_p = detector.calibration.pooled_p
     return {
         "calibration": {
             "recordings": count,
-            "least_rate": 1 / (count + 1),
+            "least_rate": least_rate,
             "pooled": detector.calibration.is_pooled,
             "pooled_p": pooled_p if np.isfinite(pooled_p) else None,
             "programs": [str(detector.names[program]) for program in programs],
@@ -192,20 +189,22 @@ def summarise(scored: Sequence[JudgedCopy], detector: Detector) -> dict[str, Any
         },
         "good_recordings": len(good),
         "kinds": {
-            kind: _summarise_kind([c for c in scored if c.kind == kind], good) for kind in kinds
+            kind: _summarise_kind([c for c in scored if c.kind == kind], good, least_rate)
+            for kind in kinds
         },
     }
 
 
-def _summarise_kind(copies: Sequence[JudgedCopy], good: Sequence[JudgedCopy]) -> dict[str, Any]:
+def _summarise_kind(
+    copies: Sequence[JudgedCopy], good: Sequence[JudgedCopy], least_rate: float
+) -> dict[str, Any]:
     recording = np.unique([copy.name for copy in copies], return_inverse=True)[1]
     p_values = np.array([copy.p_value for copy in copies])
-    least = np.array([copy.least_rate for copy in copies])
     errors = np.array([copy.location_error for copy in copies])
     delays = np.array([copy.delay for copy in copies])
     summary: dict[str, Any] = {"copies": len(copies)}
     for rate in RATES:
-        alarms = p_values <= np.maximum(rate, least)
+        alarms = p_values <= max(rate, least_rate)
         summary[f"detected_at_{rate:g}"] = _json(estimate(alarms, np.ones(len(alarms)), recording))
     if good and copies[0].kind != GOOD:
         names = copies[0].anomaly_scores

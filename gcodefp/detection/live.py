@@ -38,17 +38,13 @@ begins."""
 FLOORS = (1.0, 0.1, 0.0)
 
 
-def live_statistics(profile: Profile, expected: Array, recording: RecordingSignals) -> Array:
-    """The statistics after each row, (N, L); 0 within the first WARM_UP_ROWS.
-
-    Args:
-        expected: (T,) match of good recordings in each state.
-    """
+def live_statistics(profile: Profile, recording: RecordingSignals) -> Array:
+    """The statistics after each row, (N, L); 0 within the first WARM_UP_ROWS."""
     matches, step = _matches_so_far(profile, recording), profile.step_seconds
     gain, state = live_jump_gain(matches)
     row, inside = np.arange(len(matches)), state >= 0
     own = np.cumsum(np.append(0.0, np.where(inside, matches[row, state], 0.0)))
-    usual = np.cumsum(np.append(0.0, np.where(inside, expected[state], 0.0)))
+    usual = np.cumsum(np.append(0.0, np.where(inside, profile.expected[state], 0.0)))
     end, first = row + 1, np.maximum(row + 1 - (rows := round(WINDOW_SECONDS / step)), 0)
     share = np.clip((own[first] + PRIOR_ROWS) / (usual[first] + PRIOR_ROWS), 0.0, 1.0)
     lack = (share * (usual[end] - usual[first]) - (own[end] - own[first])) / rows

@@ -11,7 +11,7 @@ Shapes: N rows of a recording, C channels, T states of one program, one each ste
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +70,7 @@ class Profile:
         sensors: (C,) number of the sensor that a channel is of.
         groups: (C,) number of the sensor's group.
         step_seconds: from one state to the next.
+        expected: (T,) match of good recordings in each state; empty until they are aligned.
     """
 
     mean: Array
@@ -78,6 +79,7 @@ class Profile:
     sensors: NDArray[np.int64]
     groups: NDArray[np.int64]
     step_seconds: float
+    expected: Array = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.mean)

@@ -148,11 +148,7 @@ class Predictor:
                 raise UserError(f"{recording}: holds {len(sources)} recordings; predict one by one")
             return sources[0]
         try:
-            given: np.ma.MaskedArray = np.ma.asarray(recording)
-            if given.dtype.kind in "cmM":
-                # NumPy would drop the imaginary part, and count nanoseconds.
-                raise TypeError(f"its samples are {given.dtype}")
-            samples = np.ma.filled(given.astype(np.float64), np.nan)
+            samples: np.ma.MaskedArray = np.ma.asarray(recording)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"the recording is no array of numbers: {error}") from None
         if samples.ndim != 2 or samples.shape[1] != len(self.channels):

@@ -30,7 +30,7 @@ from gcodefp.evaluation.sequences import executed_blocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.evaluation.window_lengths import STRIDE_ROWS, CentreDecoder, evaluate_window_lengths
 from gcodefp.files import write_arrays, write_text
-from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
+from gcodefp.model.checkpoint import check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 logger = logging.getLogger("gcodefp.evaluate")
@@ -50,43 +50,40 @@ def open_evaluation(
     splits: Mapping[str, Path],
     device: torch.device,
     control: str | None = None,
+    is_fitted: bool = True,
 ) -> EvaluationInputs:
     """Reads a checkpoint, dataset.json and splits (name -> NPZ), which must belong together.
 
-    Raises:
-        UserError: a file is missing or cannot be read, the checkpoint is of another control, or it
-            was trained on another dataset.
+    Raises UserError: as `open_decoder`, or the checkpoint was trained on another dataset.
     """
-    decoder = open_decoder(checkpoint, device, control)
+    decoder = open_decoder(checkpoint, device, control, is_fitted)
     description = read_description(dataset)
     check_dataset(decoder.checkpoint, description.with_control(control), checkpoint)
     loaded = {name: read_split(path, description, name) for name, path in splits.items()}
     return EvaluationInputs(decoder, description, loaded)
 
 
-def open_decoder(path: Path, device: torch.device, control: str | None = None) -> Decoder:
-    """Reads a checkpoint as `open_checkpoint`, and its decoder."""
-    return read_decoder(open_checkpoint(path, device, control), path, device)
+def open_decoder(
+    path: Path, device: torch.device, control: str | None = None, is_fitted: bool = True
+) -> Decoder:
+    """Reads a checkpoint and its decoder.
 
+    Args:
+        control: the negative control that it was trained for; None: none.
+        is_fitted: whether a decoder.npz beside the checkpoint counts.
 
-def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
-    """Reads a checkpoint that was trained for a negative control (None: for none).
-
-    Raises UserError: it cannot be read, or was trained for another control.
+    Raises UserError: a file cannot be read, or the checkpoint is of another control.
     """
     checkpoint = read_checkpoint(path, device)
-    trained_for = checkpoint.description.control
-    if trained_for == control:
-        return checkpoint
-    if control is None:
-        raise UserError(
-            f"{path}: was trained for control {trained_for}; it is not a model of the signals "
-            "and belongs to python -m gcodefp.control"
-        )
-    raise UserError(
-        f"{path}: was trained for {f'control {trained_for}' if trained_for else 'no control'}; "
-        f"name the checkpoint that was trained for control {control}"
+    actual, needed = (
+        f"control {name}" if name else "no control"
+        for name in (checkpoint.description.control, control)
     )
+    if actual != needed:
+        raise UserError(
+            f"{path}: was trained for {actual}; name the checkpoint that was trained for {needed}"
+        )
+    return read_decoder(checkpoint, path, device) if is_fitted else Decoder(checkpoint)
 
 
 class Evaluation(NamedTuple):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.recordings.gcode import parse_block
@@ -30,12 +31,7 @@ def endpoints_mm(
     Before its first word an axis is NaN.
     """
     targets = axis_numbers(blocks) * mm_per_unit[:, None]
-    for axis in range(targets.shape[1]):
-        column = targets[:, axis]
-        row_of_word = np.where(np.isfinite(column), np.arange(len(column)), -1)
-        latest = np.maximum.accumulate(row_of_word)
-        targets[:, axis] = np.where(latest >= 0, column[latest], np.nan)
-    return targets
+    return pd.DataFrame(targets).ffill().to_numpy(copy=True)
 
 
 SAFETY_WARNING = (

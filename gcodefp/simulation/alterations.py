@@ -14,31 +14,13 @@ from numpy.typing import NDArray
 
 from gcodefp.programs.motion import DWELL_MM, Move, Trajectory, plan, trace_program
 from gcodefp.recordings.columns import channel_group
-from gcodefp.simulation.programs import PROGRAMS, MillProgram, adaptive, build_program, face, pocket
+from gcodefp.simulation.programs import PROGRAMS, MillProgram, build_program
 
 PAUSE_SECONDS = SPLICE_SECONDS = 10.0
 OFFSET_MM = 1.0
 FADE_ROWS = 3
 ROW_SECONDS = 0.257
 KEPT_SHARE = 0.75
-
-_SMALLER = {
-    "face40": lambda: face(40, passes=9, radius=0.083),
-    "face50": lambda: face(50, passes=8, radius=0.11),
-    "pocket25": lambda: pocket(25, depths=(-0.06,), loops=2, turns=1),
-    "pocket40": lambda: pocket(40, depths=(-0.125,), loops=2, turns=1.5),
-    "adaptive25": lambda: adaptive(25, radius=0.2, loops=11, turns=1),
-    "adaptive40": lambda: adaptive(40, radius=0.3, loops=7, turns=0.75),
-}
-"""Program -> the same with one pass, or one depth, fewer."""
-_SCALED = {
-    "face40": lambda size: face(40 * size, passes=10, radius=0.083),
-    "face50": lambda size: face(50 * size, passes=9, radius=0.11),
-    "pocket25": lambda size: pocket(25 * size, depths=(-0.06, -0.12), loops=2, turns=1),
-    "pocket40": lambda size: pocket(40 * size, depths=(-0.125,), loops=3, turns=1.5),
-    "adaptive25": lambda size: adaptive(25 * size, radius=0.2 * size, loops=12, turns=1),
-    "adaptive40": lambda size: adaptive(40 * size, radius=0.3 * size, loops=8, turns=0.75),
-}
 
 ALTERATIONS = (
     *("feed+5", "feed-5", "feed+10", "feed-10", "feed+30", "feed-30", "size+8", "size-8"),
@@ -61,9 +43,9 @@ def altered_lines(program: str, kind: str, rng: np.random.Generator) -> MillProg
             for line in lines
         )
     if match := re.fullmatch(r"size([+-]\d+)", kind):
-        return _SCALED[program](1 + int(match[1]) / 100)
+        return build_program(program, scale=1 + int(match[1]) / 100)
     if kind == "fewer_passes":
-        return _SMALLER[program]()
+        return build_program(program, fewer=True)
     if kind == "other_program":
         others = [name for name in PROGRAMS if name != program]
         return build_program(others[rng.integers(len(others))])

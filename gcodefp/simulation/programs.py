@@ -6,9 +6,9 @@ Numbers in the names are sizes in millimetres.
 """
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from math import cos, pi, sin
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import MAX_DECIMALS
@@ -79,25 +79,24 @@ class ProgramWriter:
 MillProgram = tuple[ProgramLine, ...]
 
 
-def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> MillProgram:
+def face(width_mm: float, passes: int, radius: float) -> MillProgram:
     """Raster passes along X from the right edge, linked by two quarter arcs each.
 
     Args:
         width_mm: of the stock, which the passes overrun on both sides.
         passes: number of passes.
         radius: of the linking arcs, half the distance between passes, in inches.
-        depth: Z of the passes, in inches.
     """
     left, right, y = -0.1254, width_mm / INCH_MM + 0.1254, 0.0427
     writer = ProgramWriter()
     writer.rapid(x=right + 0.05, y=y)
     writer.rapid(z=0.6)
     writer.rapid(z=0.125)
-    writer.linear(0.0, z=depth + 0.025, feed=ENTRY_FEED)
+    writer.linear(0.0, z=0.025, feed=ENTRY_FEED)
     for step in range(1, 6):
         angle = pi / 2 * step / 5
         writer.linear(0.1 * step, x=right + 0.05 - 0.025 * (1 - cos(angle)),
-                    z=depth + 0.025 * (1 - sin(angle)))  # fmt: skip
+                    z=0.025 * (1 - sin(angle)))  # fmt: skip
     for number in range(passes):
         is_leftward = number % 2 == 0
         x, side = (left, -1.0) if is_leftward else (right, 1.0)
@@ -185,20 +184,34 @@ def write_rounded_square(writer: ProgramWriter, centre: float, half: float, corn
     writer.linear(0.5, y=centre)
 
 
-_BUILDERS: dict[str, Callable[[], MillProgram]] = {
-    "face40": partial(face, 40, passes=10, radius=0.083),
-    "face50": partial(face, 50, passes=9, radius=0.11),
-    "pocket25": partial(pocket, 25, depths=(-0.06, -0.12), loops=2, turns=1),
-    "pocket40": partial(pocket, 40, depths=(-0.125,), loops=3, turns=1.5),
-    "adaptive25": partial(adaptive, 25, radius=0.2, loops=12, turns=1),
-    "adaptive40": partial(adaptive, 40, radius=0.3, loops=8, turns=0.75),
+_BUILDERS: dict[str, tuple[Callable[..., MillProgram], dict[str, Any]]] = {
+    "face40": (face, {"width_mm": 40, "passes": 10, "radius": 0.083}),
+    "face50": (face, {"width_mm": 50, "passes": 9, "radius": 0.11}),
+    "pocket25": (pocket, {"size_mm": 25, "depths": (-0.06, -0.12), "loops": 2, "turns": 1}),
+    "pocket40": (pocket, {"size_mm": 40, "depths": (-0.125,), "loops": 3, "turns": 1.5}),
+    "adaptive25": (adaptive, {"length_mm": 25, "radius": 0.2, "loops": 12, "turns": 1}),
+    "adaptive40": (adaptive, {"length_mm": 40, "radius": 0.3, "loops": 8, "turns": 0.75}),
 }
+_SIZES = {face: ("width_mm",), pocket: ("size_mm",), adaptive: ("length_mm", "radius")}
 
 PROGRAMS = tuple(_BUILDERS)
 """Names of the programs that can be simulated."""
 
 
 @cache
-def build_program(name: str) -> MillProgram:
-    """The lines of a program; raises KeyError for a name that is not in PROGRAMS."""
-    return _BUILDERS[name]()
+def build_program(name: str, scale: float = 1, fewer: bool = False) -> MillProgram:
+    """The lines of a program.
+
+    Args:
+        name: one of PROGRAMS.
+        scale: factor of its size.
+        fewer: whether it has a pass, a depth or a loop less.
+    """
+    builder, arguments = _BUILDERS[name]
+    changed = {size: scale * arguments[size] for size in _SIZES[builder]}
+    if fewer and len(arguments.get("depths", ())) > 1:
+        changed["depths"] = arguments["depths"][:-1]
+    elif fewer:
+        repeated = "passes" if builder is face else "loops"
+        changed[repeated] = arguments[repeated] - 1
+    return builder(**(arguments | changed))

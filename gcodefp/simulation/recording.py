@@ -135,17 +135,14 @@ def _per_line(
     trajectory: Trajectory, program: MillProgram
 ) -> tuple[NDArray[np.int64], Vector, Vector]:
     """Modal motion, feed in mm/min and end point in mm of each program line."""
-    move_of_line = {move.line_index: move for move in trajectory.moves}
-    motion = np.zeros(len(program), dtype=np.int64)
-    feed = np.zeros(len(program))
-    ends = np.zeros((len(program), 3))
-    move = trajectory.moves[0]
-    for index in range(len(program)):
-        move = move_of_line.get(index, move)
-        motion[index] = move.motion
-        feed[index] = round(move.feed_mm_min, 2)
-        ends[index] = move.end_mm
-    return motion, feed, ends
+    lines = [move.line_index for move in trajectory.moves]
+    latest = np.searchsorted(lines, np.arange(len(program)), side="right") - 1
+    moves = [trajectory.moves[index] for index in latest.clip(min=0)]
+    return (
+        np.array([move.motion for move in moves]),
+        np.array([round(move.feed_mm_min, 2) for move in moves]),
+        np.array([move.end_mm for move in moves]),
+    )
 
 
 FAULT_SHARE = 1 / 8
@@ -163,35 +160,23 @@ def add_faults(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     table = table.copy()
     has_freeze, has_gaps, has_duplicates = rng.random(3) < FAULT_SHARE
     nodes = list(dict.fromkeys(name.split(".")[0] for name in table.columns if "." in name))
+
+    def columns_of(node: str) -> list[str]:
+        return [name for name in table.columns if name.startswith(f"{node}.")]
+
     if has_freeze:
-        _freeze_node(table, str(rng.choice(nodes)), int(rng.integers(len(table) // 4, len(table))))
-    if has_gaps:
-        _add_gaps(table, str(rng.choice(nodes)), rng)
-    if has_duplicates:
-        table = _add_duplicate_rows(table, rng)
+        frozen = columns_of(str(rng.choice(nodes)))
+        row = int(rng.integers(len(table) // 4, len(table)))
+        table.loc[row:, frozen] = table.loc[row, frozen].to_numpy(float)
+    if has_gaps:  # Three short ones in one node, as when its radio link is interrupted.
+        columns = columns_of(str(rng.choice(nodes)))
+        for first in rng.integers(0, len(table) - 4, 3):
+            table.loc[first : first + int(rng.integers(0, 4)), columns] = np.nan
+    if has_duplicates:  # Two rows, as when a log is flushed twice.
+        duplicates = rng.choice(len(table), 2, replace=False)
+        order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))
+        table = table.iloc[order].reset_index(drop=True)
     return table
-
-
-def _freeze_node(table: pd.DataFrame, node: str, row: int) -> None:
-    for name in table.columns:
-        if name.startswith(f"{node}."):
-            values = table[name].to_numpy(copy=True)
-            values[row:] = values[row]
-            table[name] = values
-
-
-def _add_gaps(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
-    """Three short gaps in one node, as when its radio link is interrupted."""
-    columns = [name for name in table.columns if name.startswith(f"{node}.")]
-    for first in rng.integers(0, len(table) - 4, 3):
-        table.loc[first : first + int(rng.integers(0, 4)), columns] = np.nan
-
-
-def _add_duplicate_rows(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Duplicates two rows, as when a log is flushed twice."""
-    duplicates = rng.choice(len(table), 2, replace=False)
-    order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))
-    return table.iloc[order].reset_index(drop=True)
 
 
 SENSOR_DECIMALS = 5

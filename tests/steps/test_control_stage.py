@@ -154,22 +154,16 @@ def test_checkpoints_of_another_control_or_dataset_are_refused(
     checkpoint = trained(dataset, LABELS_SHUFFLED, tmp_path / "run", max_epochs=1)
     of_control = f"was trained for control {LABELS_SHUFFLED}"
     assert evaluate(checkpoint, dataset, tmp_path / "evaluation") == 1
-    assert f"{of_control}; it is not a model" in capsys.readouterr().err
+    assert f"{of_control}; name the checkpoint that" in capsys.readouterr().err
     for data, path, control, message in (
         (dataset, checkpoint, PRESENCE_ONLY, f"{of_control}; name the checkpoint that"),
         (dataset, winner, LABELS_SHUFFLED, "was trained for no control; name the checkpoint that"),
-        (dataset, checkpoint, SENSORS_PERMUTED, f"{of_control}; it is not a model"),
+        (dataset, checkpoint, SENSORS_PERMUTED, f"{of_control}; name the checkpoint that"),
         (giveaway, winner, SENSORS_PERMUTED, "was trained on another dataset"),
     ):
         assert score(data, path, control, tmp_path / "control.json") == 1
         assert message in capsys.readouterr().err
+    predicted = ["--checkpoint", str(checkpoint), "--output", str(tmp_path / "predicted")]
+    assert predict.main(["recording.csv", *predicted]) == 1
+    assert f"{checkpoint}: {of_control}" in capsys.readouterr().err
     assert not (tmp_path / "control.json").exists()
-
-
-def test_a_control_s_checkpoint_predicts_nothing(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoint = trained(dataset, PRESENCE_ONLY, tmp_path / "run", max_epochs=1)
-    flags = ["--checkpoint", str(checkpoint), "--output", str(tmp_path / "predicted")]
-    assert predict.main(["recording.csv", *flags]) == 1
-    assert f"{checkpoint}: was trained for control {PRESENCE_ONLY}" in capsys.readouterr().err

@@ -30,24 +30,14 @@ from gcodefp.evaluate import main
 from gcodefp.evaluation.names import MODEL, PREDICTORS, STATE_ORACLE, WHOLE
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture(scope="module")
-def checkpoint(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return learn(dataset, tmp_path_factory.mktemp("run"), max_epochs=4)
-
-
 def test_rows_outside_windows_are_not_scored(
-    dataset: Path, checkpoint: Path, tmp_path: Path
+    learnable: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
     # The windows of the first recording's first half, and all of the last one's.
     inside = (test.window_start <= ROWS // 2 - WINDOW) | (test.window_start >= 2 * ROWS)
     few = replace(test, window_start=test.window_start[inside])
-    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", few), tmp_path / "e") == 0
+    assert evaluate(checkpoint, with_test(learnable, tmp_path / "d", few), tmp_path / "e") == 0
     document, arrays = results(tmp_path / "e")
     assert document["rows"] == ROWS + ROWS // 2
     assert arrays["row"].tolist() == [*range(ROWS // 2), *range(ROWS)]
@@ -61,22 +51,22 @@ def test_rows_outside_windows_are_not_scored(
 
 
 def test_blocks_longer_than_in_train_are_wrong(
-    dataset: Path, checkpoint: Path, tmp_path: Path
+    learnable: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
     longer = with_blocks(test, np.char.add(test.blocks[test.block], " X1 X1 X1 X1 X1"))
-    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", longer), tmp_path / "e") == 0
+    assert evaluate(checkpoint, with_test(learnable, tmp_path / "d", longer), tmp_path / "e") == 0
     models = results(tmp_path / "e")[0]["models"]
     assert {estimates["gcode"]["value"] for estimates in models.values()} == {0}
     assert models[MODEL]["token"]["value"] > 0
 
 
 def test_programs_outside_the_train_split_are_wrong_and_have_no_oracle(
-    dataset: Path, checkpoint: Path, tmp_path: Path
+    learnable: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
     new = of_no_program(with_blocks(test, np.char.add(test.blocks[test.block], "9")))
-    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", new), tmp_path / "e") == 0
+    assert evaluate(checkpoint, with_test(learnable, tmp_path / "d", new), tmp_path / "e") == 0
     models = results(tmp_path / "e")[0]["models"]
     for name in (MODEL, WHOLE):
         for metric in ("gcode", "gcode_sensed", "program", "within_1s", "segment_f1"):
@@ -98,11 +88,12 @@ def test_programs_without_commands_or_without_parameters(
         assert evaluate(checkpoint, dataset, tmp_path / "e") == 0
 
 
-def test_a_lag_moves_the_labels_at_the_sensors_time_alone(dataset: Path, tmp_path: Path) -> None:
-    checkpoint = learn(dataset, tmp_path / "run", max_epochs=14)
-    lagging = with_test(dataset, tmp_path / "d", delayed(tiny_split(RECORDINGS["test"]), 2))
+def test_a_lag_moves_the_labels_at_the_sensors_time_alone(
+    learnable: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    lagging = with_test(learnable, tmp_path / "d", delayed(tiny_split(RECORDINGS["test"]), 2))
     assert evaluate(checkpoint, lagging, tmp_path / "late") == 0
-    assert evaluate(checkpoint, dataset, tmp_path / "usual") == 0
+    assert evaluate(checkpoint, learnable, tmp_path / "usual") == 0
     models, undelayed = (results(tmp_path / name)[0]["models"] for name in ("late", "usual"))
 
     exact, usual_exact = (m[WHOLE]["gcode"]["value"] for m in (models, undelayed))

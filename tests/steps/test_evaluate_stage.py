@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_commands import evaluate, learn, results, with_test
+from evaluation_commands import evaluate, results, with_test
 from learning_data import (
     BLOCKS,
     OPERATIONS,
@@ -21,10 +21,11 @@ from learning_data import (
     write_dataset,
 )
 
+from gcodefp import explain, fit_decoder
 from gcodefp.evaluate import main
 from gcodefp.evaluation.baselines.matched_filter import FilterOptions
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.metrics import METRICS, SHARE
+from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import (
     CENTRE_METRICS,
     EVALUATION_FORMAT,
@@ -48,19 +49,9 @@ NOTHING = {"value": None, "low": None, "high": None, "n": 0, "recordings": 0}
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("dataset"))
-
-
-@pytest.fixture(scope="module")
-def checkpoint(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return learn(dataset, tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(scope="module")
-def evaluation(dataset: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evaluation(learnable: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("evaluation") / "new"
-    assert evaluate(checkpoint, dataset, output) == 0
+    assert evaluate(checkpoint, learnable, output) == 0
     return output
 
 
@@ -77,14 +68,11 @@ def test_metrics_have_values_intervals_and_baselines(evaluation: Path) -> None:
         assert list(estimates) == list(METRICS)
         for name, estimate in estimates.items():
             if estimate["value"] is None:
-                assert name not in OF_EVERY_PREDICTOR
                 assert estimate == NOTHING
-                continue
-            metric = METRICS[name]
-            bounded = metric.unit == SHARE and metric.higher_is_better
-            assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"]
-            assert estimate["value"] <= (1 if bounded else np.inf)
-            assert 1 <= estimate["recordings"] <= 3
+                assert name not in OF_EVERY_PREDICTOR
+            else:
+                assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"]
+                assert 1 <= estimate["recordings"] <= 3
         assert estimates["gcode"]["n"] == estimates["operation"]["n"] == TEST_ROWS
     models = document["models"]
     assert models[MAJORITY]["within_1s"]["value"] is None  # It predicts no program.
@@ -147,14 +135,14 @@ def test_window_lengths_and_the_options_of_the_filter_are_written(evaluation: Pa
 
 
 def test_without_val_the_filter_has_its_defaults_and_val_needs_train(
-    dataset: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    learnable: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--checkpoint", str(checkpoint), "--output", str(tmp_path)]
-    assert main([*common, *dataset_flags(dataset, "train", "test")]) == 0
+    assert main([*common, *dataset_flags(learnable, "train", "test")]) == 0
     assert "without --val the options of the baselines are defaults" in capsys.readouterr().err
     options = results(tmp_path)[0]["baselines"][FILTER]
     assert options == {**FilterOptions()._asdict(), "val_within_1s": None}
-    assert main([*common, *dataset_flags(dataset, "val", "test")]) == 1
+    assert main([*common, *dataset_flags(learnable, "val", "test")]) == 1
     assert "--train is missing" in capsys.readouterr().err
 
 
@@ -188,28 +176,45 @@ def test_sequences_and_programs_agree_with_the_error_rate(evaluation: Path) -> N
     assert edits / rate["n"] == rate["value"]
 
 
+STAGES = {
+    "evaluate": (main, ("train", "test")),
+    "explain": (explain.main, ("test",)),
+    "fit_decoder": (fit_decoder.main, ("train", "val")),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_inputs_that_do_not_fit_are_refused(
-    dataset: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    learnable: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
 ) -> None:
+    stage, splits = STAGES[name]
+    files = ["--checkpoint", str(checkpoint), "--output", str(tmp_path / "e")]
+
+    def message(*wrong: object, dataset: Path = learnable) -> str:
+        flags = [*files, *dataset_flags(dataset, *splits), *map(str, wrong)]
+        assert stage(flags) == 1
+        return capsys.readouterr().err
+
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
-    output = ["--output", str(tmp_path / "e")]
-    honest = ["--checkpoint", str(checkpoint), *dataset_flags(dataset, "train", "test"), *output]
-    assert evaluate(checkpoint, other, tmp_path / "e") == 1
-    assert "checkpoint.pt: was trained on another dataset" in capsys.readouterr().err
-    assert main([*honest, "--test", str(dataset / "val.npz")]) == 1
-    assert "val.npz: is not the test split" in capsys.readouterr().err
-    assert main([*honest, "--controls", str(tmp_path / "none.json")]) == 1
-    assert "none.json: no such file; it is made by: snakemake" in capsys.readouterr().err
-    control, document = tmp_path / "control.json", tmp_path / "damaged/dataset.json"
-    control.write_text(json.dumps({"format": CONTROL_FORMAT, "answers": {}}))
-    assert main([*honest, "--controls", str(control)]) == 1
-    assert f"{control}: control: is missing; rebuild it" in capsys.readouterr().err
-    shutil.copytree(dataset, document.parent)
+    assert "checkpoint.pt: was trained on another dataset" in message(dataset=other)
+    assert "none.pt: no such checkpoint" in message("--checkpoint", tmp_path / "none.pt")
+    split, swapped = splits[-1], {"test": "val.npz", "val": "test.npz"}[splits[-1]]
+    wrong = message(f"--{split}", learnable / swapped)
+    assert f"{swapped}: is not the {split} split" in wrong
+    none = message(f"--{split}", tmp_path / "none.npz")
+    assert "none.npz: no such file; it is made by: snakemake" in none
+    document = Path(shutil.copytree(learnable, tmp_path / "damaged")) / "dataset.json"
     document.write_text(document.read_text().replace('"steps": ', '"steps": -'))
-    assert main([*honest, "--dataset", str(document)]) == 1
-    assert f"{document}: vocabulary.steps: -" in capsys.readouterr().err
-    assert evaluate(tmp_path / "checkpoint.pt", dataset, tmp_path / "e") == 1
-    assert "checkpoint.pt: no such checkpoint" in capsys.readouterr().err
+    assert f"{document}: vocabulary.steps: -" in message("--dataset", document)
+    if name == "evaluate":
+        control = tmp_path / "control.json"
+        control.write_text(json.dumps({"format": CONTROL_FORMAT, "answers": {}}))
+        wrong = message("--controls", control)
+        assert f"{control}: control: is missing; rebuild it" in wrong
     assert not (tmp_path / "e").exists()
 
 
@@ -217,7 +222,7 @@ def test_inputs_that_do_not_fit_are_refused(
 
 
 def test_test_labels_do_not_reach_the_predictions(
-    dataset: Path, checkpoint: Path, evaluation: Path, tmp_path: Path
+    learnable: Path, checkpoint: Path, evaluation: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
     blind = replace(
@@ -229,7 +234,7 @@ def test_test_labels_do_not_reach_the_predictions(
         lag_corrected_row=test.lag_corrected_row[::-1].copy(),
         lag_seconds=test.lag_seconds + 3,
     )
-    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", blind), tmp_path / "e") == 0
+    assert evaluate(checkpoint, with_test(learnable, tmp_path / "d", blind), tmp_path / "e") == 0
     (document, arrays), (_, arrays_of_evaluation) = results(tmp_path / "e"), results(evaluation)
     for predictor in (MODEL, WHOLE, GREEDY, MAJORITY, NEIGHBOUR, TREES):
         for field in ("block", "operation", "program", "position_mm", "line", "state"):

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 from learning_data import dataset_flags, load, write_dataset
-from training_runs import run
+from training_runs import GCODE, run
 
 from gcodefp.dataset.store import Split
 from gcodefp.evaluate import main
 from gcodefp.files import sha256
+from gcodefp.model.hyperparameters import Objective
 
 LEARNT = {"d_model": 16, "batch_size": 8, "max_epochs": 14, "augmentation_prob": 0.0}
 
 
-def learn(dataset: Path, folder: Path, **changed: Any) -> Path:
+def learn(dataset: Path, folder: Path, objective: Objective = GCODE, **changed: Any) -> Path:
     """The checkpoint of a run over the dataset."""
-    run(folder, load(dataset), **{**LEARNT, **changed})
+    run(folder, load(dataset), objective, **{**LEARNT, **changed})
     return folder / "checkpoint.pt"
 
 

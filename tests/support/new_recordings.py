@@ -5,24 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from learning_data import (
-    BLOCKS,
-    ORDER,
-    ROWS,
-    ROWS_PER_BLOCK,
-    SENSORS,
-    load,
-    tiny_split,
-    write_dataset,
-)
+from evaluation_commands import learn
+from learning_data import BLOCKS, ORDER, ROWS, ROWS_PER_BLOCK, SENSORS, tiny_split, write_dataset
 from recording_files import clock_text
-from training_runs import run
 
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.predict import main
 
 CONTROLLER = ("t_console", "unit", "posx", "posy", "posz", "feed", "gcode_line", "gcode_string")
-LEARNT = {"d_model": 16, "batch_size": 8, "max_epochs": 30, "augmentation_prob": 0.0}
 FACE, POCKET = ([BLOCKS[block] for block in order] for order in ORDER)
 """The blocks that the recordings of each program execute, in order."""
 
@@ -43,9 +33,8 @@ def new_recording(name: str, rows: int = ROWS, noise: float = 0.3) -> pd.DataFra
 
 def learnt(folder: Path, **changed: Any) -> Path:
     """The checkpoint of a network that knows both programs by heart."""
-    data = load(write_dataset(folder / "dataset"))
-    run(folder / "run", data, DEFAULT_OBJECTIVE, **{**LEARNT, **changed})
-    return folder / "run" / "checkpoint.pt"
+    settings = {"max_epochs": 30, **changed}
+    return learn(write_dataset(folder / "dataset"), folder / "run", DEFAULT_OBJECTIVE, **settings)
 
 
 def predict(checkpoint: Path, output: Path, *recordings: Path, flags: Any = ()) -> int:

@@ -47,7 +47,7 @@ def draw_judgement(
               linewidth=0.9)  # fmt: skip
     path.set_ylabel("program (s)")
     path.set_title("alignment")
-    expected = detector.expected[judgement.program][alignment.state[inside]]
+    expected = profile.expected[alignment.state[inside]]
     match.plot(seconds[inside], expected, color=paper.FAINT, linewidth=0.7, label="good recordings")
     match.plot(seconds, alignment.match, color=paper.MODEL_BLUE, linewidth=0.7, label="this one")
     match.axhline(0, color=paper.FAINT, linewidth=0.5)

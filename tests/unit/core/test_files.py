@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, replacing, write_json
 
 REBUILD = "snakemake --forcerun something"
@@ -96,8 +96,3 @@ def test_digest_depends_on_content_and_not_on_the_order_of_keys(content: dict[st
     backwards = dict(reversed(content.items()))
     assert digest(backwards) == digest(json.loads(json.dumps(content)))
     assert digest({**content, "one more": 1}) != digest({**content, "one more": 2})
-
-
-def test_misspelt_word_gets_the_nearest_one() -> None:
-    assert did_you_mean("windwo", ["stride", "window"]) == "did you mean 'window'?"
-    assert did_you_mean("q", ["stride", "window"]) == "known are: stride, window"

@@ -30,7 +30,7 @@ def test_the_decoder_doubts_noise_and_another_program(tmp_path: Path) -> None:
 
 def test_auroc_has_an_interval_over_recordings() -> None:
     def scored(name: str, score: float) -> JudgedCopy:
-        return JudgedCopy("", name, {"detector": score}, 0.5, 0.1, "", np.nan, np.nan)
+        return JudgedCopy("", name, {"detector": score}, 0.5, "", np.nan, np.nan)
 
     good = [scored(name, score) for name, score in (("a", 0.0), ("b", 1.0))]
     altered = [scored(name, score) for name, score in (("a", 1.0), ("b", 2.0))]

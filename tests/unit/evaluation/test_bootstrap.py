@@ -42,52 +42,43 @@ def test_one_recording_has_no_width_and_none_has_no_value() -> None:
     assert with_interval(quantile(np.full(2, math.nan), np.zeros(2, int))) == NOTHING
 
 
-@settings(deadline=None, max_examples=20)
-@given(
-    rows=st.lists(
-        st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=30
-    )
-)
-def test_balanced_accuracy_equals_scikit_learn_on_rows_and_resamples(
-    rows: list[tuple[bool, int, int]],
-) -> None:
-    correct, true, recording = (np.array(column) for column in zip(*rows, strict=True))
-    result, resampled = kept(lambda: with_interval(balanced_accuracy(correct, true, recording)))
-    present, true_index = np.unique(true, return_inverse=True)
-    if len(present) > 1:  # scikit-learn warns of a single class.
-        predicted = np.where(correct, true_index, (true_index + 1) % len(present))
-        assert result.value == pytest.approx(balanced_accuracy_score(true_index, predicted))
-    assert (result.n, result.recordings) == (len(rows), len(np.unique(recording)))
-    for sample in (0, 1, 2):
-        chosen = rows_of_resample(recording, sample)
-        recalls = [correct[chosen][true[chosen] == c].mean() for c in np.unique(true[chosen])]
-        assert resampled[sample] == pytest.approx(np.mean(recalls))
+ROWS = st.tuples(st.just(math.nan) | st.integers(-9, 9).map(float), st.integers(0, 4))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=40)
 @given(
-    rows=st.lists(
-        st.tuples(st.just(math.nan) | st.integers(-9, 9).map(float), st.integers(0, 5)),
-        min_size=1,
-        max_size=30,
-    ),
-    level=st.sampled_from([0.5, 0.9]),
+    rows=st.lists(st.tuples(ROWS, st.integers(0, 5)), min_size=1, max_size=30),
+    level=st.sampled_from([None, 0.5, 0.9]),
 )
-def test_quantile_equals_numpy_on_rows_and_resamples(
-    rows: list[tuple[float, int]], level: float
+def test_statistics_equal_those_of_numpy_on_rows_and_resamples(
+    rows: list[tuple[tuple[float, int], int]], level: float | None
 ) -> None:
-    values, recording = (np.array(column) for column in zip(*rows, strict=True))
-    result, resampled = kept(lambda: with_interval(quantile(values, recording, level)))
-    finite = ~np.isnan(values)
-    if not finite.any():
+    values, true = (np.array(column) for column in zip(*(row for row, _ in rows), strict=True))
+    recording = np.array([recording for _, recording in rows])
+    correct, counted = values > 0, np.full(len(rows), True)
+    if level is None:  # Balanced accuracy.
+        result, resampled = kept(lambda: with_interval(balanced_accuracy(correct, true, recording)))
+    else:
+        counted = ~np.isnan(values)
+        result, resampled = kept(lambda: with_interval(quantile(values, recording, level)))
+    if not counted.any():
         assert result == NOTHING
         return
-    values, recording = values[finite], recording[finite]
-    assert result.value == pytest.approx(np.quantile(values, level))
+    values, true, correct, recording = (a[counted] for a in (values, true, correct, recording))
+
+    def expected(chosen: np.ndarray) -> float:
+        if level is not None:
+            return float(np.quantile(values[chosen], level))
+        present, own = np.unique(true[chosen], return_inverse=True)
+        if len(present) == 1:  # scikit-learn warns of a single class.
+            return float(correct[chosen].mean())
+        predicted = np.where(correct[chosen], own, (own + 1) % len(present))
+        return float(balanced_accuracy_score(own, predicted))
+
+    assert result.value == pytest.approx(expected(np.arange(len(values))))
     assert (result.n, result.recordings) == (len(values), len(np.unique(recording)))
     for sample in (0, 1, 2):
-        expected = np.quantile(values[rows_of_resample(recording, sample)], level)
-        assert resampled[sample] == pytest.approx(expected)
+        assert resampled[sample] == pytest.approx(expected(rows_of_resample(recording, sample)))
 
 
 def test_intervals_cover_the_truth_where_those_over_rows_do_not() -> None:

@@ -4,18 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from explanation_files import small_programs
 from result_documents import dataset_document
-from result_files import predictions_of, spoilt, true_blocks, write_results
+from result_files import predictions_of, true_blocks, write_results
 from result_files import scored_split as results_split
 
-from gcodefp.dataset.store import parse_description, parse_vocabulary
+from gcodefp.dataset.store import parse_description
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.metrics import LabelledPredictions
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, NEIGHBOUR
 from gcodefp.files import read_json
-from gcodefp.model.accuracy import count_correct
 
 ROWS = 18
 """Of each of the four recordings, the first two of face<b>, the others of pocket."""
@@ -88,19 +86,3 @@ def test_confusion_matrices_count_word_by_word(tmp_path: Path) -> None:
     # Most errors first; at another position a word is wrong.
     assert document["words"][0]["word"] == "Y1"
     assert words["G0"]["correct"] == words["G0"]["rows"] - 1
-
-
-def test_breakdown_agrees_with_the_metrics(tmp_path: Path) -> None:
-    blocks, neighbour = spoilt(0.4), spoilt(0.6, seed=1)
-    write_results(tmp_path, blocks, neighbour)
-    document = read_json(tmp_path / "evaluation/metrics.json", EVALUATION_FORMAT, "")
-    vocabulary, test = parse_vocabulary(dataset_document(False)), results_split(True)
-    tokens = (vocabulary.encode_rows(each) for each in (blocks, true_blocks()))
-    scores = count_correct(*tokens, test.operation, test.operation)
-    for head in ("token_type", "command"):
-        counts = np.array(document["confusion"][head]["counts"])
-        share = np.trace(counts) / counts.sum()
-        assert share == pytest.approx(scores[head].accuracy())
-    recalls = np.diagonal(counts)[: len(counts)] / counts.sum(1)
-    balanced = document["models"][MODEL]["command_balanced"]["value"]
-    assert recalls.mean() == pytest.approx(balanced)

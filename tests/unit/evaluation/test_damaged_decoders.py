@@ -1,6 +1,7 @@
 """The file decoder.npz: read as it was written, and refused if damaged, with one message."""
 
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,9 @@ def test_the_file_brings_back_the_same_decoder(fitted: Fitted, tmp_path: Path) -
     assert read.paths(fitted.checkpoint) == [fitted.checkpoint, fitted.file]
     write_decoder(tmp_path / "again.npz", read, fitted.checkpoint)
     assert (tmp_path / "again.npz").read_bytes() == fitted.file.read_bytes()
+    path = Path(shutil.copy(fitted.checkpoint, tmp_path))
+    write_decoder(path.with_name(DECODER_FILE), read._replace(temperature=1.75), path)
+    assert read_decoder(read.checkpoint, path, CPU).temperature == 1.75
 
 
 def test_without_the_file_the_network_decodes_alone(fitted: Fitted, tmp_path: Path) -> None:

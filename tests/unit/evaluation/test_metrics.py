@@ -17,6 +17,7 @@ from learning_data import (
     tiny_split,
     with_blocks,
 )
+from rapidfuzz.distance import Levenshtein
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import build_vocabulary
@@ -30,12 +31,10 @@ from gcodefp.evaluation.metrics import (
     SequencePredictions,
     compute_metrics,
 )
-from gcodefp.evaluation.sequences import matching_segments
 from gcodefp.programs.table import Programs
 
 PROGRAMS = tiny_programs(tiny_split(RECORDINGS["train"]))
 TEST = tiny_split(RECORDINGS["test"])
-LABELS = st.lists(st.sampled_from("ABC"), min_size=1, max_size=24)
 
 
 def compute(
@@ -141,7 +140,7 @@ def test_the_line_at_the_sensors_time_is_that_of_the_lag_corrected_row() -> None
 
 
 def action_segmentation_counts(
-    predicted: Sequence[str], true: Sequence[str], overlap: Fraction
+    predicted: Sequence[str], true: Sequence[str]
 ) -> tuple[int, int, int]:
     """True positives, false positives and false negatives, frame by frame (Lea et al. 2017)."""
 
@@ -161,23 +160,11 @@ def action_segmentation_counts(
             share = Fraction(len(frames & true_frames), len(frames | true_frames))
             if label == true_label and share > best:
                 best, best_index = share, index
-        if best >= overlap and best_index not in hits:
+        if best >= MIN_OVERLAP and best_index not in hits:
             hits.add(best_index)
         else:
             false_positives += 1
     return len(hits), false_positives, len(actions(true)) - len(hits)
-
-
-@settings(deadline=None, max_examples=200)
-@given(predicted=LABELS, true=LABELS, overlap=st.sampled_from([(1, 10), (1, 4), (1, 2)]))
-def test_runs_match_as_in_action_segmentation(
-    predicted: list[str], true: list[str], overlap: tuple[int, int]
-) -> None:
-    count = min(len(predicted), len(true))
-    threshold = Fraction(*overlap)
-    hits, extra, missed = action_segmentation_counts(predicted[:count], true[:count], threshold)
-    rows = np.array(predicted[:count]), np.array(true[:count])
-    assert matching_segments(*rows, float(threshold)) == (hits, 2 * hits + extra + missed)
 
 
 @settings(deadline=None, max_examples=30)
@@ -189,9 +176,7 @@ def test_segment_f1_is_of_all_segments_together_at_the_sensors_time(jumps: list[
     sequence = np.arange(len(state)) // 8
     predicted, true = PROGRAMS.block[state], TEST.blocks[TEST.block[lag_corrected]]
     counts = [
-        action_segmentation_counts(
-            predicted[sequence == s].tolist(), true[sequence == s].tolist(), Fraction(MIN_OVERLAP)
-        )
+        action_segmentation_counts(predicted[sequence == s].tolist(), true[sequence == s].tolist())
         for s in np.unique(sequence)
     ]
     hits, extra, missed = np.sum(counts, axis=0)
@@ -201,17 +186,6 @@ def test_segment_f1_is_of_all_segments_together_at_the_sensors_time(jumps: list[
 
 
 # block error rate
-
-
-def levenshtein(predicted: Sequence[str], true: Sequence[str]) -> int:
-    """The textbook's table of distances, Wagner and Fischer 1974."""
-    table = np.zeros((len(predicted) + 1, len(true) + 1), int)
-    table[:, 0], table[0] = range(len(predicted) + 1), range(len(true) + 1)
-    for i, block in enumerate(predicted, 1):
-        for j, other in enumerate(true, 1):
-            substituted = table[i - 1, j - 1] + (block != other)
-            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, substituted)
-    return int(table[-1, -1])
 
 
 def merged(blocks: Sequence[str]) -> list[str]:
@@ -234,7 +208,7 @@ def test_the_error_rate_counts_edits_of_what_is_reported_and_fills_nothing_in(
     for index in range(max(sequence) + 1):
         rows = [row for row in range(count) if sequence[row] == index]
         blocks = merged([true[row] for row in rows])
-        edits += levenshtein(merged([predicted[row] for row in rows]), blocks)
+        edits += Levenshtein.distance(merged([predicted[row] for row in rows]), blocks)
         reported += len(blocks)
     predictions = at_states(shifted(0))._replace(
         blocks=np.array(predicted), line=5 * np.arange(count)

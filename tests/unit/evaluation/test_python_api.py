@@ -75,17 +75,6 @@ def test_table_for_a_checkpoint_with_a_layout_is_asked_for_its_path(model: Predi
     assert checkpoint.predict(table).program == model.predict(table).program
 
 
-def test_clock_of_a_table_tells_its_rate(model: Predictor) -> None:
-    fast = new_recording("pocket_008").loc[lambda table: table.index.repeat(4)]
-    fast = fast.assign(t_console=np.arange(len(fast)) / 16)
-    fast["n0.Ax"] += np.arange(len(fast)) * 1e-9  # No row repeats another.
-    prediction = model.predict(fast)
-    assert prediction.program.name == "pocket"
-    assert "resampled to means of 4.0 rows" in prediction.warnings[0]
-    with pytest.raises(UserError, match=r"table: by its clock .* record it at a higher rate"):
-        model.predict(fast.assign(t_console=np.arange(len(fast)) * 9.0))
-
-
 def test_masked_samples_are_missing(model: Predictor) -> None:
     samples = new_recording("pocket_008")[list(model.channels)].to_numpy()
     is_masked = np.arange(len(model.channels)) == 1
@@ -133,10 +122,11 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], object], str]] = {
     "few channels": (lambda table: table[SENSORS[:2]], "5 of the 7 channels of the checkpoint"),
     "few rows": (lambda table: table[: WINDOW - 1], "table: 7 rows, one window .* needs 8"),
     "few columns": (lambda table: np.zeros((99, 2)), "shape \\(99, 2\\), .* needs \\(rows, 7\\)"),
-    "texts": (lambda table: [["x"]], "no array of numbers"),
-    "complex numbers": (lambda table: np.ones((99, 7)) * 1j, "its samples are complex128"),
+    "texts": (lambda table: [["x"] * 7] * 99, "column 'n0.Ax', row 0: 'x' is not a number"),
+    "ragged": (lambda table: [[1.0] * 7, [1.0]], "no array of numbers"),
+    "complex numbers": (lambda table: np.ones((99, 7)) * 1j, "'n0.Ax' is complex128"),
     "complex column": (lambda table: table.assign(**{"n0.Ax": 1j}), "'n0.Ax' is complex128"),
-    "dates": (lambda table: np.full((99, 7), np.datetime64("2024-01-01")), "are datetime64"),
+    "dates": (lambda table: np.full((99, 7), np.datetime64("2024-01-01")), "is datetime64"),
     "levels": (lambda table: pd.concat({"a": table}, axis=1), "its columns have 2 levels"),
     "long name": (lambda table: "x" * 5000, "cannot be read"),
 }
