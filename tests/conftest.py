@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_sweep import tiny_dataset
 
-LONG_FIRST = ("workflow", "wandb", "faults", "stages")
+LONG_FIRST = ("workflow", "wandb", "faults", "steps")
 """Folders that come first: none of their files is left alone at the end of a parallel run."""
 
 
