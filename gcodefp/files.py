@@ -47,7 +47,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, format_name: str, content: Mapping[str, Any]) -> None:
-    """Writes a JSON document whose first key, `format`, names its layout and version.
+    """Writes a JSON document whose first key, `format`, names its schema and version.
 
     A NaN or an infinity is an error here, since JSON has none.
     """
@@ -59,7 +59,7 @@ def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
     """Reads what `write_json` wrote.
 
     Args:
-        format_name: the only layout that the caller understands.
+        format_name: the only schema that the caller understands.
         rebuild: the command that rebuilds the file, for the error message.
 
     Raises UserError: the file is missing, is not JSON or has another format.

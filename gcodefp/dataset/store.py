@@ -38,7 +38,7 @@ class Split:
     like all labels they come from the line reports.
 
     Attributes:
-        signals: (N, C) float32, scaled; 0 where invalid.
+        signals: (N, C) float32, standardised; 0 where invalid.
         valid: (N, C) whether a sample is valid.
         environment: (N, 2) pressure in kPa and temperature in degC; NaN where no node has them.
         block: (N,) index into `blocks`.

@@ -1,8 +1,8 @@
-"""Aligns a recording with the profile of a program: the state of each row, and rows of none.
+"""Aligns a recording with the profile of a program: the state of each row, and insertions.
 
-Viterbi's algorithm over these path states of a row: before the program, in one of its states, in
-something else (the program pauses there, or runs on unobserved), and after it. From row to row the
-program advances by one state; by none, by two, or by more (a jump) with a penalty.
+Viterbi's algorithm over these path states of a row: before the program, in one of its states, in an
+insertion (a row of none: the program pauses, or runs on unobserved), and after it. From row to row
+the program advances by one state; by none, by two, or by more (a jump) with a penalty.
 
 Shapes: N rows, T states.
 """

@@ -1,11 +1,11 @@
 """What the sensors measure in a program when all is well: mean and spread, from good recordings.
 
-Every recording is normalised by itself, so that gains and mountings of a session do not count, and
-smoothed. The match of a row to a state of the program is a log-likelihood ratio of normal
+Every recording is standardised by itself, so that gains and mountings of a session do not count,
+and smoothed. The match of a row to a state of the program is a log-likelihood ratio of normal
 distributions: the profile's against the channel's own over the whole program. A sensor of a node
-(its accelerometer, its microphone) has a limited weight, and so has each group of sensors over all
-nodes: a loud room or a loose node is no deviation of the machine. The unit is the information that
-good recordings have on average: a row that matches as theirs do has 1.
+(its accelerometer, its microphone) has a ratio that is clipped, and so has each group of sensors
+over all nodes: a loud room or a loose node is no deviation of the machine. The unit is the
+information that good recordings have on average: a row that matches as theirs do has 1.
 
 Shapes: N rows of a recording, C channels, T states of one program, one each step of its time.
 """
@@ -31,7 +31,7 @@ PRIOR_STATES = 8.0
 MIN_VARIANCE = 0.02
 STD_OFFSET = 0.02
 CLIP = 4.0
-"""Largest normalised sample, standard deviations."""
+"""Largest standardised sample, standard deviations."""
 SENSOR_LIMIT, GROUP_LIMIT = 2.0, 1.0
 """Least log-likelihood ratio of a sensor and of a group, in units of its mean information; the
 largest one is twice as large. Chosen on good real recordings, as the penalties in `alignment`."""
@@ -65,7 +65,7 @@ class Profile:
     """The profile of one program.
 
     Attributes:
-        mean, variance: (T, C) of smoothed, normalised signals in each state.
+        mean, variance: (T, C) of smoothed, standardised signals in each state.
         background: (C,) mean square of a channel over the whole program.
         sensors: (C,) number of the sensor that a channel is of.
         groups: (C,) number of the sensor's group.
@@ -154,7 +154,7 @@ class StateSamples(NamedTuple):
 
     Attributes:
         states: (M,) that it passes.
-        values: (M, C) normalised and smoothed.
+        values: (M, C) standardised and smoothed.
         valid: (M, C).
     """
 

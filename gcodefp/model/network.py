@@ -1,14 +1,14 @@
 """A transformer over sensor windows that predicts state, tool position, operation and G-code block.
 
-The encoder maps a window of scaled signals to a vector for each row. From that vector a small
-causal transformer decodes the row's block word by word: at each step heads predict the type of the
-token (command, parameter or end), the command, the parameter's letter and, given the letter, its
-value. Two more heads predict the row's state and tool position from its vector, and one the
-operation from the mean over the window. Each word is conditioned on the previous words, so that X,
-Y and Z of a block are consistent.
+The encoder maps a window of standardised signals to a vector for each row. From that vector a small
+causal transformer decodes the row's block word by word: for each word position heads predict the
+type of the token (command, parameter or end), the command, the parameter's letter and, given the
+letter, its value. Two more heads predict the row's state and tool position from its vector, and one
+the operation from the mean over the window. Each word is conditioned on the previous words, so that
+X, Y and Z of a block are consistent.
 
-Shapes: B windows of a batch, T rows, C channels, D width, M rows whose block is decoded, S steps,
-P states.
+Shapes: B windows of a batch, T rows, C channels, D width, M rows whose block is decoded, S
+word positions of a block, P states.
 """
 
 import math

@@ -31,7 +31,7 @@ from gcodefp.recordings.clock import rows_in
 OFFSET_SECONDS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Before and behind a row, whose samples there are its features."""
 THRESHOLDS = (-1.0, 0.0, 1.0)
-"""Of normalised samples; a feature is tanh(sample - threshold)."""
+"""Of standardised samples; a feature is tanh(sample - threshold)."""
 DISCRIMINANTS = 32
 """More are better within a session and worse in another one."""
 SHRINKAGE = 0.03

@@ -21,7 +21,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
     An item is a dict of the tensors of a window of T rows and C channels. Its labels are those that
     the sensors measure: they are corrected for the lag of the sensors behind the controller.
 
-        signals      (T, C)  float32, scaled by the train split; 0 where invalid
+        signals      (T, C)  float32, standardised; 0 where invalid
         valid        (T, C)  bool, whether a sample is valid
         block        (T,)    int64, index into `blocks`
         operation    (T,)    int64, index into `operations`; -1 if it is not in the train split

@@ -92,6 +92,10 @@ class Hyperband:
             return sign * history[bracket - 1] > threshold
         return min(sign * value for value in history) > threshold
 
+    def describe(self) -> dict[str, Any]:
+        """For the sweep's id, in which brackets are `bands`."""
+        return {"bands": self.brackets, "eta": self.eta, "strict": self.strict}
+
 
 class EarlyTerminate(Section):
     """`early_terminate` of a sweep YAML."""
@@ -245,7 +249,7 @@ class Specification:
             "method": self.method,
             "metric": [self.objective.metric, self.objective.goal],
             "parameters": {name: p.describe() for name, p in self.parameters.items()},
-            "early_terminate": vars(self.early_terminate) if self.early_terminate else None,
+            "early_terminate": self.early_terminate and self.early_terminate.describe(),
         }
         if self.method == "bayes":
             content["impute"] = [self.impute, self.impute_while_running]
