@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.specification import Hyperband, read_hyperband
+from gcodefp.files import digest
+from gcodefp.sweeps.specification import Hyperband, read_hyperband, read_specification
 
 HISTORIES: dict[str, list[float]] = {
     "a": [10, 9, 4],
@@ -107,7 +108,7 @@ def test_value_that_decides(
         ({"min_iter": 100, "eta": 3.3}, (100, 330, 1089)),
     ],
 )
-def test_bands(config: dict[str, Any], brackets: tuple[int, ...]) -> None:
+def test_brackets(config: dict[str, Any], brackets: tuple[int, ...]) -> None:
     made = rule(**config).brackets
     assert made[: len(brackets)] == brackets
     assert len(made) == len(brackets) or made[-1] > 1_000_000
@@ -127,3 +128,21 @@ def test_rules_without_use_are_refused(config: dict[str, Any], message: str) -> 
     with pytest.raises(UserError, match=f"early_terminate: {message}"):
         rule(**config)
     assert read_hyperband(None, "early_terminate") is None
+
+
+def test_a_sweep_keeps_the_id_that_earlier_versions_gave_it() -> None:
+    document = {
+        "method": "bayes",
+        "metric": {"name": "val/loss", "impute": "best"},
+        "run_cap": 9,
+        "early_terminate": {"type": "hyperband", "min_iter": 2},
+        "parameters": {
+            "learning_rate": {"min": 1e-4, "max": 1e-2, "distribution": "log_uniform_values"},
+            "model": {
+                "parameters": {"nhead": {"values": [2, 4]}, "dropout": {"max": 0.5, "min": 0.0}}
+            },
+            "max_epochs": {"value": 3},
+        },
+    }
+    content = read_specification(document, "sweep.yaml").identity_content()
+    assert digest(content).startswith("ffaf886233dc5d5b68df2032")
