@@ -5,10 +5,11 @@ with CHECK.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import isnan, nan
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -24,7 +25,6 @@ from gcodefp.recordings.inspection.sniffing import (
 )
 from gcodefp.recordings.inspection.text_log import (
     guess_line_regex,
-    has_log_words,
     host_time,
     matching_rows,
 )
@@ -192,24 +192,15 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
     Raises ValueError: no file has samples.
     """
     sources: dict[str, dict[str, Any]] = {}
-    reasons: dict[str, str] = {}
+    comments: dict[str, str] = {}
     rates_hz: dict[str, float] = {}
-    unread: list[FileKind] = []
     programs = [kind for kind in kinds if kind.format == "program"]
+    paths = [f.path for program in programs for f in program.files]
     for kind in kinds:
-        source = _log_source(kind)
-        name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
-        name = "log" if kind.format == "lines" else name
-        if not source and kind.format in TABLES:
-            source, guesses = _table_source(kind, [f.path for each in programs for f in each.files])
-            for column, guess in guesses.items():
-                line = _dump({column: guess.target}, default_flow_style=False).strip()
-                reasons[line] = guess.reason
-        if source:
-            name = name if name not in sources else f"{name}{len(sources) + 1}"
-            sources[name], rates_hz[name] = source, _rate_hz(kind, source)
-        if may_be_text_log(kind) and not (source and _is_whole(source, kind)):
-            unread.append(kind)
+        for drafted in _sources(kind, paths):
+            name = drafted.name + str(len(sources) + 1) * (drafted.name in sources)
+            sources[name], rates_hz[name] = drafted.content, _rate_hz(kind, drafted.content)
+            comments |= drafted.comments
     if not sources:
         raise ValueError("no file has a table or a log that is understood")
     rows = _rows(sources, rates_hz)
@@ -219,39 +210,52 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
         content |= _program(programs[0], [kind.format for kind in kinds])
     lines = ["# Written by gcodefp inspect-recordings: a guess. Correct what is marked CHECK."]
     for line in _dump(content, default_flow_style=False).splitlines():
-        comment = reasons.get(line.strip(), COMMENTS.get(line.strip()))
+        comment = comments.get(line.strip(), COMMENTS.get(line.strip()))
         in_rows = line.startswith("  rate_hz")
         lines.append(f"{line}  # {comment}" if comment and not in_rows else line)
-    end = next(i for i, line in enumerate(lines) if line.startswith("rows:"))
-    lines[end:end] = [line for number, kind in enumerate(unread, 1) for line in _stub(kind, number)]
     return "\n".join(lines) + "\n"
 
 
-def _is_whole(source: Mapping[str, Any], kind: FileKind) -> bool:
-    """Whether a drafted source reads the executed lines, if its file reports them."""
-    reports = kind.format == "lines" and guess_line_regex(kind.files[0].lines)[0]
-    return not reports or bool({"line", "block"} & {*source["columns"].values()})
+class _Drafted(NamedTuple):
+    """A source of a layout; `comments` are behind lines of it."""
+
+    name: str
+    content: dict[str, Any]
+    comments: Mapping[str, str] = MappingProxyType({})
 
 
-def may_be_text_log(kind: FileKind) -> bool:
-    """Whether a kind that no source reads is text; words of a log may look like a table."""
-    sniffed = kind.files[0]
-    is_log = kind.format in ("unknown", "lines") or (
-        kind.format == "table"
-        and (sniffed.keys.get("separator") == "whitespace" or has_log_words(sniffed.lines))
-    )
-    return is_log and bool(first_line(kind))
+def _sources(kind: FileKind, programs: Sequence[Path]) -> Iterator[_Drafted]:
+    """What reads files of a kind: one source, or two for a log with lines of two kinds."""
+    if source := _log_source(kind):
+        yield _Drafted(SHIPPED_SOURCES[kind.format][1], source)
+        return
+    targets = set[str]()
+    if kind.format in TABLES:
+        source, guesses = _table_source(kind, programs)
+        targets = {guess.target for guess in guesses.values()}
+        if source:
+            reasons = {_yaml_line(column, g.target): g.reason for column, g in guesses.items()}
+            yield _Drafted("log" if kind.format == "lines" else "sensors", source, reasons)
+    is_log = kind.format in ("unknown", "lines") or (kind.format == "table" and not targets)
+    if is_log and targets.isdisjoint(("line", "block")):
+        yield from _sentences_source(kind)
 
 
-def _stub(kind: FileKind, number: int) -> list[str]:
-    """The source of a text log as comments, valid without their `# `."""
+def _sentences_source(kind: FileKind) -> Iterator[_Drafted]:
+    """The source of a text log that reports the executed line in sentences, if it does."""
     lines = [line for line in kind.files[0].lines if line.strip()]
-    todo = "if it is a text log, complete this source:"
-    if regex := guess_line_regex(lines)[0]:
+    regex, clock = guess_line_regex(lines)
+    if regex:
+        positions = {axis: f"{axis} [mm]" for axis in "xyz" if f"(?P<{axis}>" in regex}
+        source = {"files": kind.pattern, "format": "lines", "regex": regex, "clock": clock}
         count = sum(bool(re.search(regex, line)) for line in lines)
-        todo = f"{count} of {len(lines)} lines match; for this source remove '# ' in its lines:"
-    _, *stub = lines_stub(kind, f"text_log{number}").splitlines()
-    return [f"# CHECK {kind.pattern}: {todo}", *(f"# {line}" for line in stub)]
+        comments = {_yaml_line(*each): CHECK_UNIT for each in positions.items()}
+        comments[_yaml_line("regex", regex)] = f"CHECK: {count} of {len(lines)} lines match"
+        yield _Drafted("log", source | {"columns": {"line": "line"} | positions}, comments)
+
+
+def _yaml_line(key: str, value: str) -> str:
+    return _dump({key: value}, default_flow_style=False).strip()
 
 
 def flow(content: Mapping[str, Any]) -> str:
@@ -278,33 +282,6 @@ def _log_source(kind: FileKind) -> dict[str, Any]:
         source["clock"] = clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
         source["regex"] = f"{time}[^<]*{report}" if time else report
     return source
-
-
-def lines_stub(kind: FileKind, name: str = "log") -> str:
-    """A layout for a text log that is not understood, which a person completes and checks."""
-    regex, clock = guess_line_regex(kind.files[0].lines)
-    if not regex:
-        time, clock = host_time(first_line(kind))
-        regex = rf"{time}.*?line=(?P<line>\d+)"
-    positions = {axis: f"{axis} [mm]" for axis in "xyz" if f"(?P<{axis}>" in regex}
-    source = {
-        "files": kind.pattern,
-        "format": "lines",
-        "regex": regex,
-        "clock": clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ},
-        "columns": {"line": "line"} | positions,
-    }
-    comments = COMMENTS | {f"{axis}: {axis} [mm]": CHECK_UNIT for axis in "xyz"}
-    lines = _dump({"sources": {name: source}}, default_flow_style=False).splitlines()
-    lines = [f"{x}  # {comments[x.strip()]}" if x.strip() in comments else x for x in lines]
-    return "\n".join(lines) + "\n"
-
-
-def first_line(kind: FileKind) -> str:
-    """The first line that tells a line, else the first one with text; empty for no text."""
-    lines = [line.strip() for line in kind.files[0].lines if line.strip()]
-    regex, _ = guess_line_regex(lines)
-    return next((x for x in lines if re.search(regex, x)), "")
 
 
 def _table_source(
@@ -336,7 +313,7 @@ def _table_source(
 def _rate_hz(kind: FileKind, source: Mapping[str, Any]) -> float:
     """Rows a second of a source; NaN if its first file does not tell."""
     clock = kind.files[0].clock
-    if kind.format in LOGS and "regex" in source:
+    if "regex" in source:
         clock = guess_clock(matching_rows(source["regex"], kind.files[0].lines))
     return 1 / clock.period_seconds if clock else nan
 
