@@ -32,16 +32,19 @@ from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
 from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
 from gcodefp.recordings.laboratory.source_file import ABSOLUTE, SourceFile
-from gcodefp.recordings.samples import equals_previous, interval_lengths
+from gcodefp.recordings.samples import (
+    FROZEN_SECONDS,
+    LEAST_FROZEN_ROWS,
+    equals_previous,
+    interval_lengths,
+)
 
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""
 GAP_PERIODS = 5.0
 """A period of the clock longer than this many typical ones is a gap."""
-EQUAL_ROWS, FROZEN_SECONDS = 20, 1.0
-"""A node that repeats its samples for so many rows, and so long, is frozen."""
-MAX_ISOLATED_SHARE = 0.01
-"""Of the reported lines: above it, some of them are wrong."""
+MAX_ISOLATED_SHARE, MIN_REPORTS = 0.01, 20
+"""Of the reported lines, if there are so many: above it, some of them are wrong."""
 HOUR_SECONDS, MAX_SKEW_SECONDS = 3600.0, 300.0
 """Of clocks in two time zones, and between the first rows of two files of a recording."""
 MAX_ZONES_HOURS = 26
@@ -212,7 +215,7 @@ def _samples(name: str, facts: SourceFacts) -> Iterator[Finding]:
         noisy = [c for c in noisy if c not in [*dead, *sparse]]
         lengths = interval_lengths(~equals_previous(sensors[noisy].to_numpy()))
         first, seconds = int(lengths.argmax()), int(lengths.max()) * facts.period_seconds
-        if noisy and lengths.max() >= EQUAL_ROWS and seconds >= FROZEN_SECONDS:
+        if noisy and lengths.max() >= LEAST_FROZEN_ROWS and seconds >= FROZEN_SECONDS:
             where = f"{facts.seconds[first] - facts.start:.1f} s after the start"
             text = f"{node} is frozen for {seconds:.1f} s, {where}"
             yield Finding(name, f"{text}: its samples there are taken as missing")
@@ -317,7 +320,7 @@ def _labels(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterat
         is_isolated = (texts[:-2] == texts[2:]) & (texts[1:-1] != texts[:-2])
         share = float(is_isolated.sum() / len(texts))
         is_raw = key and facts[name].file.source.column(key).repair is None
-        if is_raw and len(texts) >= EQUAL_ROWS and share > MAX_ISOLATED_SHARE:
+        if is_raw and len(texts) >= MIN_REPORTS and share > MAX_ISOLATED_SHARE:
             fix = f"columns: {line_of(key, {'as': 'line', 'repair': 'isolated'})}"
             yield Finding(
                 name, f"{share:.0%} of the reported lines differ from equal neighbours", fix
