@@ -24,7 +24,7 @@ from layout_files import (
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import load_recording
-from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
+from gcodefp.recordings.laboratory.assembly import read_recording
 from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, write_canonical
 from gcodefp.recordings.loading import read_unlabelled
@@ -144,7 +144,7 @@ def test_a_missing_file_excludes_the_recording_unless_it_is_optional(folder: Pat
 def test_sensors_need_no_controller(folder: Path) -> None:
     (folder / "pocket_001.csv").unlink()
     (folder / "pocket.nc").unlink()
-    table = read_sensors(first(folder, program=None), step_seconds=0.25)
+    table = read_recording(first(folder, program=None), 0.25)
     np.testing.assert_allclose(np.diff(table["t_console"]), 0.25)
     # From half a second before the program to half a second after it.
     assert len(table) == int((ROWS / ROW_HZ + 1) / 0.25)
@@ -237,7 +237,7 @@ def test_clocks_without_a_common_time(folder: Path) -> None:
     both = with_source("controller", columns={"n": "line", "x_in": "X.Current [A]"})
     moved = replace(first(folder, rows={"rate_hz": 4}, **both), offsets={"toolhead": 3600.0})
     with pytest.raises(UserError, match="no time at which all sources have samples"):
-        read_sensors(moved, 0.25)
+        read_recording(moved, 0.25)
 
 
 @pytest.mark.parametrize("begin", ["2024-01-15 10:00", "2024-03-31 10:00", "2024-03-31 23:59:58"])

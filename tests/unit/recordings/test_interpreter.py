@@ -185,11 +185,7 @@ def test_macros_of_fanuc_are_refused_with_the_fix(line: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "o1 while [1]\no1 endwhile",
-        "O1\nM98 P1",
-        "o<a> sub\no<a> call\no<a> endsub\no<a> call",
-    ],
+    ["o1 while [1]\no1 endwhile", "O1\nM98 P1", "o<a> sub\no<a> call\no<a> endsub\no<a> call"],
 )
 def test_endless_programs_are_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program_flow, "MAX_REPEATED_LINES", 1000)
