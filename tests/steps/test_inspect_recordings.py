@@ -201,13 +201,12 @@ def test_a_log_of_sentences_gets_a_layout_that_reads_it(
     folder.write("acc_square_001.csv", sensor)
     folder.write("photo.jpg", b"\xff\xd8\0\0")
     report = folder.report()
-    assert "  ctl_{name}.txt (1 file): read by the layout, as its source log\n" in report
+    assert f"text log; {len(t)} of {len(log)} lines match the guessed regex; clock" in report
     assert "! {name}.jpg (1 file): no source of the layout reads it\n" in report
     assert f"log: {len(t)} rows, 5.0 Hz" in report
     assert re.search(r"one every 0.100 s, 1\d lines from \d to 19, positions, channels: 21", report)
-    assert f"  # CHECK: {len(t)} of {len(log)} lines match\n" in folder.draft
     assert "timezone: UTC  # CHECK the time zone\n" in folder.draft
-    assert all(f"{axis}: {axis} [mm]  # CHECK the unit\n" in folder.draft for axis in "xyz")
+    assert all(f"pos_{a}: {a} [mm]  # CHECK the unit\n" in folder.draft for a in "xyz")
 
 
 def test_plain_numbers_that_may_be_lines_are_marked(folder: Folder) -> None:

@@ -9,19 +9,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import isnan, nan
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
 
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.guessing import CHECK, CHECK_UNIT, Guess, guess_targets
+from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
 from gcodefp.recordings.inspection.sniffing import (
     COMPRESSED,
     LOGS,
     TABLES,
     SniffedFile,
     guess_clock,
+    sniff_text_log,
 )
 from gcodefp.recordings.inspection.text_log import (
     guess_line_regex,
@@ -197,10 +197,10 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
     programs = [kind for kind in kinds if kind.format == "program"]
     paths = [f.path for program in programs for f in program.files]
     for kind in kinds:
-        for drafted in _sources(kind, paths):
-            name = drafted.name + str(len(sources) + 1) * (drafted.name in sources)
-            sources[name], rates_hz[name] = drafted.content, _rate_hz(kind, drafted.content)
-            comments |= drafted.comments
+        for name, source, reasons in _sources(kind, paths):
+            name += str(len(sources) + 1) * (name in sources)
+            sources[name], rates_hz[name] = source, _rate_hz(kind, source)
+            comments |= reasons
     if not sources:
         raise ValueError("no file has a table or a log that is understood")
     rows = _rows(sources, rates_hz)
@@ -216,46 +216,27 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
     return "\n".join(lines) + "\n"
 
 
-class _Drafted(NamedTuple):
-    """A source of a layout; `comments` are behind lines of it."""
+def _sources(
+    kind: FileKind, programs: Sequence[Path]
+) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
+    """Name, content and comments, by line, of each source that reads files of a kind.
 
-    name: str
-    content: dict[str, Any]
-    comments: Mapping[str, str] = MappingProxyType({})
-
-
-def _sources(kind: FileKind, programs: Sequence[Path]) -> Iterator[_Drafted]:
-    """What reads files of a kind: one source, or two for a log with lines of two kinds."""
+    There are two for a log with lines of two kinds.
+    """
     if source := _log_source(kind):
-        yield _Drafted(SHIPPED_SOURCES[kind.format][1], source)
+        yield SHIPPED_SOURCES[kind.format][1], source, {}
         return
-    targets = set[str]()
-    if kind.format in TABLES:
-        source, guesses = _table_source(kind, programs)
-        targets = {guess.target for guess in guesses.values()}
-        if source:
-            reasons = {_yaml_line(column, g.target): g.reason for column, g in guesses.items()}
-            yield _Drafted("log" if kind.format == "lines" else "sensors", source, reasons)
-    is_log = kind.format in ("unknown", "lines") or (kind.format == "table" and not targets)
-    if is_log and targets.isdisjoint(("line", "block")):
-        yield from _sentences_source(kind)
-
-
-def _sentences_source(kind: FileKind) -> Iterator[_Drafted]:
-    """The source of a text log that reports the executed line in sentences, if it does."""
-    lines = [line for line in kind.files[0].lines if line.strip()]
-    regex, clock = guess_line_regex(lines)
-    if regex:
-        positions = {axis: f"{axis} [mm]" for axis in "xyz" if f"(?P<{axis}>" in regex}
-        source = {"files": kind.pattern, "format": "lines", "regex": regex, "clock": clock}
-        count = sum(bool(re.search(regex, line)) for line in lines)
-        comments = {_yaml_line(*each): CHECK_UNIT for each in positions.items()}
-        comments[_yaml_line("regex", regex)] = f"CHECK: {count} of {len(lines)} lines match"
-        yield _Drafted("log", source | {"columns": {"line": "line"} | positions}, comments)
-
-
-def _yaml_line(key: str, value: str) -> str:
-    return _dump({key: value}, default_flow_style=False).strip()
+    source, guesses = _table_source(kind, programs) if kind.format in TABLES else ({}, {})
+    if source:
+        lines = {c: _dump({c: g.target}, default_flow_style=False) for c, g in guesses.items()}
+        reasons = {line.strip(): guesses[column].reason for column, line in lines.items()}
+        yield "log" if kind.format == "lines" else "sensors", source, reasons
+    has_line = not {"line", "block"}.isdisjoint(guess.target for guess in guesses.values())
+    if kind.format == "lines" and not has_line:
+        path, _, texts, keys, *_ = kind.files[0]
+        regex = guess_line_regex(texts)
+        log = sniff_text_log(path, texts, keys.get("encoding", "utf-8"), regex)
+        yield from _sources(FileKind(kind.pattern, [log]), programs) if regex else ()
 
 
 def flow(content: Mapping[str, Any]) -> str:

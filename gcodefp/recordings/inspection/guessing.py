@@ -151,7 +151,7 @@ def _guess_triple(
     samples = table[list(names)].to_numpy(np.float64)
     written = _UNIT.search(names[0])
     unit = written[1] if written and _is_unit(written[1]) else None
-    by_gravity = _unit_by_gravity(samples)
+    by_gravity = None if "pos" in key.casefold() else _unit_by_gravity(samples)
     quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
     reason, of_node, target = BY_NAME if unit else CHECK_UNIT, "", ""
     if quantity and quantity != "A":
@@ -164,7 +164,7 @@ def _guess_triple(
         unit = (unit if quantity else None) or by_gravity or DEFAULT_UNITS["A"]
         target = f"{_node_of(key, node)}.A@ [{unit}]"
     elif _POSITION.search(key) and not COMMANDED.search(key):
-        reason, target = BY_NAME, f"@ [{unit or 'mm'}]"
+        target = f"@ [{unit or 'mm'}]"
     if target:
         for axis, name in zip(AXES, names, strict=True):
             yield name, Guess(target.replace("@", axis), ": ".join(filter(None, (reason, of_node))))

@@ -22,6 +22,7 @@ from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.inspection.text_log import (
     guess_fields_regex,
+    guess_line_regex,
     guess_regex,
     has_log_words,
     is_text_log,
@@ -119,22 +120,23 @@ def sniff_file(path: Path) -> SniffedFile:
         return _sniff_columns(path, "json_lines", lines)
     if is_text_log(lines):
         regex = guess_regex(lines) or guess_fields_regex(lines)
-        return _sniff_text_log(path, lines, encoding, regex)
+        return sniff_text_log(path, lines, encoding, regex or guess_line_regex(lines))
     table = _sniff_table(path, lines, encoding)
-    if table.format == "table" and not table.has_header:
-        if regex := guess_fields_regex(lines):
-            return _sniff_text_log(path, lines, encoding, regex)
-        separator = table.keys.get("separator", ",").replace("whitespace", "")
-        # Words of a log, as many in each line, look like a table; so do commas in a position.
-        if has_log_words(lines, separator):
-            return SniffedFile(path, "unknown", lines)
-    return table
+    if table.format == "table" and table.has_header:
+        return table
+    if regex := guess_fields_regex(lines):
+        return sniff_text_log(path, lines, encoding, regex)
+    separator = table.keys.get("separator", ",").replace("whitespace", "")
+    # Words of a log, as many in each line, look like a table; so do commas in a position.
+    is_log = table.table.select_dtypes("number").empty or has_log_words(lines, separator)
+    return sniff_text_log(path, lines, encoding, guess_line_regex(lines)) if is_log else table
 
 
-def _sniff_text_log(path: Path, lines: list[str], encoding: str, regex: str) -> SniffedFile:
-    keys = {} if encoding == "utf-8" else {"encoding": encoding}
+def sniff_text_log(path: Path, lines: list[str], encoding: str, regex: str) -> SniffedFile:
+    """A log of which the lines that match are rows; unknown without a regex."""
     if not regex:
         return SniffedFile(path, "unknown", lines)
+    keys = {"encoding": encoding} if encoding != "utf-8" else {}
     table = matching_rows(regex, lines)
     keys |= {"format": "lines", "regex": regex}
     return SniffedFile(path, "lines", lines, keys, table=table, clock=guess_clock(table))

@@ -36,8 +36,9 @@ _LOG_WORDS = (
 _LINES = (r"\bN(?P<line>\d+)\b", r"\b(?i:line|ln)\W{1,2}(?P<line>\d+)\b")
 """How a log may write the line that runs."""
 _POSITIONS = (
-    r"(?:[(\[]|\b[Pp]os\w*\W)\s*" + r"[;,\s]\s*".join(f"(?P<{axis}>{_NUMBER})" for axis in "xyz"),
-    ".*?".join(rf"\b{axis.upper()}[=:]?\s*(?P<{axis}>{_NUMBER})" for axis in "xyz"),
+    r"(?:[(\[]|\b[Pp]os\w*\W)\s*"
+    + r"[;,\s]\s*".join(f"(?P<pos_{axis}>{_NUMBER})" for axis in "xyz"),
+    ".*?".join(rf"\b{axis.upper()}[=:]?\s*(?P<pos_{axis}>{_NUMBER})" for axis in "xyz"),
 )
 
 
@@ -63,10 +64,10 @@ def has_log_words(lines: Sequence[str], separator: str = "") -> bool:
     )
 
 
-def guess_line_regex(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """A regex with the groups `time`, `line` and, where they are, x, y and z, and its clock.
+def guess_line_regex(lines: Sequence[str]) -> str:
+    """A regex for lines such as `09:00:01.5 INFO exec N10 @ (1.0, 2.0, 3.0)`; empty if none is.
 
-    Both are empty without a line. Such as `09:00:01.5 INFO exec N10 @ (1.0, 2.0, 3.0)` matches it.
+    Its groups are `time`, `line` and, where they are, pos_x, pos_y and pos_z.
     """
     matches = {
         word: [(m, text) for text in lines if (m := re.match(f".*?{word}", text))]
@@ -75,15 +76,15 @@ def guess_line_regex(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
     # A constant, such as the name of a part, is no line that runs.
     for line_word in sorted(_LINES, key=lambda w: -len({m["line"] for m, _ in matches[w]})):
         reports = [(m.group(), text) for m, text in matches[line_word]]
-        time, clock = host_time(reports[0][0]) if reports else ("", {})
+        time, _ = host_time(reports[0][0]) if reports else ("", {})
         if not time:
             continue
         regex = rf"^\W*{time}.*?{line_word}"
         longer = [f"{regex}.*?{positions}" for positions in _POSITIONS]
         for each in [*longer, regex]:
             if sum(bool(re.search(each, text)) for _, text in reports) > 0.5 * len(reports):
-                return each, clock
-    return "", {}
+                return each
+    return ""
 
 
 _OF_A_TIME = "(?i:[ap]m|utc|gmt|cet|cest|[ecmp][sd]t|m?s|min|h)"
