@@ -105,7 +105,7 @@ def test_files_of_other_names_get_the_shipped_layout_with_their_names(folder: Fo
     [
         ("[2024-03-05 10:11:{:06.3f}] {}", {"format": "iso8601", "timezone": "UTC"}),
         ("10:11:{:06.3f} >>> {}", {"format": "time_of_day"}),
-        ("{:.3f}: {}", {"format": "seconds"}),
+        ("{:.3f}: {}", {"format": "seconds", "unit": "s"}),
     ],
 )
 def test_grbl_reports_behind_any_time_are_read(

@@ -36,15 +36,6 @@ from gcodefp.recordings.laboratory.resampling import (
 )
 from gcodefp.yaml_input import load_yaml
 
-SHIPPED_SOURCES = {
-    "status reports of GRBL": ("grbl", "status"),
-    "serial log of OctoPrint": ("octoprint", "serial"),
-    "log of Klipper": ("klipper", "log"),
-    "updates of Moonraker": ("klipper", "positions"),
-    "SHDR of an MTConnect adapter": ("mtconnect", "events"),
-}
-"""Log -> shipped layout and its source that reads it; only GRBL's rows come with the time."""
-GRBL = "status reports of GRBL"
 DEFAULT_ROW_HZ = 10
 MIN_GUESSED_RATIO = (MIN_FEATURES_RATIO + MIN_RATE_RATIO) / 2
 """Of sensor and rows: from it on features are guessed; the first rows' rate is not exact."""
@@ -224,7 +215,7 @@ def _sources(
     There are two for a log with lines of two kinds.
     """
     if source := _log_source(kind):
-        yield SHIPPED_SOURCES[kind.format][1], source, {}
+        yield LOGS[kind.format][2], source, {}
         return
     source, guesses = _table_source(kind, programs) if kind.format in TABLES else ({}, {})
     if source:
@@ -253,15 +244,14 @@ def _log_source(kind: FileKind) -> dict[str, Any]:
     """The shipped source of a log with its files' names; none of other files."""
     if kind.format not in LOGS:
         return {}
-    layout, name = SHIPPED_SOURCES[kind.format]
+    pattern, layout, name = LOGS[kind.format]
     source: dict[str, Any] = _shipped(layout)["sources"][name] | {"files": kind.pattern}
-    if kind.format == GRBL:
-        # The time that the host writes in front of the reports.
-        report = "".join(source["regex"].partition("<(")[1:])
-        line = next(x for x in kind.files[0].lines if re.search(LOGS[GRBL], x))
-        time, clock = host_time(line.partition("<")[0])
-        source["clock"] = clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
+    if layout == "grbl":  # Only its rows come with the time, as the host writes it before them.
+        report, lines = "".join(source["regex"].partition("<(")[1:]), kind.files[0].lines
+        time = host_time(next(x for x in lines if re.search(pattern, x)).partition("<")[0])
         source["regex"] = f"{time}[^<]*{report}" if time else report
+        clock = guess_clock(matching_rows(source["regex"], lines)) if time else None
+        source["clock"] = clock.keys if clock else {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
     return source
 
 

@@ -44,13 +44,19 @@ HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 TABLES = ("table", "lines", "json_lines", "parquet", "hdf5")
 """Formats with columns."""
 LOGS = {
-    "status reports of GRBL": r"<(?:Idle|Run|Hold|Jog|Alarm|Door|Check|Home|Sleep)[:|]\S*>",
-    "serial log of OctoPrint": r"^\d{4}-\d\d-\d\d[ T][\d:]+[,.]\d+ - .*\b(?:Send|Recv): ",
-    "log of Klipper": r"^Stats \d+\.\d+: .*\bprint_time=\d",
-    "updates of Moonraker": r'"notify_status_update"',
-    "SHDR of an MTConnect adapter": r"^\d{4}-\d\d-\d\dT[\d:.]+Z?\|[^|]+\|",
-}
-"""Format of a log -> what its lines of interest look like."""
+    "status reports of GRBL": (
+        r"<(?:Idle|Run|Hold|Jog|Alarm|Door|Check|Home|Sleep)[:|]\S*>", "grbl", "status",
+    ),
+    "serial log of OctoPrint": (
+        r"^\d{4}-\d\d-\d\d[ T][\d:]+[,.]\d+ - .*\b(?:Send|Recv): ", "octoprint", "serial",
+    ),
+    "log of Klipper": (r"^Stats \d+\.\d+: .*\bprint_time=\d", "klipper", "log"),
+    "updates of Moonraker": (r'"notify_status_update"', "klipper", "positions"),
+    "SHDR of an MTConnect adapter": (
+        r"^\d{4}-\d\d-\d\dT[\d:.]+Z?\|[^|]+\|", "mtconnect", "events",
+    ),
+}  # fmt: skip
+"""Format of a log -> what its lines of interest look like, the shipped layout, and its source."""
 UNIX_SCALES = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 UNIX_YEARS = (8e8, 4e9)
 """Unix seconds of 1995 to 2096."""
@@ -111,7 +117,7 @@ def sniff_file(path: Path) -> SniffedFile:
     suffix = Path(COMPRESSED.sub("", path.name)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
         return SniffedFile(path, "layout", lines)
-    for name, pattern in LOGS.items():
+    for name, (pattern, *_) in LOGS.items():
         if sum(bool(re.search(pattern, line)) for line in lines) >= max(1, len(lines) // 50):
             return SniffedFile(path, name, lines)
     if suffix in PROGRAM_SUFFIXES or block_share(lines) > MIN_PROGRAM_SHARE:
