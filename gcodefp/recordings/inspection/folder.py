@@ -30,7 +30,13 @@ from gcodefp.recordings.inspection.findings import (
 from gcodefp.recordings.inspection.sniffing import TABLES, SniffedFile, sniff_file
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.laboratory.assembly import make_comparable
-from gcodefp.recordings.laboratory.lab_files import LabRecording, RawRecording, list_recordings
+from gcodefp.recordings.laboratory.lab_files import (
+    LabRecording,
+    RawRecording,
+    list_recordings,
+    name_of,
+    paths_of,
+)
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.reader import RecordingExcluded
@@ -128,21 +134,11 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
         if any(kind.pattern == other.pattern for other in kinds[: kinds.index(kind)]):
             names = ", ".join(sniffed.path.name for sniffed in kind.files[:3])
             notes.append(f"{names}: other columns than the files before it; keep it elsewhere")
-    is_default = layout is None
-    layout = layout or _default_layout(folder)
-    try:
-        recordings = list_recordings(folder, (), layout)
-    except UserError as error:
-        if layout.program is None:
-            raise
-        notes.append(f"{error}. Without it a line is its own label: remove program")
-        layout = layout.model_copy(update={"program": None})
-        recordings = list_recordings(folder, (), layout)
+    recordings = _recordings(folder, layout, notes)
     if len(recordings) > limit:
         notes.append(f"the first {limit} of {len(recordings)} recordings follow")
-    inspected = [_inspect(r, sniffed_files, is_default) for r in recordings[:limit]]
-    files = [r.files for r in recordings if isinstance(r, LabRecording)]
-    sources = {path: name for each in files for name, path in each.items()}
+    inspected = [_inspect(r, sniffed_files, layout is None) for r in recordings[:limit]]
+    sources = {path: name for r in recordings for name, path in r.files.items()}
     described = [_describe_kind(kind, sources.get(kind.files[0].path)) for kind in kinds]
     programs = [kind for kind in kinds if kind.format == "program"][:1]  # Are no samples.
     unread = [k for k in kinds if not any(file.path in sources for file in k.files)]
@@ -154,13 +150,22 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     return InspectedFolder(folder, len(sniffed_files), described, choice, draft, inspected, notes)
 
 
-def _default_layout(folder: Path) -> Layout:
-    """The layout of the default format for files with or without `_aligned` in their names."""
-    layout, paths = read_layout(DEFAULT_LAYOUT), list_recordings(folder)
-    if not all("_aligned." in path.name for path in paths if isinstance(path, Path)):
-        source = layout.sources[DEFAULT_LAYOUT].model_copy(update={"files": "{name}.csv"})
-        return layout.model_copy(update={"sources": {DEFAULT_LAYOUT: source}})
-    return layout
+def _recordings(folder: Path, layout: Layout | None, notes: list[str]) -> list[LabRecording]:
+    """The recordings; those of the default format as by the layout that reads its columns."""
+    if layout is None:
+        layout, paths = read_layout(DEFAULT_LAYOUT), paths_of(list_recordings(folder))
+        return [
+            LabRecording(name, layout, {DEFAULT_LAYOUT: path}, columns.parse_operation(name))
+            for name, path in ((name_of(path), path) for path in paths)
+        ]
+    try:
+        recordings = list_recordings(folder, (), layout)
+    except UserError as error:
+        if layout.program is None:
+            raise
+        notes.append(f"{error}. Without it a line is its own label: remove program")
+        recordings = list_recordings(folder, (), layout.model_copy(update={"program": None}))
+    return [recording for recording in recordings if isinstance(recording, LabRecording)]
 
 
 def _choose(
@@ -193,9 +198,8 @@ def _hint(kinds: Sequence[FileKind]) -> str:
 
 
 def _inspect(
-    recording: RawRecording, sniffed_files: Mapping[Path, SniffedFile], is_default: bool
+    recording: LabRecording, sniffed_files: Mapping[Path, SniffedFile], is_default: bool
 ) -> InspectedRecording:
-    assert isinstance(recording, LabRecording)
     reading, read = _read(next(iter(recording.files.values())) if is_default else recording)
     rows = len(read.seconds) if read else 0
     facts, findings, is_aligned = dict[str, SourceFacts](), list[Finding](), False
