@@ -19,17 +19,14 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.inspection.draft import flow, line_of
-from gcodefp.recordings.inspection.guessing import guess_targets
 from gcodefp.recordings.inspection.sniffing import (
     GRAVITY,
-    SniffedFile,
     typical_period,
     unit_by_gravity,
 )
 from gcodefp.recordings.laboratory.lab_files import LabRecording
 from gcodefp.recordings.laboratory.layout import Source, placeholders
 from gcodefp.recordings.laboratory.program_file import number_lines
-from gcodefp.recordings.laboratory.quantities import parse_target
 from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
 from gcodefp.recordings.laboratory.source_file import ABSOLUTE, SourceFile
 from gcodefp.recordings.samples import (
@@ -134,60 +131,50 @@ def inspect_source(file: SourceFile) -> SourceFacts:
 
 
 def find_problems(
-    recording: LabRecording,
-    facts: Mapping[str, SourceFacts],
-    sniffed_files: Mapping[Path, SniffedFile],
-    is_aligned: bool,
+    recording: LabRecording, facts: Mapping[str, SourceFacts], is_aligned: bool, has_layout: bool
 ) -> Iterator[Finding]:
     """All findings of a recording.
 
     Args:
         facts: of each of its sources.
-        sniffed_files: of which the columns are compared with the layout.
         is_aligned: whether all clocks are comparable.
+        has_layout: whether columns are compared with it.
     """
     for name, source in facts.items():
         if gaps := source.gaps():
             where = f"the longest {gaps[0][1]:.2f} s, {gaps[0][0] - source.start:.1f} s after its"
             yield Finding(name, f"{len(gaps)} gaps, {where} start: rows in there have no samples")
-        if source.file.path in sniffed_files:
-            yield from _columns(name, source, sniffed_files[source.file.path])
+        yield from _columns(name, source.file) if has_layout else ()
         yield from _samples(name, source)
     yield from _labels(recording, facts)
     yield from _overlap(facts) if facts and is_aligned else ()
 
 
-def _columns(name: str, facts: SourceFacts, sniffed: SniffedFile) -> Iterator[Finding]:
-    source, unmapped = facts.file.source, facts.file.unmapped
-    tail = re.search(r"Rate (\d+), overflows (\d+)", sniffed.last_line)
-    if source.clock.format == "sample" and tail and float(tail[1]) != source.clock.rate_hz:
-        fix = _clock_fix(source, rate_hz=float(tail[1]))
-        yield Finding(name, f"its last line says {tail[0]!r}", fix)
-    mapped = source.model_dump(mode="json", by_alias=True)["columns"]
-    for key in facts.file.missing():
-        hint = did_you_mean(key, facts.file.unmapped) if facts.file.unmapped else "remove it"
-        meant = get_close_matches(key, facts.file.unmapped, 1)
+def _columns(name: str, file: SourceFile) -> Iterator[Finding]:
+    unmapped, clock = file.unmapped, file.source.clock
+    tail = _rate_line(file.path) if clock.format == "sample" else None
+    if tail and float(tail[1]) != clock.rate_hz:
+        fix = _clock_fix(file.source, rate_hz=float(tail[1]))
+        yield Finding(name, f"its last line says {tail[0].decode()!r}", fix)
+    mapped = file.source.model_dump(mode="json", by_alias=True)["columns"]
+    for key in file.missing():
+        hint = did_you_mean(key, file.unmapped) if file.unmapped else "remove it"
+        meant = get_close_matches(key, file.unmapped, 1)
         unmapped = [column for column in unmapped if column not in meant]
         fix = "".join(f"columns: {line_of(m, mapped[key])}" for m in meant)
         yield Finding(name, f"the file has no column {key!r}; {hint}", fix)
     if unmapped:
         first = unmapped[:MAX_SHOWN]
         more = f" and {len(unmapped) - MAX_SHOWN} more" * (len(unmapped) > MAX_SHOWN)
-        guesses = guess_targets(sniffed.table, sniffed.has_header, source.clock.column, name)
-        targets = {c: guesses[c].target for c in sorted(unmapped) if c in guesses}
-        new = [c for c, target in targets.items() if parse_target(target).column not in facts.keys]
-        fix = "".join(f"columns: {line_of(c, targets[c])}, or " for c in new[:1])
-        fix += line_of("ignore", first)
-        own = sniffed.clock
-        is_counted = source.clock.format == "sample"
-        if (
-            own
-            and is_counted
-            and own.keys["format"] != "sample"
-            and own.column in facts.file.unmapped
-        ):
-            fix = f"clock: {flow(own.keys)}, or {fix}"
+        fix = f"{line_of('ignore', first)}, or map them under columns"
         yield Finding(name, f"columns that are not read: {', '.join(first)}{more}", fix)
+
+
+def _rate_line(path: Path) -> re.Match[bytes] | None:
+    """What RepRapFirmware writes below an accelerometer's samples."""
+    with path.open("rb") as handle:
+        handle.seek(max(path.stat().st_size - 300, 0))
+        return re.search(rb"Rate (\d+), overflows \d+", handle.read())
 
 
 def _clock_fix(source: Source, **changes: object) -> str:

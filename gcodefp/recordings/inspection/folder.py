@@ -137,7 +137,7 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     recordings = _recordings(folder, layout, notes)
     if len(recordings) > limit:
         notes.append(f"the first {limit} of {len(recordings)} recordings follow")
-    inspected = [_inspect(r, sniffed_files, layout is None) for r in recordings[:limit]]
+    inspected = [_inspect(r, layout is None) for r in recordings[:limit]]
     sources = {path: name for r in recordings for name, path in r.files.items()}
     described = [_describe_kind(kind, sources.get(kind.files[0].path)) for kind in kinds]
     programs = [kind for kind in kinds if kind.format == "program"][:1]  # Are no samples.
@@ -197,9 +197,7 @@ def _hint(kinds: Sequence[FileKind]) -> str:
     return f"{hint}: {logs[0][0].pattern} begins with {shown(logs[0][1])}" if logs else hint
 
 
-def _inspect(
-    recording: LabRecording, sniffed_files: Mapping[Path, SniffedFile], is_default: bool
-) -> InspectedRecording:
+def _inspect(recording: LabRecording, is_default: bool) -> InspectedRecording:
     reading, read = _read(next(iter(recording.files.values())) if is_default else recording)
     rows = len(read.seconds) if read else 0
     facts, findings, is_aligned = dict[str, SourceFacts](), list[Finding](), False
@@ -215,10 +213,9 @@ def _inspect(
             findings.append(Finding(name, str(error), getattr(error, "fix", "")))
     with suppress(UserError):  # The reading says so.
         facts, is_aligned = _aligned(recording, facts), True
-    # Without a layout there is none to be corrected.
-    sniffed_files = {} if is_default else sniffed_files
-    more = [*find_problems(recording, facts, sniffed_files, is_aligned)]
+    more = [*find_problems(recording, facts, is_aligned, not is_default)]
     more += find_empty_bands(facts, read) if read else ()
+    # Without a layout there is none to be corrected.
     findings += [f._replace(fix="") if is_default else f for f in more]
     return InspectedRecording(recording.name, recording.operation, reading, rows, facts, findings)
 

@@ -94,7 +94,6 @@ class SniffedFile(NamedTuple):
         keys: that a layout needs to read a table: `separator`, `skip_rows` and others.
         has_header: of a table; without one, its columns are called 0, 1, ….
         table: the first rows, numbers where all of a column are.
-        last_line: of a table in plain text.
     """
 
     path: Path
@@ -104,7 +103,6 @@ class SniffedFile(NamedTuple):
     has_header: bool = True
     table: pd.DataFrame = pd.DataFrame()
     clock: GuessedClock | None = None
-    last_line: str = ""
 
 
 def sniff_file(path: Path) -> SniffedFile:
@@ -269,10 +267,7 @@ def _sniff_table(path: Path, lines: list[str], encoding: str) -> SniffedFile:
         skipinitialspace=True,
         low_memory=False,
     )
-    with path.open("rb") as handle:
-        handle.seek(max(path.stat().st_size - 300, 0))
-        last_line = handle.read().decode("utf-8", errors="replace").strip().rpartition("\n")[2]
-    return SniffedFile(path, "table", lines, keys, has_header, table, guess_clock(table), last_line)
+    return SniffedFile(path, "table", lines, keys, has_header, table, guess_clock(table))
 
 
 def _structure(rows: list[str]) -> tuple[str, int, int] | None:
