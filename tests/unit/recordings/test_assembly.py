@@ -119,16 +119,9 @@ def test_a_table_shifts_a_clock(folder: Path) -> None:
         "pocket_001,face,monday,mill 2,0.4,good\n"
     )
     (folder / "face.nc").write_text((folder / "pocket.nc").read_text())
-    recording = first(folder, table="list.csv")
-    assert (recording.operation, recording.session, recording.machine) == (
-        "face",
-        "monday",
-        "mill 2",
-    )
+    recording, band = first(folder, table="list.csv"), "toolhead.Ax_band3"
     after = read_recording(recording)
-    np.testing.assert_allclose(
-        after["toolhead.Ax_band3"][2:], before["toolhead.Ax_band3"][:-2], atol=1e-3
-    )
+    np.testing.assert_allclose(after[band][2:], before[band][:-2], atol=1e-3)
     cleaned = load_recording(recording, ["imu"], 8)
     assert (cleaned.operation, cleaned.session, cleaned.machine) == ("face", "monday", "mill 2")
 
@@ -211,22 +204,16 @@ def test_a_slow_sensor_is_frozen_after_ten_of_its_own_samples(tmp_path: Path, me
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            with_source("controller", columns={"line": "line"}),
-            "has no column 'line'; known are: n, x_in",
-        ),
-        (with_source("controller", columns={"n": "block"}), "maps block but not line"),
-        (
-            with_source("toolhead", clock={"format": "sample", "rate_hz": 100}),
-            "say when it started",
-        ),
+        ({"columns": {"line": "line"}}, "has no column 'line'; known are: n, x_in"),
+        ({"columns": {"n": "block"}}, "maps block but not line"),
+        ({"clock": {"format": "sample", "rate_hz": 100}}, "say when it started"),
     ],
 )
 def test_a_layout_that_does_not_fit_the_files(
     folder: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        read_recording(first(folder, **changes))
+        read_recording(first(folder, **with_source("controller", **changes)))
 
 
 def test_clocks_without_a_common_time(folder: Path) -> None:
