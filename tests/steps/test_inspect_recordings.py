@@ -15,6 +15,7 @@ from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run,
 
 from gcodefp.inspect_recordings import main
 from gcodefp.recordings.inspection.folder import inspect_folder
+from gcodefp.recordings.inspection.guessing import guess_targets
 from gcodefp.recordings.inspection.text_log import guess_fields_regex
 from gcodefp.recordings.laboratory.layout import SHIPPED
 from gcodefp.reporting.figures.inspected import draw_inspected
@@ -224,6 +225,12 @@ def test_plain_numbers_that_may_be_lines_are_marked(folder: Folder) -> None:
     folder.report()
     marked = re.findall(r"(.*)  # CHECK what it is: perhaps `line`\n", folder.draft)
     assert [text.strip() for text in marked] == ["'3': column3.raw"]
+
+
+def test_positions_at_a_metre_are_no_accelerometer() -> None:
+    table = pd.DataFrame(np.full((9, 3), 1000 / np.sqrt(3)), columns=["pos_x", "pos_y", "pos_z"])
+    targets = [guess.target for guess in guess_targets(table, True, None, "toolhead").values()]
+    assert targets == ["x [mm]", "y [mm]", "z [mm]"]
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,9 @@ def _sources(
     if kind.format == "lines" and not has_line:
         path, _, texts, keys, *_ = kind.files[0]
         regex = guess_line_regex(texts)
-        log = sniff_text_log(path, texts, keys.get("encoding", "utf-8"), regex)
-        yield from _sources(FileKind(kind.pattern, [log]), programs) if regex else ()
+        if regex and regex != keys["regex"]:
+            log = sniff_text_log(path, texts, keys.get("encoding", "utf-8"), regex)
+            yield from _sources(FileKind(kind.pattern, [log]), programs)
 
 
 def flow(content: Mapping[str, Any]) -> str:

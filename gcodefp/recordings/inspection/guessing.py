@@ -148,8 +148,9 @@ def _guess_triple(
     samples = table[list(names)].to_numpy(np.float64)
     written = _UNIT.search(names[0])
     unit = written[1] if written and _is_unit(written[1]) else None
-    by_gravity = None if "pos" in key.casefold() else _unit_by_gravity(samples)
     quantity = _first(TRIPLES, [key])
+    is_position = quantity is None and "pos" in key.casefold()
+    by_gravity = None if is_position else _unit_by_gravity(samples)
     reason, of_node, target = BY_NAME if unit else CHECK_UNIT, "", ""
     if quantity and quantity != "A":
         target = f"{_node_of(key, node)}.{quantity}@ [{unit or DEFAULT_UNITS[quantity]}]"
