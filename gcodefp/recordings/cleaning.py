@@ -196,7 +196,7 @@ def _program_rows(
         look_ahead = _look_ahead_rows(table[columns.LINE], period_seconds)
         table = _drop_rows(table, look_ahead, "preamble_rows", counts)
     is_end = table[columns.BLOCK].map(lambda text: not {*text.split()}.isdisjoint(PROGRAM_END))
-    return _drop_rows(table, is_end.cummax(), "tail_rows", counts)
+    return _drop_rows(table, is_end.astype(bool).cummax(), "tail_rows", counts)
 
 
 def _read(source: RawRecording, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:

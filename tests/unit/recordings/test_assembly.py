@@ -98,6 +98,12 @@ def test_a_controller_that_counts_otherwise(folder: Path, numbering: str) -> Non
     assert read["gcode_line"].tolist() == lines.tolist()
 
 
+def test_a_machine_that_never_runs_excludes_the_recording(folder: Path) -> None:
+    columns = {"n": "line", "x_in": {"as": "running", "equals": ["never"]}}
+    with pytest.raises(RecordingExcluded, match="0 rows are left"):
+        load_recording(first(folder, **with_source("controller", columns=columns)), ["imu"], 8)
+
+
 def test_a_line_without_text_is_its_own_label(folder: Path) -> None:
     recording = load_recording(first(folder, program=None), ["imu"], 8)
     assert recording.blocks.tolist() == [f"L{n}" for n in LINE_OF_ROW]
