@@ -71,7 +71,7 @@ PRINTERS = Path(__file__).resolve().parents[3].parent / "shared/others/printer_i
 
 @pytest.mark.parametrize("name", ["arcs", "offsets", "cycles", "flow"])
 def test_the_path_is_that_of_linuxcnc(name: str) -> None:
-    """NAME.path is what LinuxCNC's rs274 makes of NAME.ngc: second_interpreters.py --record."""
+    """NAME.path is what LinuxCNC's rs274 makes of NAME.ngc: second_interpreters.py record."""
     path = own_path((RS274 / f"{name}.ngc").read_text(encoding="utf-8"))
     expected = read_path(RS274 / f"{name}.path")
     assert len(expected) > 10
@@ -82,7 +82,7 @@ def test_the_path_is_that_of_linuxcnc(name: str) -> None:
 
 @pytest.mark.skipif(not PRINTERS.is_dir(), reason="needs ../shared")
 def test_the_blocks_of_other_peoples_printer_programs_are_understood() -> None:
-    """End points: second_interpreters.py --printer."""
+    """End points: second_interpreters.py printer."""
     programs = [read_program(path) for path in sorted(PRINTERS.glob("*.gcode.gz"))]
     assert len(programs) == 5
     for text in (*programs, "\n".join(programs)):
