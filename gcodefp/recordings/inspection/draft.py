@@ -20,8 +20,8 @@ from gcodefp.recordings.inspection.sniffing import (
     LOGS,
     TABLES,
     SniffedFile,
+    as_text_log,
     guess_clock,
-    sniff_text_log,
 )
 from gcodefp.recordings.inspection.text_log import (
     guess_line_regex,
@@ -224,10 +224,9 @@ def _sources(
         yield "log" if kind.format == "lines" else "sensors", source, reasons
     has_line = not {"line", "block"}.isdisjoint(guess.target for guess in guesses.values())
     if kind.format == "lines" and not has_line:
-        path, _, texts, keys, *_ = kind.files[0]
-        regex = guess_line_regex(texts)
-        if regex and regex != keys["regex"]:
-            log = sniff_text_log(path, texts, keys.get("encoding", "utf-8"), regex)
+        regex = guess_line_regex(kind.files[0].lines)
+        if regex and regex != kind.files[0].keys["regex"]:
+            log = as_text_log(kind.files[0], regex)
             yield from _sources(FileKind(kind.pattern, [log]), programs)
 
 
