@@ -19,7 +19,7 @@ from gcodefp.files import write_text
 
 PACKAGE = "gcodefp"
 ROOT = Path(__file__).parent
-DATA_SUFFIXES = (".html", ".css", ".js", ".mplstyle", ".rst")
+DATA_SUFFIXES = (".html", ".css", ".js", ".mplstyle", ".rst", ".yaml")
 
 DECIDES_RUNS = ("gcodefp.model.trainer", "gcodefp.sweeps.scheduler")
 """How a sweep's runs are trained, what they get and when they are stopped."""

@@ -113,7 +113,10 @@ def test_bayesian_search_decides_no_other_runs(package: Path) -> None:
     assert before["random"] == after["random"]
 
 
-@pytest.mark.parametrize("file", ["reporting/report.html", "reporting/figures/paper.mplstyle"])
+@pytest.mark.parametrize(
+    "file",
+    ["reporting/report.html", "reporting/figures/paper.mplstyle", "reporting/figures/figures.yaml"],
+)
 def test_templates_and_styles_beside_a_module_count(package: Path, file: str) -> None:
     modules = "gcodefp.report", "gcodefp.figures"
     before = code_digest(*modules)

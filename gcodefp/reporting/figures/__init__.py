@@ -1,25 +1,19 @@
-"""The register of figures: a figure is one function that is marked with `@figure`.
+"""The register of figures: figures.yaml has title, caption and function of each.
 
-Title, category and caption stand beside the function that draws. They are read from the source of
-this folder, because the Snakefile needs them at every start and must not wait for matplotlib.
+The Snakefile needs it at every start and must not wait for matplotlib.
 """
 
-import ast
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-CATEGORIES = ("Test", "Sweep", "Data")
-"""In the order in which the report shows them."""
-
-Draw = TypeVar("Draw", bound=Callable[..., object])
+import yaml
 
 
 class RegisteredFigure(NamedTuple):
     """A registered figure.
 
     Attributes:
-        category: one of CATEGORIES.
+        category: Test, Sweep or Data.
         caption: one paragraph of reStructuredText without markup.
         module, function: what draws it: from `Results` to `paper.Drawn`.
     """
@@ -31,32 +25,20 @@ class RegisteredFigure(NamedTuple):
     function: str
 
 
-def figure(stem: str, *, title: str, category: str, caption: str) -> Callable[[Draw], Draw]:
-    """Registers the decorated function; all arguments are literals.
-
-    Args:
-        stem: name of the files, without suffix.
-        title, category, caption: as in `RegisteredFigure`.
-    """
-    return lambda draw: draw
-
-
 def _records() -> dict[str, RegisteredFigure]:
-    records: dict[str, RegisteredFigure] = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-        for node in (node for node in body if isinstance(node, ast.FunctionDef)):
-            for call in node.decorator_list:
-                if isinstance(call, ast.Call) and getattr(call.func, "id", None) == figure.__name__:
-                    stem = ast.literal_eval(call.args[0])
-                    texts = {str(key.arg): ast.literal_eval(key.value) for key in call.keywords}
-                    module = f"{__name__}.{path.stem}"
-                    records[stem] = RegisteredFigure(**texts, module=module, function=node.name)
-    return dict(sorted(records.items(), key=lambda item: CATEGORIES.index(item[1].category)))
+    text = Path(__file__).with_name("figures.yaml").read_text(encoding="utf-8")
+    records = {}
+    for category, figures in yaml.safe_load(text).items():
+        for stem, entry in figures.items():
+            module, function = f"{__name__}.{entry.pop('draws')}".rsplit(".", 1)
+            records[stem] = RegisteredFigure(
+                **entry, category=category, module=module, function=function
+            )
+    return records
 
 
 FIGURES = _records()
-"""File stem -> its record, by category and then by file."""
+"""File stem -> its record, in the order in which the report shows them."""
 
 
 def figures_of(

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.evaluation.names import GROUP, NODE
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.results import Results, StoredExplanation
 from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import SENSOR_GROUPS, group_title
@@ -52,18 +52,6 @@ class BlockInterval(NamedTuple):
     is_correct: bool
 
 
-@figure(
-    "channels",
-    title="Channels over time",
-    category="Data",
-    caption="Samples of some channels in their units (less the recording's own mean, where "
-    "channels are centred; in its own standard deviations, where they are z-scored) over the "
-    "middle of the test recording of median block accuracy; "
-    "gaps are samples that cleaning removed. Shown are, of each group and unit, the channels whose "
-    "occlusion costs most, eight at most. Below, the blocks that the controller logged "
-    "and those predicted in windows; thin lines mark where the logged block "
-    "changes. Sensors lag behind the controller's clock by a constant.",
-)
 def draw_channels(results: Results) -> paper.Drawn:
     """A panel for each group and unit; below, the executed and the predicted lines."""
     explanation = results.explanation

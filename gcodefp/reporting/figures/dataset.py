@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import RULES
@@ -27,14 +27,6 @@ RULE_LETTERS = 27
 """Line length of the labels of rules."""
 
 
-@figure(
-    "dataset",
-    title="Data",
-    category="Data",
-    caption="Rows of each operation in each split, and how many rows and samples each cleaning "
-    "rule changed; in brackets, the share of all rows. Recordings that a rule excluded are named "
-    "above.",
-)
 def draw_dataset(results: Results) -> paper.Drawn:
     """Rows by operation and split beside the counts of each cleaning rule."""
     document = results.dataset
@@ -127,15 +119,6 @@ def lags_of(dataset: JsonContent) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seconds", "operation", "is_test"])
 
 
-@figure(
-    "clocks",
-    title="Sensor lags",
-    category="Data",
-    caption="How far each recording's sensors lag behind the controller's clock, relative to the "
-    "median of its program, by operation. The sensors alone do not show it. "
-    "Lags are estimated with the line reports, and used for the labels of training and for "
-    "the metrics at the sensors' time.",
-)
 def draw_lags(results: Results) -> paper.Drawn:
     """A line of markers for each operation; the axis above counts rows."""
     lags, recordings = lags_of(results.dataset), results.dataset["recordings"]

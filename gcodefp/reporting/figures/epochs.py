@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.figures.runs import RUN_STYLES, styles_of_runs
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_maximized, is_wide
@@ -28,13 +28,6 @@ TITLE_LETTERS = 48
 MANY_RUNS = 50
 
 
-@figure(
-    "learning_curves",
-    title="Learning curves",
-    category="Sweep",
-    caption="The metric that selects the best run, and the loss, after each epoch of each run. The "
-    "circle is the epoch whose weights were evaluated.",
-)
 def draw_learning_curves(results: SweepResults) -> paper.Drawn:
     """All runs in grey, the best run on top with its best epoch."""
     best_run, curves = results.best_run, results.curves
@@ -182,14 +175,6 @@ LIGHTEST = 0.15
 """Start in the colour map, so that the worst value differs from a missing one."""
 
 
-@figure(
-    "early_stopping",
-    title="Runs pruned by hyperband",
-    category="Sweep",
-    caption="The metric of each run after each epoch. A run that has passed a dashed line is "
-    "compared with all others that reached it, and pruned once it is worse, be it at the line or "
-    "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
-)
 def draw_early_stopping(results: SweepResults) -> paper.Drawn:
     """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
     metric = results.best_run["metric"]

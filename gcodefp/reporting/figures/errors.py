@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from gcodefp.evaluation.names import MODEL, WHOLE
 from gcodefp.evaluation.significance import significant_sign
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
 
@@ -31,15 +31,6 @@ def confusion(results: Results, head: str) -> pd.DataFrame:
     return table.loc[table.index.isin(occurring), table.columns.isin(occurring)]
 
 
-@figure(
-    "confusion",
-    title="Confusions",
-    category="Test",
-    caption="Predicted (columns) against true classes (rows) in "
-    "windows: the operation of each row, and each command word of the executed blocks, compared at "
-    "its position in the block. Shades are shares of a row, numbers are counts. Words of another "
-    "kind, and words missing because the predicted block had ended, have a column of their own.",
-)
 def draw_confusion(results: Results) -> paper.Drawn:
     """A matrix for each kind of class, each row normalised; rows are true, columns predicted."""
     matrices = {title: confusion(results, head) for head, title in HEADS.items()}
@@ -107,16 +98,6 @@ STYLES = {
 """Predictor with a confidence -> label and style."""
 
 
-@figure(
-    "calibration",
-    title="Calibration",
-    category="Test",
-    caption="The share of correct blocks (vertical) against the predicted probability of the "
-    "blocks (horizontal), in bins of a tenth of the rows each; bars are 95 % "
-    "intervals from a bootstrap over recordings. On the grey line it is calibrated, below "
-    "it overconfident. Below: a histogram of the probabilities. The expected calibration error is "
-    "the mean distance from the grey line; it is above 0 by chance alone.",
-)
 def draw_calibration(results: Results) -> paper.Drawn:
     """Reliability diagram of both predictors with a confidence, above its histogram."""
     calibration = results.explanation.document["calibration"]

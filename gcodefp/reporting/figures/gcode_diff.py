@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.results import Predictions, Results
 from gcodefp.terminal import plural
 
@@ -63,18 +63,6 @@ class DiffLine(NamedTuple):
     lines: int = 1
 
 
-@figure(
-    "gcode_diff",
-    title="G-code, executed and predicted",
-    category="Test",
-    caption="The blocks that the test recording of median block accuracy executed, as logged, with "
-    "the time at which each begins, and beside them those predicted from its sensors (the whole "
-    "recording at once). Both sequences are aligned with the fewest edits, and a block counts once "
-    "however long it lasts, as for the G-code error rate. Blocks without a time are too short for "
-    "a row of their own, and filled in from the programs of the train split, which the error rate "
-    "does not do. "
-    "Where not all blocks fit, equal ones are folded, and the first are shown.",
-)
 def draw_gcode_diff(results: Results) -> paper.Drawn:
     """Aligned blocks of the recording of median accuracy; long ones are folded and cut."""
     ranking = toolpaths(results.predictions)

@@ -16,7 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.figures.runs import RUN_STYLES, run_handles, styles_of_runs
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import (
@@ -111,16 +111,6 @@ def _ped_anova(
 ROW_INCHES = 0.2
 
 
-@figure(
-    "importance",
-    title="Importance",
-    category="Sweep",
-    caption="How much each hyperparameter decides whether a run is among the best: the divergence "
-    "of the best tenth of the runs from all runs, as a share of the sum (PED-ANOVA, Watanabe et "
-    "al. 2023, by Optuna). Failed runs and repeats with other seeds are excluded; runs that were "
-    "pruned or stopped count with what they reached. With few runs, shares of a half are within "
-    "chance.",
-)
 def draw_importance(results: SweepResults) -> paper.Drawn:
     """A bar for each hyperparameter, the most important on top."""
     importance = measure_importance(results)
@@ -158,14 +148,6 @@ LEVELS = 7
 LABEL_LETTERS = 26
 
 
-@figure(
-    "contours",
-    title="Pairs of hyperparameters",
-    category="Sweep",
-    caption="The best value of each run over pairs of the most important hyperparameters that are "
-    "numbers. The surface is a distance-weighted mean of the runs nearby, whatever else they "
-    "differ in; it ends where no run is near.",
-)
 def draw_contours(results: SweepResults) -> paper.Drawn:
     """A panel for each pair: a smoothed surface, and the runs in the colour of their value."""
     chosen = choose(results, measure_importance(results))

@@ -9,7 +9,7 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import describe_runs, is_wide, pareto_front
 from gcodefp.reporting.wording import logged_metric
@@ -49,14 +49,6 @@ LABEL_LETTERS = 40
 ARROWS = {"maximize": "more is better", "minimize": "less is better"}
 
 
-@figure(
-    "pareto",
-    title="Pareto front of two quantities",
-    category="Sweep",
-    caption="The two quantities that the configuration names, of each run at its best epoch. The "
-    "runs on the line are non-dominated: no other run is as good in both and better in one. "
-    "Failed runs are excluded; runs that were pruned or stopped count with what they reached.",
-)
 def draw_pareto(results: SweepResults) -> paper.Drawn:
     """A point for each run; the front of the non-dominated ones as a staircase."""
     front = pareto_front(results)
@@ -99,15 +91,6 @@ PANELS = {
 """Column -> label of its panel, and its unit in that of the label."""
 
 
-@figure(
-    "system",
-    title="CPU, memory and GPU use",
-    category="Sweep",
-    caption="What the processes of each run used, sampled every few seconds: CPU time as a share "
-    "of one core, resident memory, utilisation of their NVIDIA GPUs and memory on them. A device "
-    "that no run used has no panel. Time is that at work on the run, without interruptions; runs "
-    "that ended within half a second have no line.",
-)
 def draw_system(results: SweepResults) -> paper.Drawn:
     """A line for each run, a panel for each quantity that was measured."""
     table = _with_time(results.system)

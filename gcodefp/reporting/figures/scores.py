@@ -1,4 +1,4 @@
-"""Scores with intervals: of all predictors, without sensors, and by window length."""
+"""Scores with intervals: of all predictors, without sensors, by window length, and of detection."""
 
 from collections.abc import Sequence
 from itertools import cycle, zip_longest
@@ -12,7 +12,7 @@ from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import ALL, BASELINE, GROUP, MODEL, NODE, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.significance import MIN_RECORDINGS, significant_sign
 from gcodefp.reporting.conclusions import best_baseline
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import MAIN_METRICS, METRIC_TITLES, PREDICTOR_KINDS, group_title
@@ -27,16 +27,6 @@ HEADROOM = 1.05
 """Of a panel without a largest possible value, relative to the largest one shown."""
 
 
-@figure(
-    "accuracy",
-    title="Accuracy",
-    category="Test",
-    caption="The main metrics on the test split: which program, where in it, and which blocks "
-    "(shares of rows, unless a unit is given). The G-code error rate and the segment F1 are of "
-    "windows, each decoded as one sequence, or of whole recordings. Bars are 95 % intervals "
-    "from a bootstrap over recordings. gcodefp and the baselines may be compared; privileged "
-    "baselines and the state oracle are provided with more information.",
-)
 def draw_accuracy(results: Results) -> paper.Drawn:
     """A panel for each metric that was measured; the predictors share their rows."""
     scores = results.evaluation["models"]
@@ -107,16 +97,6 @@ TEXT_POINTS = 4
 MINUS = "\N{MINUS SIGN}"
 
 
-@figure(
-    "sensor_groups",
-    title="Sensor occlusion",
-    category="Test",
-    caption="The drop in accuracy on the test split when the channels of one kind of sensor, of "
-    "one sensor node, or of all are occluded, as if the sensor had dropped out: differences to all "
-    "sensors on the same rows, with 95 % intervals from a bootstrap over recordings. Nothing is "
-    "trained again: this shows what the predictions depend on, not what a decoder fitted without "
-    "these sensors could predict.",
-)
 def draw_sensor_groups(results: Results) -> paper.Drawn:
     """A panel for each metric; a row for each kind of sensor and each node that is occluded."""
     sensors = results.explanation.document["sensors"]
@@ -202,16 +182,6 @@ DODGE = 0.012
 MARKERS = ("^", "s", "D", "v", "P")
 
 
-@figure(
-    "ladder",
-    title="Accuracy by window length",
-    category="Test",
-    caption="The share of rows whose program is correct and whose time in it is within 1 s of the "
-    "true one (solid), and whose program is correct (dotted), by the length of the window: the "
-    "centre row of every window is counted. The last column is of whole recordings, all of whose "
-    "rows count. A recording shorter than a window is decoded as a whole. "
-    "Bars are 95 % intervals from a bootstrap over recordings.",
-)
 def draw_window_lengths(results: Results) -> paper.Drawn:
     """A line for each predictor over the windows, and a column of whole recordings beside it."""
     lengths = results.evaluation["ladder"]
@@ -305,3 +275,29 @@ def _window_lengths_title(lengths: list[JsonContent]) -> str:
         share = f"{100 * values[best]:.1f}\N{NO-BREAK SPACE}%"
         parts.append(f"{share} of {decoded} ({paper.short_name(best)})")
     return f"Within 1 s of the truth: {', '.join(parts)}"
+
+
+def draw_detection(results: Results) -> paper.Drawn:
+    """A row for each kind of alteration, a marker for each rate."""
+    if results.detection is None or not results.detection["kinds"]:
+        raise paper.NothingToDraw("no detector was tested")
+    kinds, calibration = results.detection["kinds"], results.detection["calibration"]
+    fig = paper.new_figure(paper.COLUMN_INCHES, 0.6 + 0.2 * len(kinds))
+    axes = fig.add_subplot()
+    for index, (rate, colour) in enumerate((("0.01", paper.MODEL_BLUE), ("0.05", paper.ORANGE))):
+        for row, numbers in enumerate(kinds.values()):
+            share, at = numbers[f"detected_at_{rate}"], row + 0.14 * (2 * index - 1)
+            axes.plot([share["low"], share["high"]], [at, at], color=colour, linewidth=0.8)
+            axes.plot(share["value"], at, "os"[index], color=colour, markersize=3.5, clip_on=False,
+                      label=f"false alarms: {100 * float(rate):g} %")  # fmt: skip
+    axes.set_yticks(range(len(kinds)), list(kinds))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share with an alarm")
+    axes.grid(axis="x")
+    paper.add_legend(fig, axes.get_legend_handles_labels()[0], columns=2)
+    subtitle = (
+        f"{calibration['recordings']} good recordings to compare with: no rate below "
+        f"{paper.percent(calibration['least_rate'])} can be promised"
+    )
+    return fig, "Deviations detected", subtitle

@@ -14,7 +14,7 @@ from gcodefp.reporting.executed_paths import (
     join_segments,
     toolpaths,
 )
-from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.results import Results
 from gcodefp.terminal import plural
 
@@ -29,18 +29,6 @@ MATCH_STYLES = {
 """Match -> id of the lines in the SVG, label, colour, width, and drawing order."""
 
 
-@figure(
-    "toolpath",
-    title="Toolpaths",
-    category="Test",
-    caption="Test recordings, each predicted as a whole: the best, the worst and two in between by "
-    "block accuracy, where there are so many. Grey: where the controller reported the tool, a "
-    "few times a second. Over it the tool's position as predicted from the sensors: blue is on the "
-    "path with the correct block; orange on the path, but with a block of another moment, as when "
-    "the lag is wrong; red is more than 0.5 mm off the path, as cut corners are too. Below: X, Y "
-    "and Z over time, with a red tick for each row whose block is wrong. Where no position is "
-    "reported, the ends of the blocks are drawn.",
-)
 def draw_toolpath(results: Results) -> paper.Drawn:
     """A column for each recording: the path from above, and each axis over time."""
     ranking = toolpaths(results.predictions)
