@@ -11,9 +11,9 @@ import pytest
 from result_files import results_of, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, swept
 
-from gcodefp.reporting import sweep_data
+from gcodefp.reporting import page
+from gcodefp.reporting.page import learning_curves, parallel_coordinates
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.sweep_results import CURVE_COLUMNS, read_table
 from gcodefp.reporting.templates import jinja_environment
 
@@ -125,7 +125,7 @@ def test_missing_and_infinite_curves_are_no_error(results: Results) -> None:
 def test_many_epochs_leave_curves_of_the_best_runs_only(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_data, "MAX_CURVE_VALUES", 3 * 6)
+    monkeypatch.setattr(page, "MAX_CURVE_VALUES", 3 * 6)
     content = learning_curves(results)
     assert content is not None
     assert [run for run, *_ in content["runs"]] == ["0001", "0000"]
