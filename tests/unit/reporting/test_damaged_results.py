@@ -46,7 +46,7 @@ class Pipeline:
         self.folder = folder
         self.options = write_results(folder, spoilt(0.3), true_blocks())
         best_run = json.loads((folder / "best/run.json").read_text())
-        write_protocols(folder / "protocols.json", folder / "evaluation", best_run)
+        write_protocols(folder / "protocols.json", best_run)
         (folder / "figures").mkdir()
         for stem in FIGURES:
             (folder / f"figures/{stem}.svg").write_text("<svg/>")

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from fewer_results import one_recording
+from drawn_figures import drawn, one_recording, texts
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, window_lengths
@@ -33,7 +33,6 @@ from gcodefp.reporting.wording import MAIN_METRICS, PREDICTOR_KINDS, group_title
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
-SPACE = "\N{NO-BREAK SPACE}"
 Edit = Callable[[Results], Results]
 
 
@@ -43,19 +42,6 @@ def unread(tmp_path_factory: pytest.TempPathFactory) -> Results:
     written = np.full(len(true_blocks()), "M3")
     folder = tmp_path_factory.mktemp("unread")
     return results_of(write_results(folder, written, true_blocks(), reported=False))
-
-
-def drawn(stem: str, results: Results) -> Figure:
-    with paper_style():
-        figure = draw_figure(stem, results)
-        figure.draw_without_rendering()
-    return figure
-
-
-def texts(figure: Figure) -> list[str]:
-    """Without the line breaks, which depend on the fonts."""
-    every = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
-    return [" ".join(text.replace(SPACE, " ").split()) for text in every if text]
 
 
 def cut_texts(figure: Figure) -> list[str]:
