@@ -67,7 +67,14 @@ def fetch(address: str, path: str) -> Any:
 
 
 def detail(address: str, study: int = 0) -> dict[str, Any]:
-    return dict(fetch(address, f"/{study}"))
+    """A study; trials with their parameters and curves, all attributes by name."""
+    content = dict(fetch(address, f"/{study}"))
+    for part in (content, *content["trials"]):
+        part["attributes"] = {each["key"]: each["value"] for each in part["user_attrs"]}
+    for trial in content["trials"]:
+        trial["values_of"] = {p["name"]: p["param_external_value"] for p in trial["params"]}
+        trial["curve"] = [(p["step"], p["value"]) for p in trial["intermediate_values"]]
+    return content
 
 
 def shown(sweep: TinySweep) -> dict[str, Any]:
@@ -81,18 +88,6 @@ def names(address: str) -> list[str]:
 
 def states(content: dict[str, Any]) -> list[str]:
     return [trial["state"] for trial in content["trials"]]
-
-
-def attributes(content: dict[str, Any]) -> dict[str, str]:
-    return {attribute["key"]: attribute["value"] for attribute in content["user_attrs"]}
-
-
-def parameters_of(trial: dict[str, Any]) -> dict[str, str]:
-    return {param["name"]: param["param_external_value"] for param in trial["params"]}
-
-
-def curve(trial: dict[str, Any]) -> list[tuple[int, float]]:
-    return [(point["step"], point["value"]) for point in trial["intermediate_values"]]
 
 
 def sweep_id(sweep: TinySweep) -> str:
@@ -156,17 +151,17 @@ def test_finished_runs_are_trials_with_values_curves_and_parameters(sweep: TinyS
     assert [trial.get("values") for trial in content["trials"]] == [[0.04], [0.14], [0.24], None]
     assert [trial["number"] for trial in content["best_trials"]] == [2]
     trial = content["trials"][1]
-    assert curve(trial) == [(1, 0.12), (2, 0.13), (3, 0.14), (4, 0.12)]
+    assert trial["curve"] == [(1, 0.12), (2, 0.13), (3, 0.14), (4, 0.12)]
     assigned = sweep.run(1).assigned()
     assert assigned is not None
     # What all runs have in common is no parameter.
     rate = str(assigned["hyperparameters"]["learning_rate"])
-    assert parameters_of(trial) == {"learning_rate": rate}
-    assert attributes(content)["max_epochs"] == str(EPOCHS)
-    assert attributes(content)["runs wanted"] == "4"
+    assert trial["values_of"] == {"learning_rate": rate}
+    assert content["attributes"]["max_epochs"] == str(EPOCHS)
+    assert content["attributes"]["runs wanted"] == "4"
     expected = {"state": "finished", "seconds": "12.0", "parameters": "1000"}
-    assert attributes(trial) == expected
-    assert attributes(content["trials"][3])["failure"] == "diverged"
+    assert trial["attributes"] == expected
+    assert content["trials"][3]["attributes"]["failure"] == "diverged"
     assert trial["datetime_start"] <= trial["datetime_complete"]
 
 
@@ -180,10 +175,11 @@ def test_stopped_waiting_and_running_runs_are_told_apart(sweep: TinySweep) -> No
     content = shown(sweep)
     assert states(content) == ["Pruned", "Running", "Running", "Running"]
     stopped, waiting, running, leased = content["trials"]
-    assert (stopped["values"], attributes(stopped)["host"]) == ([0.4], "node1")
-    assert (curve(waiting), attributes(waiting)["state"]) == ([(1, 0.1), (2, "nan")], "interrupted")
-    assert attributes(running) == {"state": "running", "host": "node2", "pid": "77"}
-    assert (parameters_of(leased), attributes(leased)["host"]) == ({}, "node3")
+    assert (stopped["values"], stopped["attributes"]["host"]) == ([0.4], "node1")
+    assert waiting["curve"] == [(1, 0.1), (2, "nan")]
+    assert waiting["attributes"]["state"] == "interrupted"
+    assert running["attributes"] == {"state": "running", "host": "node2", "pid": "77"}
+    assert (leased["values_of"], leased["attributes"]["host"]) == ({}, "node3")
     # Otherwise parallel coordinates show nothing but the objective.
     assert [space["name"] for space in content["intersection_search_space"]] == ["learning_rate"]
     assert content["best_trials"] == []
@@ -222,7 +218,7 @@ def test_ranges_have_their_scales(
     assert space["name"] == path
     assert space["distribution"].pop("type") == kind
     assert tuple(space["distribution"].values()) == expected
-    assert [*parameters_of(content["trials"][0])] == [path]
+    assert [*content["trials"][0]["values_of"]] == [path]
 
 
 def test_values_outside_the_sweep_are_shown_or_excluded(dataset: Path, tmp_path: Path) -> None:
@@ -233,7 +229,7 @@ def test_values_outside_the_sweep_are_shown_or_excluded(dataset: Path, tmp_path:
     write_epochs(sweep.run(1), [])
     sweep.run(1).end({"state": "failed", "best_value": None})
     content = shown(sweep)
-    assert [parameters_of(trial) for trial in content["trials"]] == [
+    assert [trial["values_of"] for trial in content["trials"]] == [
         {"optimizer": "['adam', 'sgd']"},
         {"learning_rate": "-1.0", "optimizer": "None"},
     ]

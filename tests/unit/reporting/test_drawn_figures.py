@@ -36,14 +36,6 @@ SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sw
 Edit = Callable[[Results], Results]
 
 
-@pytest.fixture(scope="module")
-def unread(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """No predicted block has X or Y, and the controller reports no position."""
-    written = np.full(len(true_blocks()), "M3")
-    folder = tmp_path_factory.mktemp("unread")
-    return results_of(write_results(folder, written, true_blocks(), reported=False))
-
-
 def cut_texts(figure: Figure) -> list[str]:
     """Texts that are not whole within the figure; ticks beyond an axis's ends are not drawn."""
     every = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
@@ -253,7 +245,10 @@ def test_odd_names_are_drawn_as_they_are(results: Results, kind: str, tmp_path: 
     assert short_name(re.sub(r"[\x07]", "\ufffd", first)) in ["".join(n.itertext()) for n in nodes]
 
 
-def test_results_without_moves_and_positions_are_drawn(unread: Results) -> None:
+def test_results_without_moves_and_positions_are_drawn(tmp_path: Path) -> None:
+    """No predicted block has X or Y, and the controller reports no position."""
+    written = np.full(len(true_blocks()), "M3")
+    unread = results_of(write_results(tmp_path, written, true_blocks(), reported=False))
     for stem in ("accuracy", "toolpath", "gcode_diff", "confusion"):
         assert cut_texts(drawn(stem, unread)) == [], stem
     assert any("never predicted" in text for text in texts(drawn("toolpath", unread)))
