@@ -278,11 +278,13 @@ def test_details_of_sweep_best_run_and_costs(leaky: list[str], pictures: Path) -
     best_run = {**results.best_run, "sweeps": ["abcd1234", "ef567890"]}
     best_run |= dict.fromkeys(("parameters", "seconds", "device"))
     best_run["hyperparameters"] = {"learning_rate": 0.002}
+    del best_run["epochs"]
     page = render(replace(results, runs=runs, work=work, best_run=best_run), pictures)
     assert "Run 0001 of 4 is the best of the runs trained to their end: " in page
     assert "One epoch was trained again, as a process" in page
     assert "- parameters, - s on -.</p>" in page
     assert "best run -. Training code" in page
+    assert " at epoch 3 of -" in page
     assert "4 runs of 2 sweeps, the first of them with method random" in page
 
 

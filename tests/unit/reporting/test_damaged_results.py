@@ -242,4 +242,6 @@ def test_a_conclusion_is_that_of_its_folds_whatever_is_written(pipeline: Pipelin
 @pytest.mark.filterwarnings("ignore")
 def test_fuzz_result_files(pipeline: Pipeline) -> None:
     valid = [Damaged(name, content) for name, content in pipeline.valid.items()]
+    for each in valid:  # Imports what figures need before the memory is limited.
+        pipeline.show(each)
     fuzz(pipeline.show, mutations(valid, mutate)).check()
