@@ -9,13 +9,11 @@ lines state whether the other runs are better than the first.
 import argparse
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 from gcodefp.command_line import add_device_flags, add_runs_flag, command_parser, run_command
 from gcodefp.errors import UserError
@@ -47,7 +45,6 @@ from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 logger = logging.getLogger("gcodefp.compare")
 
-CONSOLE_COLUMNS = 10_000
 EXCLUDES_ZERO = "*"
 COLUMNS = {
     **{name: name for name in ("answer", "metric", "run", *INTERVAL)},
@@ -127,9 +124,10 @@ def _have_script(runs: Sequence[ComparedRun]) -> bool:
 
 def _print(content: Mapping[str, Any]) -> None:
     """Prints all tables, then notes and conclusions, which a terminal shows last."""
-    console = Console(markup=False, emoji=False, highlight=False, width=CONSOLE_COLUMNS)
-    for table in _tables(content):
-        console.print(table, "")
+    for title, headers, rows in _tables(content):
+        cells = {name: [*map(cell_text, row)] for name, row in rows.items()}
+        table = pd.DataFrame.from_dict(cells, orient="index", columns=headers)
+        print(f"{title}:\n{table.to_string()}\n")
     if content["scores"]:
         scored = next(iter(content["scores"].values()))[PRIMARY][0]
         print(
@@ -146,35 +144,25 @@ def _print(content: Mapping[str, Any]) -> None:
     print(*content["notes"], *content["conclusions"], sep="\n")
 
 
-def _tables(content: Mapping[str, Any]) -> list[Table]:
-    """Tables for the terminal: sweeps, runs, val metrics, and scores of each way of decoding."""
-    names, parts = [run["run"] for run in content["runs"]], []
+def _tables(content: Mapping[str, Any]) -> Iterator[tuple[str, list[str], dict[str, list[Any]]]]:
+    """Title, headers and rows of sweeps, runs, val metrics, and each way of decoding."""
+    names = [run["run"] for run in content["runs"]]
     if sweeps := content["sweeps"]:
         facts = {name.replace("_", " "): [each[name] for each in sweeps] for name in sweeps[0]}
-        parts.append(_table("sweep", facts.pop("sweep"), facts))
+        yield "sweep", facts.pop("sweep"), facts
     runs = {name: [run[name] for run in content["runs"]] for name in content["runs"][0]}
     unused = {"run", *(name for name in SYSTEM_FIELDS if {*runs[name]} == {None})}
     facts = {name: row for name, row in runs.items() if name not in unused}
-    parts.append(_table("run", names, facts | content["hyperparameters"]))
-    at_best = "at the best epoch" if content["scores"] else "at the best step"
-    parts.append(_table(at_best, names, content["at_best_epoch"]))
+    yield "run", names, facts | content["hyperparameters"]
+    step = "epoch" if content["scores"] else "step"
+    yield f"at the best {step}", names, content["at_best_epoch"]
     headers = [names[0], *(header for name in names[1:] for header in (name, "difference"))]
     for predictor, metrics in content["scores"].items():
         if PREDICTORS[predictor].kind == SENSORS:
             # Row by row, there is no time in the program.
             values = {n: {score["value"] for score in metrics[n]} for n in METRIC_TITLES}
             rows = {_title(n): _cells(metrics[n]) for n, value in values.items() if value != {None}}
-            parts.append(_table(predictor, headers, rows))
-    return parts
-
-
-def _table(title: str, headers: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
-    table = Table(title, box=None, padding=(0, 2, 0, 0))
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    for name, row in rows.items():
-        table.add_row(name, *map(cell_text, row))
-    return table
+            yield predictor, headers, rows
 
 
 def _title(metric: str) -> str:

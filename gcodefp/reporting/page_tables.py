@@ -17,9 +17,9 @@ from gcodefp.reporting.protocols_table import NOTE, columns, conclusions, read_p
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.sweep_runs import (
+    PROCESS,
     differing_hyperparameters,
     pareto_front,
-    process_spans,
     repeated_epochs,
     work_intervals,
 )
@@ -226,7 +226,7 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
     return {
         "total": "{1} runs, {2} {step}s, {3} of training".format(*rows[0], step=results.step),
         "parts": {"header": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
-        "processes": len(process_spans(intervals)),
+        "processes": len(intervals[PROCESS].drop_duplicates()),
         "repeated_epochs": repeated_epochs(intervals),
         "stages": stages,
         "stages_total": duration(sum(seconds for _, seconds, *_ in stages)),

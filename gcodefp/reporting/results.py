@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,40 +47,8 @@ CONTROL_NOTE = "LEAK: negative control ({}) beats its reference baseline without
 
 FAR_MM = 1e6
 LONG_SECONDS = 1e9
-PREDICTION_SPECS = {
-    "recordings": ArraySpec("U", ("R",)),
-    "recording": ArraySpec("i", ("N",), 0, "R"),
-    "seconds": ArraySpec("f", ("N",), -LONG_SECONDS, LONG_SECONDS),
-    "position_mm": ArraySpec("f", ("N", 3), -FAR_MM, FAR_MM, nan=True),
-    "mm_per_unit": ArraySpec("f", ("N",), 1e-6, FAR_MM),
-    "lag_seconds": ArraySpec("f", ("R",), -LONG_SECONDS, LONG_SECONDS, nan=True),
-    "operations": ArraySpec("U", ("O",)),
-    "programs": ArraySpec("U", ("K",)),
-    "true_operation": ArraySpec("i", ("N",), -1, "O"),
-    "true_program": ArraySpec("i", ("N",), -1, "K"),
-    "true_block": ArraySpec("U", ("N",)),
-    "executed_recording": ArraySpec("i", ("E",), 0, "R"),
-    "executed_block": ArraySpec("U", ("E",)),
-    "executed_seconds": ArraySpec("f", ("E",), -LONG_SECONDS, LONG_SECONDS, nan=True),
-    "reconstructed_recording": ArraySpec("i", ("F",), 0, "R"),
-    "reconstructed_block": ArraySpec("U", ("F",)),
-}
-PREDICTOR_SPECS = {
-    "block": ArraySpec("U", ("N",)),
-    "operation": ArraySpec("i", ("N",), -1, "O"),
-    "program": ArraySpec("i", ("N",), -1, "K"),
-    "position_mm": ArraySpec("f", ("N", 3), -FAR_MM, FAR_MM, nan=True),
-}
-"""Suffix of an array of a predictor -> its content."""
-MEASURED_BY = {"program": "program", "position_mm": "position_error_mm"}
-"""Suffix -> the metric that only predictors with such an array have."""
-EXCERPT_SPECS = {
-    "excerpt_seconds": ArraySpec("f", ("T",), -LONG_SECONDS, LONG_SECONDS),
-    "excerpt_samples": ArraySpec("f", ("T", "C"), -1e30, 1e30, nan=True),
-    "excerpt_valid": ArraySpec("b", ("T", "C")),
-    "excerpt_block": ArraySpec("U", ("T",)),
-    "excerpt_read": ArraySpec("U", ("T",)),
-}
+BLOCK = ArraySpec("U", ("N",))
+POSITION = ArraySpec("f", ("N", 3), -FAR_MM, FAR_MM, nan=True)
 
 
 @dataclass(frozen=True)
@@ -94,30 +62,43 @@ class Predictions:
         position_mm: (N, 3) tool position that the controller reported; NaN where unknown.
         mm_per_unit: (N,) millimetres per length unit of the row's block.
         true_block: (N,) texts.
-        blocks: predictor -> (N,) texts.
-        predicted_mm: predictor -> (N, 3) tool position, of those that predict it.
         executed_recording, executed_block, executed_seconds: (E,) lines of the recordings, in
             order, also those too short for a row of their own (seconds NaN).
         reconstructed_recording, reconstructed_block: (F,) the same, as predicted by WHOLE.
+        blocks: predictor -> (N,) texts.
+        predicted_mm: predictor -> (N, 3) tool position, of those that predict it.
     """
 
-    recordings: NDArray[np.str_]
-    recording: NDArray[np.int16]
-    seconds: NDArray[np.float64]
-    position_mm: NDArray[np.float32]
-    mm_per_unit: NDArray[np.float32]
-    true_block: NDArray[np.str_]
+    recordings: Annotated[NDArray[np.str_], ArraySpec("U", ("R",))]
+    recording: Annotated[NDArray[np.int16], ArraySpec("i", ("N",), 0, "R")]
+    seconds: Annotated[NDArray[np.float64], ArraySpec("f", ("N",), -LONG_SECONDS, LONG_SECONDS)]
+    position_mm: Annotated[NDArray[np.float32], POSITION]
+    mm_per_unit: Annotated[NDArray[np.float32], ArraySpec("f", ("N",), 1e-6, FAR_MM)]
+    true_block: Annotated[NDArray[np.str_], BLOCK]
+    executed_recording: Annotated[NDArray[np.int16], ArraySpec("i", ("E",), 0, "R")]
+    executed_block: Annotated[NDArray[np.str_], ArraySpec("U", ("E",))]
+    executed_seconds: Annotated[
+        NDArray[np.float64], ArraySpec("f", ("E",), -LONG_SECONDS, LONG_SECONDS, nan=True)
+    ]
+    reconstructed_recording: Annotated[NDArray[np.int16], ArraySpec("i", ("F",), 0, "R")]
+    reconstructed_block: Annotated[NDArray[np.str_], ArraySpec("U", ("F",))]
     blocks: Mapping[str, NDArray[np.str_]]
     predicted_mm: Mapping[str, NDArray[np.float32]]
-    executed_recording: NDArray[np.int16]
-    executed_block: NDArray[np.str_]
-    executed_seconds: NDArray[np.float64]
-    reconstructed_recording: NDArray[np.int16]
-    reconstructed_block: NDArray[np.str_]
 
     def is_correct(self, name: str = MODEL) -> NDArray[np.bool_]:
         """Whether each row's whole block is correct, (N,)."""
         return self.blocks[name] == self.true_block
+
+
+def _checked_arrays(
+    path: Path, fields: type, more: dict[str, ArraySpec], rebuild: str, lengths: dict[str, int]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays that a dataclass has as fields with an ArraySpec, and `more` arrays."""
+    hints = get_type_hints(fields, include_extras=True)
+    own = {n: hint.__metadata__[0] for n, hint in hints.items() if hasattr(hint, "__metadata__")}
+    arrays = read_arrays(path, [*own, *more], rebuild)
+    check_arrays(arrays, {**own, **more}, path, rebuild, lengths)
+    return {name: arrays[name] for name in own}, {name: arrays[name] for name in more}
 
 
 def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
@@ -129,32 +110,24 @@ def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
     Raises:
         UserError: the file is missing, truncated, or not what this metrics.json was computed from.
     """
-    models, rebuild = evaluation["models"], EVALUATION_REBUILD
-    names = {
-        suffix: {
-            name: f"{PREDICTORS[name].array}_{suffix}"
-            for name in models
-            if suffix not in MEASURED_BY or models[name][MEASURED_BY[suffix]]["n"]
-        }
-        for suffix in PREDICTOR_SPECS
-    }
-    specs = dict(PREDICTION_SPECS)
-    for suffix, spec in PREDICTOR_SPECS.items():
-        specs |= dict.fromkeys(names[suffix].values(), spec)
-    arrays = read_arrays(path, list(specs), rebuild)
-    check_arrays(arrays, specs, path, rebuild, {"N": evaluation["rows"]})
-    for name, array in names["position_mm"].items():
-        both = np.isfinite(arrays[array] + arrays["position_mm"]).all(axis=1).sum()
-        if both != (counted := models[name]["position_error_mm"]["n"]):
+    counts = {name: model["position_error_mm"]["n"] for name, model in evaluation["models"].items()}
+    blocks = {name: f"{PREDICTORS[name].array}_block" for name in counts}
+    positions = {name: f"{PREDICTORS[name].array}_position_mm" for name in counts if counts[name]}
+    more = dict.fromkeys(blocks.values(), BLOCK) | dict.fromkeys(positions.values(), POSITION)
+    own, arrays = _checked_arrays(
+        path, Predictions, more, EVALUATION_REBUILD, {"N": evaluation["rows"]}
+    )
+    for name, array in positions.items():
+        both = np.isfinite(arrays[array] + own["position_mm"]).all(axis=1).sum()
+        if both != counts[name]:
             raise UserError(
-                f"{path}: {array} has positions in {both} rows, metrics.json counts {counted}; "
-                f"rebuild both with: {rebuild}"
+                f"{path}: {array} has positions in {both} rows, metrics.json counts "
+                f"{counts[name]}; rebuild both with: {EVALUATION_REBUILD}"
             )
-    fields: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
     return Predictions(
-        **fields,
-        blocks={name: arrays[array] for name, array in names["block"].items()},
-        predicted_mm={name: arrays[array] for name, array in names["position_mm"].items()},
+        **own,
+        blocks={name: arrays[array] for name, array in blocks.items()},
+        predicted_mm={name: arrays[array] for name, array in positions.items()},
     )
 
 
@@ -177,11 +150,15 @@ class StoredExplanation:
 
     document: JsonContent
     confidence: Mapping[str, NDArray[np.float64]]
-    excerpt_seconds: NDArray[np.float64]
-    excerpt_samples: NDArray[np.float32]
-    excerpt_valid: NDArray[np.bool_]
-    excerpt_block: NDArray[np.str_]
-    excerpt_read: NDArray[np.str_]
+    excerpt_seconds: Annotated[
+        NDArray[np.float64], ArraySpec("f", ("T",), -LONG_SECONDS, LONG_SECONDS)
+    ]
+    excerpt_samples: Annotated[
+        NDArray[np.float32], ArraySpec("f", ("T", "C"), -1e30, 1e30, nan=True)
+    ]
+    excerpt_valid: Annotated[NDArray[np.bool_], ArraySpec("b", ("T", "C"))]
+    excerpt_block: Annotated[NDArray[np.str_], ArraySpec("U", ("T",))]
+    excerpt_read: Annotated[NDArray[np.str_], ArraySpec("U", ("T",))]
 
 
 def read_explanation(folder: Path) -> StoredExplanation:
@@ -195,14 +172,13 @@ def read_explanation(folder: Path) -> StoredExplanation:
     )
     path = folder / "explanation.npz"
     names = {name: f"{PREDICTORS[name].array}_confidence" for name in GCODEFP}
-    specs = EXCERPT_SPECS | dict.fromkeys(names.values(), ArraySpec("f", ("N",), 0, 1 + 1e-6))
-    arrays = read_arrays(path, list(specs), EXPLANATION_REBUILD)
+    more = dict.fromkeys(names.values(), ArraySpec("f", ("N",), 0, 1 + 1e-6))
     lengths = {"N": document["rows"], "C": len(document["channels"])}
-    check_arrays(arrays, specs, path, EXPLANATION_REBUILD, lengths)
-    if not len(arrays["excerpt_seconds"]):
+    own, arrays = _checked_arrays(path, StoredExplanation, more, EXPLANATION_REBUILD, lengths)
+    if not len(own["excerpt_seconds"]):
         raise UserError(f"{path}: the excerpt has no rows; rebuild it with: {EXPLANATION_REBUILD}")
     confidence = {name: arrays[array] for name, array in names.items()}
-    return StoredExplanation(document, confidence, **{name: arrays[name] for name in EXCERPT_SPECS})
+    return StoredExplanation(document, confidence, **own)
 
 
 # The files of a pipeline
@@ -255,12 +231,7 @@ class Results(SweepResults):
         """The same without the absolute paths of the author's computer."""
         results = super().redacted()
         explanation = results.redact_paths(results.explanation.document)
-        detection = results.detection and results.redact_paths(results.detection)
-        return replace(
-            results,
-            explanation=replace(results.explanation, document=explanation),
-            detection=detection,
-        )
+        return replace(results, explanation=replace(results.explanation, document=explanation))
 
 
 RESULT_FILES: dict[str, tuple[str, type[Model], str]] = {

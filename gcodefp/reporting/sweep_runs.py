@@ -1,6 +1,6 @@
 """The runs of a sweep as tables: hyperparameters, final states, and work intervals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -198,66 +198,33 @@ def _is_used(
     }
 
 
-class WorkInterval(NamedTuple):
-    """A process's work on a run, from its first to its last entry in work.csv.
-
-    Work after the last complete epoch is not recorded.
-
-    Attributes:
-        begin, end: UTC seconds.
-        first_epoch, last_epoch: epochs that the run had at the first and at the last entry.
-    """
-
-    run: str
-    host: str
-    pid: int
-    begin: float
-    end: float
-    first_epoch: int
-    last_epoch: int
-
-    @property
-    def process(self) -> tuple[str, int]:
-        return self.host, self.pid
+PROCESS = ["host", "pid"]
 
 
-def work_intervals(work: pd.DataFrame, has_script: bool = False) -> list[WorkInterval]:
-    """By begin. A process whose next entry is not the next epoch starts a new interval.
+def work_intervals(work: pd.DataFrame, has_script: bool = False) -> pd.DataFrame:
+    """The work of each process on a run, from its first to its last entry in work.csv; by begin.
+
+    Columns: run, host, pid, `begin` and `end` in UTC seconds, `first_epoch` and `last_epoch`, which
+    the run had then. A process whose next entry is not the next epoch starts a new interval. Work
+    after the last complete epoch is not recorded.
 
     Args:
         has_script: of a user script: several steps may be read at once, and its end is noted.
     """
-    intervals: list[WorkInterval] = []
-    latest: dict[tuple[str, str, int], int] = {}
-    columns = ["run", "host", "pid", "utc_seconds", "epoch"]
-    for run, host, pid, seconds, epoch in work[columns].itertuples(index=False):
-        key = (run, host, pid)
-        index = latest.get(key, -1)
-        ahead = epoch - intervals[index].last_epoch if key in latest else 0
-        if ahead == 1 or (has_script and ahead >= 0 and key in latest):
-            intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
-        else:
-            latest[key] = len(intervals)
-            interval = WorkInterval(run, str(host), int(pid), seconds, seconds, epoch, epoch)
-            intervals.append(interval)
-    return sorted(intervals, key=lambda interval: (interval.begin, interval.run))
+    key = [work[name] for name in ("run", *PROCESS)]
+    ahead = work["epoch"].groupby(key, dropna=False).diff()
+    is_new = ~(ahead >= 0 if has_script else ahead == 1)
+    part = is_new.groupby(key, dropna=False).cumsum()
+    intervals = work.groupby([*key, part.rename("part")], sort=False, dropna=False).agg(
+        begin=("utc_seconds", "first"),
+        end=("utc_seconds", "last"),
+        first_epoch=("epoch", "first"),
+        last_epoch=("epoch", "last"),
+    )
+    return intervals.reset_index().sort_values(["begin", "run"], ignore_index=True)
 
 
-def repeated_epochs(intervals: Iterable[WorkInterval]) -> int:
+def repeated_epochs(intervals: pd.DataFrame) -> int:
     """Number of epochs that were trained more than once."""
-    trained: dict[str, int] = {}
-    reached: dict[str, int] = {}
-    for interval in intervals:
-        epochs = interval.last_epoch - interval.first_epoch
-        trained[interval.run] = trained.get(interval.run, 0) + epochs
-        reached[interval.run] = max(reached.get(interval.run, 0), interval.last_epoch)
-    return sum(trained[run] - reached[run] for run in trained)
-
-
-def process_spans(intervals: Iterable[WorkInterval]) -> dict[tuple[str, int], tuple[float, float]]:
-    """Host and process -> UTC seconds of its first and last entry; by its first interval."""
-    spans: dict[tuple[str, int], tuple[float, float]] = {}
-    for interval in intervals:
-        begin, end = spans.get(interval.process, (interval.begin, interval.end))
-        spans[interval.process] = (min(begin, interval.begin), max(end, interval.end))
-    return spans
+    trained = (intervals["last_epoch"] - intervals["first_epoch"]).sum()
+    return int(trained - intervals.groupby("run")["last_epoch"].max().sum())

@@ -1,6 +1,5 @@
 """The stage that draws all figures of small files, as the stages before would write them."""
 
-import argparse
 import json
 import re
 import subprocess
@@ -11,11 +10,9 @@ import pytest
 from result_files import spoilt, write_results
 
 from gcodefp import figures
-from gcodefp.command_line import add_results_flags, command_parser, run_command
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
-from gcodefp.reporting.figures import CATEGORIES, FIGURES
+from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.paper import SUFFIXES
-from gcodefp.reporting.results import results_from_flags
 
 SHOWN = [stem for stem in FIGURES if stem != "pareto"]
 """Without two quantities."""
@@ -64,52 +61,35 @@ def test_titles_are_left_out_and_warnings_are_not(tmp_path: Path) -> None:
     assert "Drawn by `gcodefp.reporting.figures.scores.draw_window_lengths`." in captions
 
 
-def test_only_the_named_figures_are_drawn(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_named_figures_are_drawn_also_with_other_titles(
+    pipeline: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = [*write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1)), "--output"]
-    assert figures.main([*flags, str(tmp_path / "one"), "--only", "ladder"]) == 0
-    assert {path.stem for path in (tmp_path / "one").iterdir()} == {"ladder"}
-    assert figures.main([*flags, str(tmp_path / "no"), "--only", "lader"]) == 1
-    assert "no figure 'lader'; did you mean 'ladder'?" in capsys.readouterr().err
-
-
-def test_a_figure_may_have_another_title(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags = [*write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1)), "--output", str(tmp_path)]
+    flags = [*pipeline, "--output", str(tmp_path)]
     own = [*flags, "--only", "accuracy", "ladder", "--title", "accuracy", "Ours & theirs"]
     assert figures.main(own) == 0
+    assert {path.stem for path in tmp_path.iterdir()} == {"accuracy", "ladder"}
     shown = {name: (tmp_path / f"{name}.svg").read_text() for name in ("accuracy", "ladder")}
     assert ["Ours &amp; theirs" in svg for svg in shown.values()] == [True, False]
     assert "Within 1 s: gcodefp" not in shown["accuracy"]
     assert figures.main([*own, "--no-titles"]) == 0
     assert "**Ours & theirs.** " in (tmp_path / "captions.md").read_text()
-    assert figures.main([*flags, "--title", "acuracy", "Ours"]) == 1
-    assert "--title: no figure 'acuracy'; did you mean 'accuracy'?" in capsys.readouterr().err
+    for wrong in (["--title", "lader", "Ours"], ["--only", "lader"]):
+        assert figures.main([*flags, *wrong]) == 1
+        assert f"{wrong[0]}: no figure 'lader'; did you mean 'ladder'?" in capsys.readouterr().err
 
 
 def test_a_results_folder_has_all_inputs_also_the_optional_ones(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    write_results(folder, spoilt(0.3), spoilt(0.7, seed=1))
+    write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1))
     for name in ("dataset", "sweep", "detection"):
-        (folder / name).mkdir(exist_ok=True)
+        (tmp_path / name).mkdir()
     for name in ("dataset", "sweep"):
-        (folder / f"{name}.json").rename(folder / name / f"{name}.json")
-    (folder / "detection/detection.json").write_text("{}")
-    parser = command_parser("figures", None)
-    add_results_flags(parser)
-    shown = []
-
-    def read(arguments: argparse.Namespace) -> None:
-        shown.append(results_from_flags(arguments))
-
-    assert run_command(parser, read, ["--results", str(folder)]) == 1  # It is read.
-    (folder / "detection/detection.json").unlink()
-    parser = command_parser("figures", None)
-    add_results_flags(parser)
-    assert run_command(parser, read, ["--results", str(folder)]) == 0
-    assert len(shown) == 1
+        (tmp_path / f"{name}.json").rename(tmp_path / name / f"{name}.json")
+    detection = tmp_path / "detection/detection.json"
+    detection.write_text("{}")
+    command = ["--results", str(tmp_path), "--only", "dataset", "--output", str(tmp_path)]
+    assert figures.main(command) == 1  # It is read.
+    detection.unlink()
+    assert figures.main(command) == 0
 
 
 def test_the_register_needs_no_matplotlib() -> None:
@@ -119,6 +99,4 @@ def test_the_register_needs_no_matplotlib() -> None:
         "sys.exit(bool({'matplotlib', 'numpy', 'torch'} & set(sys.modules)) or len(FIGURES) != 18)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    for record in FIGURES.values():
-        assert record.category in CATEGORIES
-        assert record.caption.endswith(".")
+    assert all(record.caption.endswith(".") for record in FIGURES.values())

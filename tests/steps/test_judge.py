@@ -14,7 +14,7 @@ import pytest
 from recording_files import preprocess
 
 from gcodefp import fit_detector, judge, simulate
-from gcodefp.reporting.figures.detection import draw_detection
+from gcodefp.reporting.figures.scores import draw_detection
 from gcodefp.reporting.templates import jinja_environment
 
 PROGRAMS = ("face40", "pocket25")

@@ -5,7 +5,7 @@ import importlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,10 @@ from gcodefp.evaluation.significance import MIN_FOLDS
 from gcodefp.reporting.conclusions import one_fold
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import render, versions
-from gcodefp.reporting.page_tables import metric_table, window_length_table
+from gcodefp.reporting.page_tables import window_length_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.templates import FOLDER
 from gcodefp.reporting.wording import (
-    DETAIL_METRICS,
-    MAIN_METRICS,
     METRIC_TITLES,
     NOTHING,
     PREDICTOR_KINDS,
@@ -101,6 +99,9 @@ def test_report_stands_alone(
         *("face&lt;b&gt;_001", "&lt;script&gt;loss is nan", "runs &lt;backwards&gt;"),
         *(LEAKY_NOTE, CONTROLLER_NOTE, "with uncommitted changes", "0123456789ab", "bad_001"),
         "python -m gcodefp.step --name &#39;a b&#39;",
+        *(f"<b>{kind.title}" for kind in PREDICTOR_KINDS.values()),
+        f", n={models[MODEL]['token']['n']}</small>",
+        f"<td>{MAJORITY}</td><td>{NOTHING}<small></small></td>",
     ):
         assert text in page
     first = output.read_bytes()
@@ -131,7 +132,7 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
     table = tmp_path / "best/runs.csv"
     table.write_text(table.read_text().replace("early termination", f'"{reason}"'))
     best_run = {**results_of(options).best_run, "sweeps": [f"{root}/sweep"]}
-    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", best_run)
+    write_protocols(tmp_path / "protocols.json", best_run)
     command = [*options, "--figures", str(pictures), "--output", str(tmp_path / "report.html")]
     command += ["--protocols", str(tmp_path / "protocols.json")]
     for flags, is_shown in (([], False), (["--show-paths"], True)):
@@ -147,13 +148,8 @@ def test_a_command_for_another_folder_is_shown_as_typed_there(
 ) -> None:
     home = "/home/zoey lee"
     words = ["gcodefp", "run", "--directory", f"{home}/study", "--configfile"]
-    words += [
-        f"{home}/study/a b.yaml",
-        f"{home}/study/../cfg/lab.yaml",
-        "/data/c.yaml",
-        "--",
-        "protocols",
-    ]
+    words += [f"{home}/study/{name}" for name in ("a b.yaml", "../cfg/lab.yaml")]
+    words += ["/data/c.yaml", "--", "protocols"]
     typed = replace(results, protocols_command=shlex.join(words), roots=set())
     shown = "gcodefp run --configfile 'a b.yaml' ../cfg/lab.yaml …/c.yaml -- protocols"
 
@@ -225,23 +221,6 @@ def test_files_of_other_results_are_refused(
         results_of(options)
 
 
-def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
-    models = results_of(leaky).evaluation["models"]
-    cells = []
-    for metrics, with_counts in ((MAIN_METRICS, False), (DETAIL_METRICS, True)):
-        table = metric_table(models, metrics, with_counts)
-        titles = [kind.title for kind in PREDICTOR_KINDS.values()]
-        assert [each["title"] for each in table["sections"]] == titles
-        rows = dict(row for section in table["sections"] for row in section["rows"])
-        assert list(rows) == list(models)
-        cells.append({n: dict(zip(table["header"], row, strict=True)) for n, row in rows.items()})
-    main, details = cells
-    assert main[MAJORITY]["program, %"] == (NOTHING, "")
-    assert main[MODEL]["program, %"].value == "100.0"
-    tokens = details[MODEL]["token, controller's clock, %"].small
-    assert tokens.endswith(f"n={models[MODEL]['token']['n']}")
-
-
 def test_window_lengths_are_a_table_of_windows(leaky: list[str]) -> None:
     evaluation = results_of(leaky).evaluation
     table = window_length_table(evaluation)
@@ -251,10 +230,8 @@ def test_window_lengths_are_a_table_of_windows(leaky: list[str]) -> None:
     assert [name for name, _ in near["rows"]] == [MODEL, FILTER]
     assert near["rows"][1][1][0] == ("40.0", "[30.0, 50.0]")
     assert [cell.value for cell in program["rows"][0][1]] == ["59.0", "74.0", "84.0", "99.0"]
-    assert window_length_table({"ladder": [], "doubtful_lags": []}) == {
-        "header": [],
-        "sections": [],
-    }
+    empty = window_length_table({"ladder": [], "doubtful_lags": []})
+    assert empty == {"header": [], "sections": []}
     doubtful = window_length_table({**evaluation, "doubtful_lags": ["face_003"]})["sections"]
     assert doubtful[::2] == [{**near, "note": "all recordings"}, program]
     assert doubtful[1]["note"].startswith("without face_003, whose lag")
@@ -301,11 +278,13 @@ def test_details_of_sweep_best_run_and_costs(leaky: list[str], pictures: Path) -
     best_run = {**results.best_run, "sweeps": ["abcd1234", "ef567890"]}
     best_run |= dict.fromkeys(("parameters", "seconds", "device"))
     best_run["hyperparameters"] = {"learning_rate": 0.002}
+    del best_run["epochs"]
     page = render(replace(results, runs=runs, work=work, best_run=best_run), pictures)
     assert "Run 0001 of 4 is the best of the runs trained to their end: " in page
     assert "One epoch was trained again, as a process" in page
     assert "- parameters, - s on -.</p>" in page
     assert "best run -. Training code" in page
+    assert " at epoch 3 of -" in page
     assert "4 runs of 2 sweeps, the first of them with method random" in page
 
 
@@ -333,10 +312,6 @@ def results(tmp_path: Path) -> Results:
     return results_of(write_results(tmp_path, true_blocks(), spoilt(0.5)))
 
 
-def write_table(path: Path, best_run: Mapping[str, Any], count: int = MIN_FOLDS) -> None:
-    write_protocols(path, path.with_name("evaluation"), best_run, count)
-
-
 def conclusions(page: str) -> list[tuple[str, str]]:
     """Kind and conclusion of each conclusion at the top."""
     return re.findall(r'<section class="conclusion ?(.*?)">\n<strong>(.*?)</strong>', page)
@@ -350,7 +325,7 @@ def section(page: str) -> str:
 def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
-    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", results.best_run)
+    write_protocols(tmp_path / "protocols.json", results.best_run)
     page = render(results, pictures, tmp_path / "protocols.json")
     assert "<b>protocols/protocols.json</b>" in page
     text = section(page)
@@ -373,9 +348,9 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     [
         (lambda path, best_run: None, None),
         (lambda path, best_run: path.write_text("{}"), "cannot read protocols.json"),
-        (lambda path, best_run: write_table(path, {**best_run, "sweeps": ["00000000"]}),
+        (lambda path, best_run: write_protocols(path, {**best_run, "sweeps": ["00000000"]}),
          "sweep 00000000 (the best run&#39;s: abcd1234)"),
-        (lambda path, best_run: write_table(path, {**best_run, "hyperparameters": {"d_model": 32}}),
+        (lambda path, run: write_protocols(path, {**run, "hyperparameters": {"d_model": 32}}),
          "d_model 32 (the best run&#39;s: not set)"),
     ],
 )  # fmt: skip
@@ -397,7 +372,7 @@ def test_the_conclusions_of_the_protocols_stand_above_the_numbers_of_one_fold(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "protocols.json"
-    write_table(path, results.best_run)
+    write_protocols(path, results.best_run)
     page = render(results, pictures, path)
     rival = f"gcodefp beats the best baseline, {NEIGHBOUR}, on new recordings"
     assert [kind for kind, _ in conclusions(page)] == ["beats", "beats"]
@@ -405,7 +380,7 @@ def test_the_conclusions_of_the_protocols_stand_above_the_numbers_of_one_fold(
     assert "means over 5 folds by recording, each with a training of its own" in page
     assert "supports no conclusion" not in page
     assert page.index('<section class="conclusion') < page.index("The best baseline for windows")
-    write_table(path, results.best_run, count=MIN_FOLDS - 1)
+    write_protocols(path, results.best_run, count=MIN_FOLDS - 1)
     page = render(results, pictures, path)
     assert [kind for kind, _ in conclusions(page)] == ["undecided", "undecided"]
     assert "beats" not in "".join(conclusion for _, conclusion in conclusions(page))
@@ -422,7 +397,7 @@ def test_a_page_with_warnings_colours_no_conclusion(
     log = capsys.readouterr().err
     assert "One fold (" in log
     assert "supports no conclusion" in log
-    write_table(path, results_of(options).best_run)
+    write_protocols(path, results_of(options).best_run)
     assert report.main([*leaky, *flags]) == 0
     assert "From windows gcodefp " in capsys.readouterr().err
     page = output.read_text()

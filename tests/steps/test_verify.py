@@ -189,22 +189,16 @@ def test_missing_and_torn_files_hide_no_other_problem(results: Path, capsys: Out
     assert "holds no results of the pipeline" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("name", "documents"),
-    [
-        ("dataset/dataset.json", ["sweep/sweep.json", "evaluation/metrics.json"]),
-        ("sweep/sweep.json", ["best/run.json"]),
-        ("controls/sensors_permuted/control.json", ["evaluation/metrics.json"]),
-    ],
-)
-def test_changed_input_is_named_with_what_used_it(
-    results: Path, name: str, documents: list[str]
-) -> None:
-    with (results / name).open("a", encoding="utf-8") as handle:
-        handle.write("\n")
-    problems = list(changed_inputs(ResultsFolder(results)))
-    for document in documents:
-        assert any(text.startswith(f"{document}: {name} has changed") for text in problems)
+def test_changed_input_is_named_with_what_used_it(results: Path) -> None:
+    uses = {"dataset/dataset.json": "sweep/sweep.json", "sweep/sweep.json": "best/run.json",
+            "controls/sensors_permuted/control.json": "evaluation/metrics.json"}  # fmt: skip
+    for name in uses:
+        with (results / name).open("a", encoding="utf-8") as handle:
+            handle.write("\n")
+    problems = "\n".join(changed_inputs(ResultsFolder(results)))
+    for name, document in {**uses, "dataset/dataset.json": "evaluation/metrics.json"}.items():
+        assert f"{document}: {name} has changed" in problems
+    assert "sweep/sweep.json: dataset/dataset.json has changed" in problems
 
 
 def test_recordings_outside_the_folder_are_compared_too(finished: Path) -> None:
@@ -259,8 +253,8 @@ def test_repeats_and_protocols_are_made_again_too(results: Path, capsys: Output)
 @pytest.mark.parametrize(
     ("recorded", "root", "expected"),
     [
-        ("results/best/run.json", "results/", "/now/best/run.json"),
-        ("/old/results/best/run.json", "/old/results/", "/now/best/run.json"),
+        ("results/best/run.json", "results/", "NOW/best/run.json"),
+        ("/old/results/best/run.json", "/old/results/", "NOW/best/run.json"),
         ("/data/mill/a.csv", "/old/results/", "/data/mill/a.csv"),
         ("workflow/sweeps/bayes.yaml", "results/", "workflow/sweeps/bayes.yaml"),
         ("a.csv", "", "a.csv"),
@@ -272,6 +266,5 @@ def test_recorded_paths_are_located_in_a_moved_folder(
     (tmp_path / "best").mkdir()
     inputs = {"provenance": {"inputs": {f"{root}sweep/sweep.json": ""}}}
     (tmp_path / "best/run.json").write_text(json.dumps(inputs))
-    assert ResultsFolder(tmp_path).located(recorded) == Path(
-        expected.replace("/now", str(tmp_path))
-    )
+    located = ResultsFolder(tmp_path).located(recorded)
+    assert str(located) == expected.replace("NOW", str(tmp_path))

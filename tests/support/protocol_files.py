@@ -16,16 +16,13 @@ def repeated(fold: Fold, count: int = MIN_FOLDS) -> list[Fold]:
     return [fold._replace(document=document) for document in documents]
 
 
-def write_protocols(
-    path: Path, evaluation: Path, winner: Mapping[str, Any], count: int = MIN_FOLDS
-) -> None:
-    """protocols.json of `count` folds by recording and a leaky one.
+def write_protocols(path: Path, winner: Mapping[str, Any], count: int = MIN_FOLDS) -> None:
+    """protocols.json of `count` folds by recording and a leaky one, as `evaluation` beside it.
 
     Args:
-        evaluation: folder of an evaluation.
         winner: best/run.json.
     """
-    fold = read_fold(evaluation)
+    fold = read_fold(path.with_name("evaluation"))
     split = {**fold.document["split"], "by": "window"}
     leaky = fold._replace(document={**fold.document, "split": split, "leaky": True})
     content = {

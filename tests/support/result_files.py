@@ -23,11 +23,11 @@ from result_documents import (
 
 from gcodefp.command_line import add_results_flags
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
-from gcodefp.dataset.store import Split, parse_description, parse_vocabulary
+from gcodefp.dataset.store import Split, parse_description
 from gcodefp.evaluation.bootstrap import with_interval
 from gcodefp.evaluation.breakdown import break_down
+from gcodefp.evaluation.decode import SplitPredictions
 from gcodefp.evaluation.metrics import (
-    LabelledPredictions,
     RowPredictions,
     RowSequences,
     SequencePredictions,
@@ -44,6 +44,7 @@ from gcodefp.evaluation.names import (
     STATE_ORACLE,
     WHOLE,
 )
+from gcodefp.evaluation.split_evaluation import labelled_predictions, write_predictions
 from gcodefp.evaluation.toolpaths import endpoints_mm
 from gcodefp.files import write_json
 from gcodefp.programs.table import Programs
@@ -112,20 +113,16 @@ def write_evaluation(
     controls: Sequence[dict[str, Any]],
 ) -> None:
     """metrics.json as the evaluation would score these blocks, predictions.npz, explanation."""
-    test = scored_split(reported)
-    vocabulary, programs = parse_vocabulary(dataset), small_programs(dataset)
-    rows = np.arange(len(test.row))
+    test, programs = scored_split(reported), small_programs(dataset)
+    description, rows = parse_description(dataset, programs), np.arange(len(test.row))
     answers = {
         name: predictions_of(name, texts, test, programs, reported)
         for name, texts in blocks.items()
     }
-    scored = {}
-    for name in (name for name in PREDICTORS if name in answers):
-        sequences = RowSequences(rows, test.recording if name == WHOLE else rows // SEQUENCE_ROWS)
-        by_sequence = SequencePredictions(sequences, answers[name])
-        scored[name] = LabelledPredictions(
-            answers[name], test, rows, vocabulary, programs, by_sequence
-        )
+    whole = SequencePredictions(RowSequences(rows, test.recording), answers[WHOLE])
+    windows = RowSequences(rows, rows // SEQUENCE_ROWS)
+    decoding = SplitPredictions(rows, answers, windows, {WHOLE: whole}, {})
+    scored = labelled_predictions(decoding, test, description)
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
@@ -141,41 +138,11 @@ def write_evaluation(
         "ladder": window_lengths(),
         "doubtful_lags": [],
         "baselines": {"matched filter": {"clip": 1.0}},
-        **break_down(scored, parse_description(dataset, programs)),
+        **break_down(scored, description),
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
-    arrays = {}
-    for name, answer in answers.items():
-        array = PREDICTORS[name].array
-        values = answer._asdict()
-        fields = {"block" if key == "blocks" else key: values[key] for key in values}
-        arrays |= {f"{array}_{key}": value for key, value in fields.items() if value is not None}
-    np.savez(
-        folder / "predictions.npz",
-        recordings=test.recordings, recording=test.recording, row=test.row, seconds=test.seconds,
-        position_mm=test.position_mm, mm_per_unit=test.mm_per_unit, lag_seconds=test.lag_seconds,
-        operations=np.array(vocabulary.operations), programs=np.array(["face", "pocket"]),
-        true_operation=test.operation, true_program=test.program, true_block=true_blocks(),
-        **arrays, **decode_sequences(test, blocks[WHOLE]),
-    )  # fmt: skip
+    write_predictions(folder, decoding, test, description)
     write_explanation(folder.with_name("explanation"), dataset, test, answers)
-
-
-def decode_sequences(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
-    """The lines of each recording in order, none filled in."""
-    new = np.ones(len(read), bool)
-    new[1:] = test.recording[1:] != test.recording[:-1]
-    true = true_blocks()
-    executed, reconstructed = (
-        np.flatnonzero(new | np.concatenate([[True], b[1:] != b[:-1]])) for b in (true, read)
-    )
-    return {
-        "executed_recording": test.recording[executed],
-        "executed_block": true[executed],
-        "executed_seconds": test.seconds[executed],
-        "reconstructed_recording": test.recording[reconstructed],
-        "reconstructed_block": read[reconstructed],
-    }
 
 
 def scored_split(reported: bool) -> Split:
@@ -187,7 +154,8 @@ def scored_split(reported: bool) -> Split:
     sensed = row % ROWS - (np.nan_to_num(lags) / STEP_SECONDS).astype(int)[recording]
     sensed = np.clip(sensed, 0, ROWS - 1)
     given = {
-        "block": row, "blocks": true, "operation": recording // 2, "program": recording // 2,
+        "block": row, "blocks": true, "line": lines_of(true),
+        "operation": recording // 2, "program": recording // 2,
         "position_mm": positions_mm(true, reported), "recording": recording, "row": row,
         "mm_per_unit": np.full(len(true), 25.4, np.float32), "recordings": np.array(RECORDINGS),
         "seconds": np.tile(np.arange(ROWS) * STEP_SECONDS, len(RECORDINGS)), "lag_seconds": lags,
@@ -206,15 +174,18 @@ def predictions_of(
     """
     if name == MAJORITY or PREDICTORS[name].kind == PRIVILEGED:
         return RowPredictions(blocks, test.operation)
-    lines = {block: line for line, block in enumerate(PROGRAM)}
-    line, true_line = (np.array([lines.get(b, -ROWS) for b in each.tolist()])
-                       for each in (blocks, true_blocks()))  # fmt: skip
+    line = lines_of(blocks)
+    away = np.where(line < 0, -ROWS, line - lines_of(true_blocks()))
     first = programs.first[test.program]
-    state = np.clip(test.state + ROWS_PER_BLOCK * (line - true_line), first, first + ROWS - 1)
-    return RowPredictions(
-        blocks, test.operation, test.program, positions_mm(blocks, reported),
-        programs.line[state], state,
-    )  # fmt: skip
+    state = np.clip(test.state + ROWS_PER_BLOCK * away, first, first + ROWS - 1)
+    position_mm = positions_mm(blocks, reported)
+    return RowPredictions(blocks, test.operation, test.program, position_mm, line, state)
+
+
+def lines_of(blocks: np.ndarray) -> np.ndarray:
+    """The line of each row's block in the program; -1 where it is not in there."""
+    lines = {block: line for line, block in enumerate(PROGRAM)}
+    return np.array([lines.get(block, -1) for block in blocks.tolist()])
 
 
 def positions_mm(blocks: np.ndarray, reported: bool) -> np.ndarray:

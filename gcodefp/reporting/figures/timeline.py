@@ -7,17 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from numpy.typing import ArrayLike, NDArray
 
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.sweep_results import SweepResults
-from gcodefp.reporting.sweep_runs import (
-    WorkInterval,
-    describe_runs,
-    process_spans,
-    repeated_epochs,
-    work_intervals,
-)
+from gcodefp.reporting.sweep_runs import PROCESS, describe_runs, repeated_epochs, work_intervals
 from gcodefp.terminal import duration, plural
 
 LONG_PAUSE = 0.25
@@ -57,81 +50,79 @@ BAR_STYLES: dict[str, dict[str, Any]] = {
 def draw_timeline(results: SweepResults) -> paper.Drawn:
     """A row for each process, a bar for each interval of its work on a run."""
     intervals = work_intervals(results.work, results.has_script)
-    if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
+    shown, pauses = cut_pauses(intervals)
+    length = shown["end"].max()
+    if not length > 0:
         raise paper.NothingToDraw(
             "work.csv has no times of these runs: they were trained elsewhere, or failed."
         )
     rows = assign_rows(intervals)
-    names = sorted({*rows.values()})
+    names = sorted({*rows})
     fig = paper.new_figure(paper.PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
     axes = fig.subplots()
-    unit = paper.time_unit(time_axis.length)
-    numbers = [names.index(rows[interval]) for interval in intervals]
-    present = _draw_bars(axes, results, intervals, numbers, time_axis, unit.seconds)
+    unit = paper.time_unit(length)
+    present = _draw_bars(axes, results, shown, [names.index(row) for row in rows], unit.seconds)
     labels = [label for _, _, label in names]
     paper.name_rows(axes, labels, size=6.5 if len(names) < MANY_ROWS else 5)
-    _draw_pauses(axes, time_axis, unit.seconds)
-    axes.set_xlabel(f"{unit.name} since the first run began"
-                    f"{', long pauses cut' if time_axis.pauses else ''}")  # fmt: skip
-    end = time_axis.length / unit.seconds
+    _draw_pauses(axes, pauses, unit.seconds)
+    axes.set_xlabel(f"{unit.name} since the first run began{', long pauses cut' if pauses else ''}")
+    end = length / unit.seconds
     axes.set_xlim(-0.02 * end, 1.02 * end)
     paper.round_ticks(axes.xaxis, 6)
     handles = [Patch(**style) for kind, style in BAR_STYLES.items() if kind in present]
     paper.add_legend(fig, handles, len(handles))
-    count, repeated = sum(is_interrupted(intervals)), repeated_epochs(intervals)
+    count, repeated = int(is_interrupted(intervals).sum()), repeated_epochs(intervals)
     subtitle = "no run was interrupted; "
     if count:
         subtitle = f"{plural(count, 'interruption')}, {plural(repeated, results.step)} "
         subtitle += "trained twice; "
-    runs, timed = describe_runs(results), len({interval.run for interval in intervals})
+    runs, timed = describe_runs(results), intervals["run"].nunique()
     subtitle += runs if timed == len(results.runs) else f"{timed} runs with times, of {runs}"
-    return fig, _title(intervals, time_axis), subtitle
+    took = duration(length - sum(pause.end - pause.begin for pause in pauses))
+    if pauses:
+        took += f" (and paused for {duration(sum(pause.seconds for pause in pauses))})"
+    return fig, _title(intervals, took), subtitle
 
 
-def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:
-    count = len({interval.process for interval in intervals})
+def _title(intervals: pd.DataFrame, took: str) -> str:
+    count = len(intervals[PROCESS].drop_duplicates())
     processes, pronoun = ("One process", "its") if count == 1 else (f"{count} processes", "their")
-    took = duration(time_axis.length_without_pauses)
-    if time_axis.pauses:
-        took += f" (and paused for {duration(sum(pause.seconds for pause in time_axis.pauses))})"
     share = paper.percent(work_share(intervals))
     return f"{processes} trained for {took}: {share} of {pronoun} time was work on a run"
 
 
-def is_interrupted(intervals: Sequence[WorkInterval]) -> list[bool]:
+def is_interrupted(intervals: pd.DataFrame) -> "pd.Series[bool]":
     """For each interval, whether another one resumes its run."""
-    last = {interval.run: index for index, interval in enumerate(intervals)}
-    return [last[interval.run] != index for index, interval in enumerate(intervals)]
+    return intervals.duplicated("run", keep="last")
 
 
-def work_share(intervals: Sequence[WorkInterval]) -> float:
+def work_share(intervals: pd.DataFrame) -> float:
     """The share of the processes' time, from first to last entry, that is within an interval."""
-    total = sum(end - begin for begin, end in process_spans(intervals).values())
-    return sum(interval.end - interval.begin for interval in intervals) / total if total else 1.0
+    spans = intervals.groupby(PROCESS, dropna=False).agg({"begin": "min", "end": "max"})
+    total = (spans["end"] - spans["begin"]).sum()
+    return float((intervals["end"] - intervals["begin"]).sum() / total) if total else 1.0
 
 
 Row = tuple[int, int, str]
 """Number of the host, number within it, and name; rows are drawn in this order."""
 
 
-def assign_rows(intervals: Sequence[WorkInterval]) -> dict[WorkInterval, Row]:
+def assign_rows(intervals: pd.DataFrame) -> list[Row]:
     """The row of each interval, by host and process, or by host where processes are many."""
-    hosts = list(dict.fromkeys(interval.host for interval in intervals))
-    processes = list(dict.fromkeys(interval.process for interval in intervals))
-    rows: dict[WorkInterval, Row] = {}
-    row_ends: dict[str, list[float]] = {}
-    for interval in intervals:
+    hosts = pd.factorize(intervals["host"])[0].tolist()
+    processes = intervals.groupby(PROCESS, sort=False, dropna=False).ngroup()
+    rows: list[Row] = []
+    row_ends: dict[int, list[float]] = {}
+    for host, number, interval in zip(hosts, processes, intervals.to_dict("records"), strict=True):
         # Without its domain.
-        host = hosts.index(interval.host)
-        name = paper.truncate(interval.host.partition(".")[0], HOST_LETTERS)
-        if len(processes) <= MAX_PROCESSES:
-            number = processes.index(interval.process)
-            rows[interval] = (host, number, f"{name} {interval.pid}")
+        name = paper.truncate(str(interval["host"]).partition(".")[0], HOST_LETTERS)
+        if processes.max() < MAX_PROCESSES:
+            rows.append((host, number, f"{name} {interval['pid']}"))
             continue
-        ends = row_ends.setdefault(interval.host, [])
-        free = next((n for n, end in enumerate(ends) if end <= interval.begin), len(ends))
-        ends[free : free + 1] = [interval.end]
-        rows[interval] = (host, free, f"{name}, row {free + 1}")
+        ends = row_ends.setdefault(host, [])
+        free = next((n for n, end in enumerate(ends) if end <= interval["begin"]), len(ends))
+        ends[free : free + 1] = [interval["end"]]
+        rows.append((host, free, f"{name}, row {free + 1}"))
     return rows
 
 
@@ -143,44 +134,30 @@ class ShortenedPause(NamedTuple):
     seconds: float
 
 
-class TimeAxis:
-    """Time since the first interval began; long pauses, in which no process worked, are shortened.
+def cut_pauses(intervals: pd.DataFrame) -> tuple[pd.DataFrame, list[ShortenedPause]]:
+    """The intervals in seconds since the first began; long pauses, without any work, are shortened.
 
-    Attributes:
-        length: seconds from the begin of the first to the end of the last interval.
-        pauses: the shortened pauses.
+    Args:
+        intervals: as `work_intervals` returns them.
     """
-
-    def __init__(self, intervals: Sequence[WorkInterval]) -> None:
-        """There is at least one interval."""
-        table = pd.DataFrame(intervals)[["begin", "end"]].sort_values("begin")
-        # The times in which at least one process worked.
-        begins_anew = table["begin"] > table["end"].cummax().shift()
-        spans = table.groupby(begins_anew.cumsum()).agg({"begin": "min", "end": "max"}).to_numpy()
-        total = float(np.sum(spans[:, 1] - spans[:, 0]))
-        pauses = spans[1:, 0] - spans[:-1, 1]
-        drawn = np.where(pauses > LONG_PAUSE * total, SHOWN_PAUSE * total, pauses)
-        self._utc = spans.ravel()
-        steps = np.diff(self._utc)
-        steps[1::2] = drawn
-        self._shown = np.concatenate([[0.0], np.cumsum(steps)])
-        self.length = float(self._shown[-1])
-        every = zip(self._shown[1:-1:2], self._shown[2::2], pauses, drawn < pauses, strict=True)
-        self.pauses = [ShortenedPause(*map(float, pause)) for *pause, is_cut in every if is_cut]
-
-    @property
-    def length_without_pauses(self) -> float:
-        """The same without the shortened pauses."""
-        return self.length - sum(pause.end - pause.begin for pause in self.pauses)
-
-    def seconds(self, utc: ArrayLike) -> NDArray[np.float64]:
-        """The seconds on the time axis at moments in UTC seconds."""
-        return np.asarray(np.interp(np.asarray(utc, float), self._utc, self._shown))
+    # The times in which at least one process worked.
+    begins_anew = intervals["begin"] > intervals["end"].cummax().shift()
+    spans = intervals.groupby(begins_anew.cumsum()).agg({"begin": "min", "end": "max"}).to_numpy()
+    total = float(np.sum(spans[:, 1] - spans[:, 0]))
+    pauses = spans[1:, 0] - spans[:-1, 1]
+    drawn = np.where(pauses > LONG_PAUSE * total, SHOWN_PAUSE * total, pauses)
+    steps = np.diff(spans.ravel(), prepend=spans[:1, 0])
+    steps[2::2] = drawn
+    at = np.cumsum(steps)
+    moved = {n: np.interp(intervals[n], spans.ravel(), at) for n in ("begin", "end") if len(at)}
+    every = zip(at[1:-1:2], at[2::2], pauses, drawn < pauses, strict=True)
+    shortened = [ShortenedPause(*map(float, pause)) for *pause, is_cut in every if is_cut]
+    return intervals.assign(**moved), shortened
 
 
-def _draw_pauses(axes: Axes, time_axis: TimeAxis, unit_seconds: float) -> None:
+def _draw_pauses(axes: Axes, pauses: Sequence[ShortenedPause], unit_seconds: float) -> None:
     """A hatched band for each long pause, with its duration."""
-    for pause in time_axis.pauses:
+    for pause in pauses:
         begin, end = pause.begin / unit_seconds, pause.end / unit_seconds
         axes.axvspan(begin, end, facecolor="white", edgecolor="#999999", hatch="////", linewidth=0)
         axes.text((begin + end) / 2, 0.5, f"{duration(pause.seconds)} of pause", rotation=90,
@@ -192,29 +169,28 @@ def _draw_pauses(axes: Axes, time_axis: TimeAxis, unit_seconds: float) -> None:
 def _draw_bars(
     axes: Axes,
     results: SweepResults,
-    intervals: Sequence[WorkInterval],
+    intervals: pd.DataFrame,
     rows: Sequence[int],
-    time_axis: TimeAxis,
     unit_seconds: float,
 ) -> set[str]:
-    """Returns which of BAR_STYLES occur."""
-    kinds = dict(zip(results.runs["run"], results.runs["state"], strict=True))
-    kinds[results.best_run["run"]] = "best run"
-    present = set()
-    points_per_second = 72 * (paper.PAGE_INCHES - 1) / time_axis.length
-    interrupted = is_interrupted(intervals)
-    for interval, is_resumed, row in zip(intervals, interrupted, rows, strict=True):
-        kind = "interrupted" if is_resumed else kinds[interval.run]
-        present.add(kind)
-        begin, end = time_axis.seconds([interval.begin, interval.end])
-        length = max(end - begin, SHORT * time_axis.length)
-        axes.barh(row, length / unit_seconds, left=begin / unit_seconds, height=0.72,
+    """Returns which of BAR_STYLES occur; the intervals are on the time axis."""
+    states = results.runs.set_index("run")["state"]
+    kinds = (
+        intervals["run"].map(states).mask(intervals["run"] == results.best_run["run"], "best run")
+    )
+    kinds = kinds.mask(is_interrupted(intervals), "interrupted")
+    total = intervals["end"].max()
+    points_per_second = 72 * (paper.PAGE_INCHES - 1) / total
+    for interval, kind, row in zip(intervals.to_dict("records"), kinds, rows, strict=True):
+        length = max(interval["end"] - interval["begin"], SHORT * total)
+        axes.barh(row, length / unit_seconds, left=interval["begin"] / unit_seconds, height=0.72,
                   linewidth=0.5, **BAR_STYLES[kind])  # fmt: skip
-        number = str(int(interval.run))
+        number = str(int(interval["run"]))
         needed_points = POINTS_OF_DIGIT * len(number) + 3
         if length * points_per_second > needed_points and max(rows) < MANY_ROWS:
             box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-            axes.text((begin + length / 2) / unit_seconds, row, number, size=5.5, ha="center",
-                      va="center_baseline", color="white" if kind == "best run" else paper.INK,
+            axes.text((interval["begin"] + length / 2) / unit_seconds, row, number, size=5.5,
+                      ha="center", va="center_baseline",
+                      color="white" if kind == "best run" else paper.INK,
                       bbox=box if "hatch" in BAR_STYLES[kind] else None)  # fmt: skip
-    return present
+    return {*kinds}

@@ -6,11 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from gcodefp.reporting.executed_paths import (
-    PathSegment,
     SegmentMatch,
+    Segments,
     Toolpath,
+    is_known,
     join_segments,
     toolpaths,
 )
@@ -100,38 +102,32 @@ def _distance(shown: Sequence[Toolpath]) -> str:
 
 def _draw_path(axes: Axes, path: Toolpath) -> None:
     """The executed path as a broad band, and over it the predicted one, by its match."""
-    _add_lines(
-        axes, path.true_segments, color=paper.EXECUTED, linewidth=2.8, zorder=1, capstyle="round"
-    )
+    executed = path.true_segments[is_known(path.true_segments)]
+    _add_lines(axes, [*executed], color=paper.EXECUTED, linewidth=2.8, zorder=1, capstyle="round")
     lines = join_segments(path.predicted_segments, path.match)
     for match, (gid, _, colour, width, zorder) in MATCH_STYLES.items():
         matching = [line for line_match, line in lines if line_match == match]
         _add_lines(axes, matching, color=colour, linewidth=width, zorder=zorder, gid=gid)
-    start = next((segment for segment in path.true_segments if len(segment)), None)
-    if start is not None:
-        axes.plot(
-            *start[0], "o", color="white", markeredgecolor=paper.INK, markersize=3.5, zorder=6
-        )
+    axes.plot(*executed[:1, 0].T, "o", color="white", markeredgecolor=paper.INK, markersize=3.5,
+              zorder=6)  # fmt: skip
     if not lines:
         axes.text(0.5, 0.5, "no move: X or Y\nis never predicted", color=paper.WRONG, size=7,
                   ha="center", va="center", transform=axes.transAxes)  # fmt: skip
-    _frame(axes, path.true_segments)
+    _frame(axes, executed)
     name = paper.short_name(path.name)
     axes.set_title(f"{name}\n{paper.percent(path.accuracy)} of {len(path.is_correct)} rows", size=7)
     axes.set_xlabel("X (mm)")
     axes.tick_params(labelsize=6)
 
 
-def _add_lines(axes: Axes, lines: Sequence[PathSegment], **style: object) -> None:
-    lines = [line for line in lines if len(line)]
+def _add_lines(axes: Axes, lines: Sequence[NDArray[np.float64]], **style: object) -> None:
     if lines:
         axes.add_collection(LineCollection(lines, **style), autolim=False)  # type: ignore[arg-type]
 
 
-def _frame(axes: Axes, segments: Sequence[PathSegment]) -> None:
+def _frame(axes: Axes, executed: Segments) -> None:
     """The executed path alone sets the limits; wrong blocks may leave the frame."""
-    points = np.concatenate([np.empty((0, 2)), *segments])
-    axes.update_datalim(points if len(points) else [(0, 0), (1, 1)])
+    axes.update_datalim(executed.reshape(-1, 2) if len(executed) else [(0, 0), (1, 1)])
     axes.autoscale_view()
     # A fixed box, unlike fixed limits, leaves the layout as it is.
     axes.set_aspect("equal", adjustable="datalim")

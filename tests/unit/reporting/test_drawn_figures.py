@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from fewer_results import one_recording
+from drawn_figures import drawn, one_recording, texts
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, window_lengths
@@ -33,29 +33,7 @@ from gcodefp.reporting.wording import MAIN_METRICS, PREDICTOR_KINDS, group_title
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
-SPACE = "\N{NO-BREAK SPACE}"
 Edit = Callable[[Results], Results]
-
-
-@pytest.fixture(scope="module")
-def unread(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """No predicted block has X or Y, and the controller reports no position."""
-    written = np.full(len(true_blocks()), "M3")
-    folder = tmp_path_factory.mktemp("unread")
-    return results_of(write_results(folder, written, true_blocks(), reported=False))
-
-
-def drawn(stem: str, results: Results) -> Figure:
-    with paper_style():
-        figure = draw_figure(stem, results)
-        figure.draw_without_rendering()
-    return figure
-
-
-def texts(figure: Figure) -> list[str]:
-    """Without the line breaks, which depend on the fonts."""
-    every = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
-    return [" ".join(text.replace(SPACE, " ").split()) for text in every if text]
 
 
 def cut_texts(figure: Figure) -> list[str]:
@@ -267,7 +245,10 @@ def test_odd_names_are_drawn_as_they_are(results: Results, kind: str, tmp_path: 
     assert short_name(re.sub(r"[\x07]", "\ufffd", first)) in ["".join(n.itertext()) for n in nodes]
 
 
-def test_results_without_moves_and_positions_are_drawn(unread: Results) -> None:
+def test_results_without_moves_and_positions_are_drawn(tmp_path: Path) -> None:
+    """No predicted block has X or Y, and the controller reports no position."""
+    written = np.full(len(true_blocks()), "M3")
+    unread = results_of(write_results(tmp_path, written, true_blocks(), reported=False))
     for stem in ("accuracy", "toolpath", "gcode_diff", "confusion"):
         assert cut_texts(drawn(stem, unread)) == [], stem
     assert any("never predicted" in text for text in texts(drawn("toolpath", unread)))

@@ -12,17 +12,15 @@ from gcodefp.evaluation.names import WHOLE
 from gcodefp.reporting.executed_paths import (
     SegmentMatch,
     Toolpath,
-    block_segments,
     distance_mm,
+    is_known,
     join_segments,
-    median_toolpath,
     straight_segments,
     toolpaths,
 )
 
-SQUARE = [np.array(side, float) for side in (
-    [[0, 0], [10, 0]], [[10, 0], [10, 10]], [[10, 10], [0, 10]], [[0, 10], [0, 0]],
-)]  # fmt: skip
+CORNERS = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], float)
+SQUARE = np.stack([CORNERS, np.roll(CORNERS, -1, axis=0)], axis=1)
 
 
 def paths_of(folder: Path, written: np.ndarray, reported: bool) -> list[Toolpath]:
@@ -35,9 +33,8 @@ def test_perfect_predictions_are_right_everywhere(tmp_path: Path, reported: bool
     for path in paths_of(tmp_path, true_blocks(), reported):
         assert path.accuracy == 1.0
         assert (path.match == SegmentMatch.CORRECT).all()
-        for true, predicted in zip(path.true_segments, path.predicted_segments, strict=True):
-            np.testing.assert_array_equal(true, predicted)
-        assert [len(segment) > 0 for segment in path.true_segments] == [False] + [True] * 17
+        np.testing.assert_array_equal(path.true_segments, path.predicted_segments)
+        assert is_known(path.true_segments).tolist() == [False] + [True] * 17
 
 
 @pytest.mark.parametrize("reported", [True, False])
@@ -73,32 +70,21 @@ def test_positions_count_only_where_both_sides_have_them(tmp_path: Path) -> None
         assert (path.match == SegmentMatch.CORRECT).all()
 
 
-def test_arcs_keep_their_radius_where_it_is_possible(tmp_path: Path) -> None:
-    path = median_toolpath(paths_of(tmp_path, true_blocks(), False))
-    arc = path.true_segments[3 * ROWS_PER_BLOCK]
-    # G2 from (1, 1) to (2, 0) inch with a radius of 1 inch: a clockwise quarter about (1, 0).
-    np.testing.assert_allclose(np.hypot(*(arc - [25.4, 0.0]).T), 25.4)
-    np.testing.assert_allclose(arc[[0, -1]], [[25.4, 25.4], [50.8, 0.0]])
-    ends = np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
-    segments = block_segments(np.array(["G1 X0 Y0", "G3 X10 R1"]), ends, np.ones(2))
-    np.testing.assert_array_equal(segments[1], ends[:, :2])
-
-
 def test_adjoining_segments_of_one_state_are_one_line() -> None:
     points = np.array([[0, 0, 0], [1, 0, 0], [np.nan, 0, 0], [3, 0, 0], [4, 0, 0]], float)
-    assert [len(segment) for segment in straight_segments(points)] == [0, 2, 0, 0, 2]
-    nothing = np.empty((0, 2))
-    segments = [nothing, *SQUARE[:3], nothing, SQUARE[3]]
+    assert is_known(straight_segments(points)).tolist() == [False, True, False, False, True]
+    nothing = np.full((1, 2, 2), np.nan)
+    segments = np.concatenate([nothing, SQUARE[:3], nothing, SQUARE[3:]])
     lines = join_segments(segments, np.array([1, 1, 1, 0, 0, 0]))
     assert [(state, line.tolist()) for state, line in lines] == [
         (1, [[0, 0], [10, 0], [10, 10]]), (0, [[10, 10], [0, 10]]), (0, [[0, 10], [0, 0]]),
     ]  # fmt: skip
+    assert join_segments(nothing, np.ones(1, int)) == []
 
 
 def test_distances_are_to_the_nearest_point_of_any_segment() -> None:
     points = np.array([[5, 1], [5, 5], [13, 14], [10, 10], [-2, 5]], float)
     many = np.tile(points, (200, 1))
     np.testing.assert_allclose(distance_mm(many, SQUARE), np.tile([1, 5, 5, 0, 2], 200))
-    no_move = [np.array([[1.0, 1.0], [1.0, 1.0]])]
-    np.testing.assert_allclose(distance_mm(points[:1], no_move), [4])
-    assert np.isinf(distance_mm(points, [np.empty((0, 2))])).all()
+    np.testing.assert_allclose(distance_mm(points[:1], np.ones((1, 2, 2))), [4])
+    assert np.isinf(distance_mm(points, np.full((3, 2, 2), np.nan))).all()

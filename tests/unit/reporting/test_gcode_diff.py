@@ -5,23 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fewer_results import one_recording
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from drawn_figures import drawn, one_recording, texts
 from result_documents import PROGRAM, RECORDINGS
 from result_files import results_of, true_blocks, write_results
 
 from gcodefp.reporting.figures import gcode_diff
 from gcodefp.reporting.figures.gcode_diff import DiffLine, Edit, collapse_equal, count_edits, diff
-from gcodefp.reporting.figures.paper import draw_figure, paper_style
-from gcodefp.reporting.results import Results
 
 ROWS = 18
-
-
-def picture(results: Results) -> Figure:
-    with paper_style():
-        return draw_figure("gcode_diff", results)
 
 
 LINES = [
@@ -36,18 +27,14 @@ LINES = [
 """Of the first recording: three rows of a quarter of a second a line."""
 
 
-def wrong_results(folder: Path) -> Results:
+def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     """In the first recording Y1 is missing, G1 X0 is another line, and an extra one ends it."""
     written = true_blocks()
     first = written[:ROWS]
     first[first == "Y1"] = "G1 X1"
     first[first == "G1 X0"] = "G1 X2"
     first[-1] = "M5"
-    return results_of(write_results(folder, written, true_blocks()))
-
-
-def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
-    results = wrong_results(tmp_path)
+    results = results_of(write_results(tmp_path, written, true_blocks()))
     predictions = results.predictions
     assert diff(predictions, 0) == LINES
     assert count_edits(LINES) == {Edit.EQUAL: 4, Edit.MISSING: 1, Edit.REPLACED: 1, Edit.EXTRA: 1}
@@ -56,24 +43,17 @@ def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     seconds = np.where(predictions.executed_block == "Y1", np.nan, predictions.executed_seconds)
     lines = diff(replace(predictions, executed_seconds=seconds), 0)
     assert lines == [*LINES[:2], LINES[2]._replace(seconds=None), *LINES[3:]]
-    shown = [text.get_text() for text in picture(one_recording(results, 0)).findobj(Text)]
-    assert shown[-2] == (
-        f"G-code of {RECORDINGS[0]}: 4 of 6 executed blocks are predicted "
-        "(67\N{NO-BREAK SPACE}%), 1 too many"
-    )
+    shown = texts(drawn("gcode_diff", one_recording(results, 0)))
+    title = f"G-code of {RECORDINGS[0]}: 4 of 6 executed blocks are predicted (67 %), 1 too many"
+    assert title in shown
     for block in PROGRAM:
-        drawn = sum((line.true, line.predicted).count(block) for line in LINES)
-        assert shown.count(block) == drawn
+        count = sum((line.true, line.predicted).count(block) for line in LINES)
+        assert shown.count(block) == count
     assert [shown.count(edit) for edit in Edit] == [4, 1, 1, 1, 0]
 
 
-def lines_with(text: str) -> list[DiffLine]:
-    """Lines with these edits."""
-    return [DiffLine(Edit(edit), 0.0, "", "") for edit in text]
-
-
 def test_only_the_middle_of_long_equal_segments_is_folded() -> None:
-    lines = lines_with("=====+======+")
+    lines = [DiffLine(Edit(edit), 0.0, "", "") for edit in "=====+======+"]
     folded = collapse_equal(lines)
     # Of five equal lines one could be folded, which saves nothing; of six, two.
     assert [line.edit for line in folded] == list("=====+==\N{HORIZONTAL ELLIPSIS}==+")
@@ -86,7 +66,7 @@ def test_long_recordings_are_folded_and_cut(
 ) -> None:
     monkeypatch.setattr(gcode_diff, "LINES_PER_COLUMN", 2)
     results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
-    shown = [text.get_text() for text in picture(results).findobj(Text)]
+    shown = " ".join(texts(drawn("gcode_diff", results)))
     # Of six equal lines two are folded, and four of the five others fit.
-    assert any("2 equal blocks" in text for text in shown)
-    assert any("; 1 more blocks follow" in " ".join(text.split()) for text in shown)
+    assert "2 equal blocks" in shown
+    assert "; 1 more blocks follow" in shown

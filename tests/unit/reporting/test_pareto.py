@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from drawn_figures import drawn, texts
 from sweep_results import METRIC, RATE, swept
 from tiny_sweep import TinySweep
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS, Objective
-from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page_tables import pareto_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import differing_hyperparameters, pareto_front
@@ -34,17 +33,6 @@ def results(results: Results) -> Results:
     )
     best_run = {**made.best_run, "run": "0003", "metric": METRIC}
     return replace(made, runs=table.reset_index(drop=True), best_run=best_run)
-
-
-def drawn(results: Results) -> Figure:
-    with paper_style():
-        figure = draw_figure("pareto", results)
-        figure.draw_without_rendering()
-    return figure
-
-
-def words(figure: Figure) -> str:
-    return " ".join(" ".join(text.get_text().split()) for text in figure.texts)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,10 +74,10 @@ def test_table_has_the_front_alone(results: Results) -> None:
 
 
 def test_figure_has_each_run_and_the_staircase(results: Results) -> None:
-    figure = drawn(results)
-    assert "3 of 5 runs are non-dominated best epoch of each run" in words(figure)
+    figure = drawn("pareto", results)
+    assert "3 of 5 runs are non-dominated best epoch of each run" in " ".join(texts(figure))
     external = replace(results, sweep={**results.sweep, "program": {"path": "train.py"}})
-    assert "best step of each run" in words(drawn(external))
+    assert "best step of each run" in " ".join(texts(drawn("pareto", external)))
     (axes,) = figure.axes
     others, front, best_run = axes.lines
     assert list(zip(*others.get_data(), strict=True)) == [(20, 0.1), (500, 0.9)]
@@ -113,7 +101,7 @@ def test_without_quantities_or_values_a_sentence_takes_its_place(results: Result
     ):
         assert sentence in str(pareto_front(made))
         assert pareto_table(made) is None
-        assert not drawn(made).axes
+        assert not drawn("pareto", made).axes
 
 
 def test_runs_csv_has_the_values_of_the_best_epochs(

@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
-from result_files import results_of, spoilt, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
 from gcodefp.reporting.figures.hyperparameters import Importance, measure_importance
 from gcodefp.reporting.figures.timeline import (
     MAX_PROCESSES,
-    TimeAxis,
     assign_rows,
+    cut_pauses,
     is_interrupted,
     work_share,
 )
@@ -22,61 +22,51 @@ from gcodefp.reporting.wording import value_texts
 BEGIN = 1.8e9
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Four runs, one of them killed and taken over."""
-    return results_of(write_results(tmp_path_factory.mktemp("made"), spoilt(0.3), true_blocks()))
-
-
 # Work
 
 
 def test_work_intervals_are_those_of_each_process_on_a_run(results: Results) -> None:
     intervals = work_intervals(results.work)
-    assert [(i.run, i.pid, i.begin - BEGIN, i.end - BEGIN, i.first_epoch, i.last_epoch)
-            for i in intervals] == [
-        ("0000", 1, 0, 3, 0, 1), ("0001", 2, 0, 9, 0, 3), ("0000", 2, 10, 16, 1, 3),
-        ("0002", 2, 17, 20, 0, 1), ("0003", 2, 21, 21, 0, 0),
+    columns = ["run", "pid", "begin", "end", "first_epoch", "last_epoch"]
+    assert intervals.assign(
+        begin=intervals["begin"] - BEGIN, end=intervals["end"] - BEGIN
+    )[columns].to_numpy().tolist() == [
+        ["0000", 1, 0, 3, 0, 1], ["0001", 2, 0, 9, 0, 3], ["0000", 2, 10, 16, 1, 3],
+        ["0002", 2, 17, 20, 0, 1], ["0003", 2, 21, 21, 0, 0],
     ]  # fmt: skip
-    assert is_interrupted(intervals) == [True, False, False, False, False]
+    assert is_interrupted(intervals).tolist() == [True, False, False, False, False]
     # The first agent worked for 3 of 3 seconds, the second for 18 of 21.
     assert work_share(intervals) == pytest.approx(21 / 24)
     assert repeated_epochs(intervals) == 0
-    restarted = intervals[2]._replace(first_epoch=0)
-    assert repeated_epochs([*intervals[:2], restarted, *intervals[3:]]) == 1
     # A process that resumes its own checkpoint starts an interval.
     resumed = results.work[results.work["run"] == "0001"].assign(epoch=[0, 1, 1, 2])
-    epochs = [(i.first_epoch, i.last_epoch) for i in work_intervals(resumed)]
-    assert epochs == [(0, 1), (1, 2)]
+    epochs = work_intervals(resumed)[["first_epoch", "last_epoch"]]
+    assert epochs.to_numpy().tolist() == [[0, 1], [1, 2]]
     # A user script's agent notes the end of the program, after its last row.
-    noted = resumed.assign(epoch=[0, 2, 3, 3])
-    [interval] = work_intervals(noted, has_script=True)
-    times = noted["utc_seconds"].tolist()
-    assert (interval.begin, interval.end, interval.last_epoch) == (times[0], times[-1], 3)
+    noted = work_intervals(resumed.assign(epoch=[0, 2, 3, 3]), has_script=True)
+    assert (noted[["begin", "end", "last_epoch"]] - [BEGIN, BEGIN, 0]).to_numpy().tolist() == [
+        [0, 9, 3]
+    ]
 
 
 def test_long_pauses_are_cut_out_of_the_clock(results: Results) -> None:
     is_late = results.work["run"] > "0001"
     moved = results.work.assign(utc_seconds=results.work["utc_seconds"] + 3600 * is_late)
-    time_axis = TimeAxis(work_intervals(moved))
+    intervals, pauses = cut_pauses(work_intervals(moved))
     # At work: 0 to 9, 10 to 16, then 3617 to 3620 and 3621; a second of pause stays as it is.
-    assert [pause.seconds for pause in time_axis.pauses] == [3601]
     left = 0.06 * 18
-    assert time_axis.seconds(BEGIN + np.array([9, 10, 16, 3617, 3621])) == pytest.approx(
-        [9, 10, 16, 16 + left, 20 + left]
-    )
-    assert time_axis.length_without_pauses == pytest.approx(20)
+    assert pauses == [(pytest.approx(16), pytest.approx(16 + left), 3601)]
+    assert intervals["begin"].tolist() == pytest.approx([0, 0, 10, 16 + left, 20 + left])
+    assert intervals["end"].tolist() == pytest.approx([3, 9, 16, 19 + left, 20 + left])
 
 
 def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
     intervals = work_intervals(results.work)
-    assert {name for _, _, name in assign_rows(intervals).values()} == {"here 1", "here 2"}
-    many = [
-        intervals[1]._replace(run=f"{n:04d}", pid=n, begin=BEGIN + 5 * n, end=BEGIN + 5 * n + 9)
-        for n in range(MAX_PROCESSES + 1)
-    ]
-    rows = assign_rows(many)
-    assert [rows[interval][1] for interval in many[:4]] == [0, 1, 0, 1]
+    assert {name for _, _, name in assign_rows(intervals)} == {"here 1", "here 2"}
+    numbers = pd.Series(range(MAX_PROCESSES + 1))
+    many = pd.DataFrame({"host": "here", "pid": numbers, "begin": 5 * numbers})
+    rows = assign_rows(many.assign(end=many["begin"] + 9))
+    assert [number for _, number, _ in rows[:4]] == [0, 1, 0, 1]
 
 
 # Hyperparameters

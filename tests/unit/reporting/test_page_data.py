@@ -1,4 +1,4 @@
-"""The interactive figures of a sweep that the page embeds."""
+"""What the page shows of a sweep, in interactive figures and tables of costs."""
 
 import json
 from dataclasses import replace
@@ -8,20 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from result_files import results_of, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, swept
 
-from gcodefp.reporting import sweep_data
+from gcodefp.reporting import page
+from gcodefp.reporting.page import learning_curves, parallel_coordinates
+from gcodefp.reporting.page_tables import cost_tables, stage_costs
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.sweep_results import CURVE_COLUMNS, read_table
 from gcodefp.reporting.templates import jinja_environment
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    folder = tmp_path_factory.mktemp("results")
-    return results_of(write_results(folder, true_blocks(), true_blocks()))
 
 
 def axes(results: Results) -> dict[str, tuple[dict[str, Any], list[float | None]]]:
@@ -125,7 +119,7 @@ def test_missing_and_infinite_curves_are_no_error(results: Results) -> None:
 def test_many_epochs_leave_curves_of_the_best_runs_only(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_data, "MAX_CURVE_VALUES", 3 * 6)
+    monkeypatch.setattr(page, "MAX_CURVE_VALUES", 3 * 6)
     content = learning_curves(results)
     assert content is not None
     assert [run for run, *_ in content["runs"]] == ["0001", "0000"]
@@ -135,3 +129,51 @@ def test_many_epochs_leave_curves_of_the_best_runs_only(
 def test_json_in_the_page_ends_no_script() -> None:
     text = jinja_environment().from_string("{{ data | tojson }}").render(data=["</script>"])
     assert "<" not in text
+
+
+# Costs
+
+
+def test_runs_are_added_up_by_state_device_and_repeats(results: Results) -> None:
+    best_run = {**results.best_run, "seeds": [{"runs": ["0000", "0002"]}]}
+    costs = cost_tables(replace(results, best_run=best_run))
+    assert costs["parts"]["rows"] == [
+        ["all runs", "4", "7", "22 s"],
+        ["finished", "2", "6", "18 s"],
+        ["stopped", "1", "1", "3 s"],
+        ["failed", "1", "0", "0 s"],
+        ["device cpu", "3", "7", "22 s"],
+        ["device unknown", "1", "0", "0 s"],
+        ["repeats with other seeds", "2", "4", "12 s"],
+    ]
+    assert costs["total"] == "4 runs, 7 epochs, 22 s of training"
+    assert (costs["repeated_epochs"], costs["stages"]) == (0, [])
+    names = [row[0] for row in cost_tables(results)["parts"]["rows"]]
+    assert "repeats with other seeds" not in names
+
+
+def test_repeated_epochs_are_counted(results: Results) -> None:
+    work = results.work.copy()
+    # As if the end of the first epoch of run 0000 had not reached the disk.
+    work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
+    assert cost_tables(replace(results, work=work))["repeated_epochs"] == 1
+
+
+def test_stages_are_those_of_the_benchmarks_longest_first(tmp_path: Path) -> None:
+    head = "s\th:m:s\tmax_rss\tcpu_time\n"
+    for name, line in (
+        ("evaluate", "1.5\t0:00:01\tNA\t-\n"),
+        ("controls/presence_only", "9.5\t0:00:09\t300.25\t8.0\n"),
+        ("report", "99\t0:01:39\t1\t1\n"),
+        ("empty", ""),
+        ("cut", "\udcffinf\t\x00\n"),
+    ):
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((head + line).encode(errors="surrogateescape"))
+    assert stage_costs(tmp_path) == [
+        ("controls/presence_only", 9.5, 8.0, 300.25),
+        ("evaluate", 1.5, 0.0, 0.0),
+        ("cut", 0.0, 0.0, 0.0),
+    ]
+    assert stage_costs(tmp_path / "none") == []
