@@ -41,7 +41,7 @@ MATCH_STYLES = {
     "path with the correct block; orange on the path, but with a block of another moment, as when "
     "the lag is wrong; red is more than 0.5 mm off the path, as cut corners are too. Below: X, Y "
     "and Z over time, with a red tick for each row whose block is wrong. Where no position is "
-    "reported, the ends of the blocks are drawn.",
+    "reported, straight lines join the ends of the blocks.",
 )
 def draw_toolpath(results: Results) -> paper.Drawn:
     """A column for each recording: the path from above, and each axis over time."""
