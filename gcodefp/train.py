@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from gcodefp.wandb_service.stop import STOP
+from gcodefp.wandb_service.assignment import STOP, Assignment, assigned_by_agent, own_flags
 
 if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
     STOP.listen()  # Before the imports below, which take seconds.
@@ -55,7 +55,6 @@ from gcodefp.model.trainer import (
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.expressions import CombinedMetrics, read_combined
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
-from gcodefp.wandb_service.assignment import Assignment, assigned_by_agent, own_flags
 from gcodefp.wandb_service.training import leased_folder, objective_of, train_assigned
 
 logger = logging.getLogger("gcodefp.train")

@@ -20,9 +20,8 @@ from gcodefp.sweeps.lease import Lease, LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import RunFolder, run_folder, run_folders
 from gcodefp.sweeps.specification import read_specification
 from gcodefp.sweeps.training import LogConfig, train_run
-from gcodefp.wandb_service.assignment import Assignment
+from gcodefp.wandb_service.assignment import STOP, Assignment
 from gcodefp.wandb_service.service import ONLINE, ServiceUnavailable, translate_errors
-from gcodefp.wandb_service.stop import STOP
 
 logger = logging.getLogger(__name__)
 

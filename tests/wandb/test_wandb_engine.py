@@ -42,12 +42,6 @@ KEPT_BACK = {
 }
 
 
-@pytest.fixture
-def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
-    with WandbServer() as server:
-        yield Service(server, TinySweep(dataset, tmp_path / "sweep"))
-
-
 @pytest.fixture(scope="module")
 def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A sweep of two runs, one of which diverges, with trouble on the way."""
@@ -56,7 +50,7 @@ def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         assert service.create(RATES) == 0
         server.faults.add("Heartbeat", status=500, times=2)
         server.faults.add("file_stream", status=500, times=2)
-        server.faults.add("UpsertBucket", drop="response", times=1)
+        server.faults.add("UpsertBucket", drops_response=True, times=1)
         assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
         yield service
 

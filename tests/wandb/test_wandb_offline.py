@@ -4,15 +4,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from service_commands import Service
-from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS
-from wandb_server import WandbServer
 
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.run_files import read_metrics
@@ -37,10 +33,7 @@ sys.exit(import_module(f"gcodefp.{module}").main(argv))
 """
 
 
-@pytest.fixture
-def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
-    with WandbServer() as server:
-        yield Service(server, TinySweep(dataset, tmp_path / "sweep"), "local")
+pytestmark = pytest.mark.parametrize("service", ["local"], indirect=True)
 
 
 def test_runs_are_uploaded_once(service: Service) -> None:

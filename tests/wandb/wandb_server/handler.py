@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
+from graphql import DocumentNode, GraphQLSyntaxError, OperationType, parse
+
 from . import stream
-from .execution import ApiError, execute
-from .language import Document, SyntaxFault, read_document
-from .model import Run, StoredFile
+from .execution import ApiError, alias_of, execute, operation_of
+from .model import StoredFile
 from .mutations import mutation_root
 from .queries import query_root
 
@@ -71,9 +72,6 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.wandb.faults.next_for(request.kind)
         if fault is not None and fault.delay:
             self.wandb.closing.wait(fault.delay)
-        if fault is not None and fault.drop == "request":
-            self.close_connection = True
-            return
         if fault is not None and fault.status is not None:
             message = REFUSAL if fault.status == 401 else "injected fault"
             self._send(request, fault.status, {"errors": [{"message": message}]})
@@ -83,12 +81,12 @@ class Handler(BaseHTTPRequestHandler):
         except Exception:  # a gap of this server; it is raised when the server is closed
             self.wandb.errors.append(f"{request.kind} {request.body}\n{traceback.format_exc()}")
             status, answer = 500, {"errors": [{"message": "internal error of the test server"}]}
-        if fault is not None and fault.drop == "response":
+        if fault is not None and fault.drops_response:
             self.close_connection = True
             return
         self._send(request, status, answer)
 
-    def _read(self, content: bytes) -> tuple[Request, Document | None]:
+    def _read(self, content: bytes) -> tuple[Request, DocumentNode | None]:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         headers = {k.lower(): v for k, v in self.headers.items() if k.lower() not in SECRET}
         request = Request("other", self.command, path, headers)
@@ -98,17 +96,18 @@ class Handler(BaseHTTPRequestHandler):
             request.body = operation.get("variables") or {}
             request.kind = operation.get("operationName") or "graphql"
             try:
-                document = read_document(operation["query"])
-                request.kind = document.name or request.kind
-            except SyntaxFault as error:
+                document = parse(operation["query"], no_location=True)
+                name = operation_of(document).name
+                request.kind = name.value if name else request.kind
+            except GraphQLSyntaxError as error:
                 request.answer = {"errors": [{"message": str(error)}]}
         elif path.endswith("/file_stream"):
             request.kind, request.body = "file_stream", json.loads(content)
-        elif path.startswith(("/storage/", "/artifactsV2/", "/artifacts/", "/files/")):
+        elif path.startswith("/storage/"):
             request.kind = "upload" if self.command == "PUT" else "download"
         return request, document
 
-    def _answer(self, request: Request, document: Document | None, content: bytes) -> Any:
+    def _answer(self, request: Request, document: DocumentNode | None, content: bytes) -> Any:
         with self.wandb.world.lock:
             if request.kind in ("upload", "download"):
                 return self._file(request, content)
@@ -126,22 +125,24 @@ class Handler(BaseHTTPRequestHandler):
         user, _, key = base64.b64decode(token).decode().partition(":")
         return user == "api" and key == self.wandb.api_key
 
-    def _graph(self, request: Request, document: Document, has_key: bool) -> tuple[int, Any]:
+    def _graph(self, request: Request, document: DocumentNode, has_key: bool) -> tuple[int, Any]:
         world = self.wandb.world
-        root = query_root(world) if document.kind == "query" else mutation_root(world)
-        first = document.selections[0]
-        open_to_all = first.name in ("serverInfo",)
+        operation = operation_of(document)
+        is_query = operation.operation is OperationType.QUERY
+        root = query_root(world) if is_query else mutation_root(world)
+        first: Any = operation.selection_set.selections[0]
+        alias, name = alias_of(first), first.name.value
         try:
-            if not has_key and first.name == "viewer":
-                return 200, {"data": {first.alias: None}}
-            if not has_key and not open_to_all:
+            if not has_key and name == "viewer":
+                return 200, {"data": {alias: None}}
+            if not has_key and name != "serverInfo":
                 raise ApiError(REFUSAL, status=401, code="PERMISSION_ERROR")
             return 200, {"data": execute(document, request.body, root)}
         except ApiError as error:
-            entry: dict[str, Any] = {"message": str(error), "path": [first.alias]}
+            entry: dict[str, Any] = {"message": str(error), "path": [alias]}
             if error.code is not None:
                 entry["extensions"] = {"code": error.code}
-            return error.status, {"data": {first.alias: None}, "errors": [entry]}
+            return error.status, {"data": {alias: None}, "errors": [entry]}
 
     def _stream(self, request: Request) -> tuple[int, Any]:
         entity, project, name = request.path.strip("/").split("/")[1:4]
@@ -153,25 +154,15 @@ class Handler(BaseHTTPRequestHandler):
         return 200, {**answer, "stopped": run.stopped}
 
     def _file(self, request: Request, content: bytes) -> tuple[int, Any]:
-        blobs = self.wandb.world.blobs
-        if request.kind == "upload":
-            key = request.path.removeprefix("/storage/")
-            blobs[key] = StoredFile(key, content)
-            self._note_file_of_run(key, content)
-            return 200, b""
-        key = request.path.removeprefix("/storage/").removeprefix("/files/")
-        if request.path.startswith(("/artifacts/", "/artifactsV2/")):
-            parts = request.path.split("/")
-            key = f"artifacts/{parts[-2] if parts[1] == 'artifactsV2' else parts[-1]}"
-        blob = blobs.get(key)
-        return (404, b"") if blob is None else (200, blob.content)
-
-    def _note_file_of_run(self, key: str, content: bytes) -> None:
-        run: Run
-        for run in self.wandb.world.runs.values():
+        world, key = self.wandb.world, request.path.removeprefix("/storage/")
+        if request.kind == "download":
+            return (200, world.blobs[key].content) if key in world.blobs else (404, b"")
+        world.blobs[key] = StoredFile(key, content)
+        for run in world.runs.values():
             if key.startswith(f"{run.path}/"):
                 name = key.removeprefix(f"{run.path}/")
                 run.files[name] = StoredFile(name, content)
+        return 200, b""
 
     def _send(self, request: Request, status: int, answer: Any) -> None:
         if not isinstance(answer, bytes):

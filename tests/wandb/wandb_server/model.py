@@ -1,4 +1,4 @@
-"""What the server knows: projects, runs, sweeps and their agents."""
+"""What the server knows: projects, runs, sweeps, their agents, and artifacts."""
 
 import json
 import math
@@ -92,11 +92,6 @@ class Run:
         return self.about.get("groupName")
 
     @property
-    def job_type(self) -> str | None:
-        """Its job type."""
-        return self.about.get("jobType")
-
-    @property
     def history(self) -> Rows:
         """The rows that were logged, in their order."""
         return [json.loads(line) for line in self.history_lines]
@@ -140,26 +135,10 @@ class Run:
 
 @dataclass
 class Agent:
-    """A `wandb agent`.
+    """A `wandb agent`, by its graph's id, and the runs that its last heartbeat listed, by name."""
 
-    Attributes:
-        running: names of the runs that its last heartbeat listed.
-        heartbeats: their times.
-        commands: everything it was sent, in order.
-    """
-
-    number: int
-    host: str
-    sweep: str
-    created: float = field(default_factory=time.time)
+    id: str
     running: set[str] = field(default_factory=set)
-    heartbeats: list[float] = field(default_factory=list)
-    commands: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Agent:{self.number}"
 
 
 @dataclass
@@ -196,3 +175,61 @@ class Sweep:
     def path(self) -> str:
         """ENTITY/PROJECT/NAME."""
         return f"{self.project.entity}/{self.project.name}/{self.name}"
+
+
+@dataclass
+class Manifest:
+    """A manifest of an artifact; its JSON lies under `key` once it is uploaded."""
+
+    number: int
+    digest: str
+    key: str
+
+    @property
+    def id(self) -> str:
+        """The graph's id."""
+        return f"ArtifactManifest:{self.number}"
+
+
+@dataclass
+class Artifact:
+    """One version of a collection.
+
+    Attributes:
+        collection: the name without version or alias.
+        state: PENDING until it is committed, then COMMITTED.
+        version: counted from 0 in the collection; None while pending.
+        aliases: those that point at this version now; pending ones move here on commit.
+        manifests: in the order of their creation; the last one counts.
+        digests: of its files by their paths, from the manifest; filled on commit.
+        files: their contents.
+    """
+
+    project: Project
+    collection: str
+    type: str
+    number: int
+    digest: str
+    algorithm: str = "MANIFEST_MD5"
+    created: float = field(default_factory=time.time)
+    state: str = "PENDING"
+    version: int | None = None
+    aliases: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    description: str | None = None
+    client_id: str | None = None
+    history_step: int | None = None
+    manifests: list[Manifest] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The graph's id."""
+        return f"Artifact:{self.number}"
+
+    @property
+    def path(self) -> str:
+        """ENTITY/PROJECT/NAME:vN, without a version while pending."""
+        version = "" if self.version is None else f":v{self.version}"
+        return f"{self.project.entity}/{self.project.name}/{self.collection}{version}"

@@ -10,10 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from . import scheduler
-from .artifact_model import Artifact
 from .faults import Faults
 from .handler import Handler, Request
-from .model import Run, Sweep
+from .model import Artifact, Run, Sweep
 from .world import DEFAULT_ENTITY, World
 
 API_KEY = "0123456789abcdef0123456789abcdef01234567"

@@ -5,9 +5,8 @@ import random
 import threading
 from dataclasses import dataclass, field
 
-from .artifact_model import Artifact
 from .execution import ApiError
-from .model import Agent, Project, Run, StoredFile, Sweep
+from .model import Agent, Artifact, Project, Run, StoredFile, Sweep
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 DEFAULT_ENTITY = "workshop"
@@ -84,7 +83,7 @@ class World:
         sweep = self.sweeps.get(name)
         return sweep if sweep is not None and sweep.project is project else None
 
-    def sweep_by_id(self, identity: str) -> Sweep | None:
+    def sweep_by_id(self, identity: str | None) -> Sweep | None:
         """By the graph's id."""
         return next((sweep for sweep in self.sweeps.values() if sweep.id == identity), None)
 
