@@ -92,19 +92,20 @@ def work(arguments: Mapping[str, Any], events: EventLog) -> int:
                 time.sleep(POLL_SECONDS)
         dropout = run.hyperparameters.get("dropout", 0.0)
         rate = math.log10(run.hyperparameters["learning_rate"])
-        content = {"state": "finished", "reason": "too much dropout"}
+        state = "finished"
         for epoch in range(done + 1, arguments["epochs"] + 1):
             time.sleep(random.random() * arguments["epoch_seconds"])
             loss = (rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch
             append_metrics(metrics, {"epoch": epoch, metric: loss})
             if dropout > 0.4 and epoch == 2:
-                content["state"] = "failed"
-                break
-            if run.should_prune():
-                content["state"] = "stopped"
+                state = "failed"
+            elif run.should_prune():
+                state = "stopped"
+            if state != "finished":
                 break
         inside.unlink()
-        return content | {"best_value": min(row[metric] for row in read_metrics(metrics))}
+        best_value = min(row[metric] for row in read_metrics(metrics))
+        return {"state": state, "reason": "too much dropout", "best_value": best_value}
 
     engine = LocalEngine(sweep, arguments["seed"], arguments["total"], runs)
     try:

@@ -45,10 +45,10 @@ def test_runs_are_uploaded_once(service: Service) -> None:
     assert not service.server.requests
     sync = ("sync", "--runs", service.runs)
     assert service.run(*sync) == 0, service.log
-    sent = len(service.server.requests_of("UpsertBucket"))
+    sent = service.server.requests.count("UpsertBucket")
     assert sent >= 2
     assert service.run(*sync) == 0, service.log
-    assert len(service.server.requests_of("UpsertBucket")) == sent
+    assert service.server.requests.count("UpsertBucket") == sent
     assert "2 runs are on W&B already, 0 are not" in service.log
     for folder in service.folders():
         run = service.server.runs[folder.run_id]

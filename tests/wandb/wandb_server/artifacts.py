@@ -97,15 +97,15 @@ def artifact_node(world: World, artifact: Artifact) -> Node:
         "id": artifact.id,
         "state": artifact.state,
         "versionIndex": artifact.version,
-        "description": artifact.description,
-        "metadata": json.dumps(artifact.metadata),
+        "description": artifact.about.get("description"),
+        "metadata": artifact.about.get("metadata") or "{}",
         "digest": artifact.digest,
-        "digestAlgorithm": artifact.algorithm,
+        "digestAlgorithm": artifact.about.get("digestAlgorithm") or "MANIFEST_MD5",
         "commitHash": f"{artifact.number:020x}",
         "ttlDurationSeconds": -2,
         "ttlIsInherited": True,
         "tags": [],
-        "historyStep": artifact.history_step,
+        "historyStep": artifact.about.get("historyStep"),
         "size": sum(map(len, artifact.files.values())),
         "fileCount": len(artifact.files),
         "createdAt": stamp(artifact.created),
@@ -153,13 +153,9 @@ def create(world: World, payload: Payload) -> Node:
     names = payload.get("artifactCollectionNames") or [payload.get("artifactCollectionName")]
     run = world.find_run(project, payload.get("runName") or "")
     number, digest = world.number(), payload["digest"]
-    artifact = Artifact(project, str(names[0]), payload["artifactTypeName"], number, digest)
+    parts = project, str(names[0]), payload["artifactTypeName"], number, digest
+    artifact = Artifact(*parts, dict(payload))
     artifact.aliases = [alias["alias"] for alias in payload.get("aliases") or []]
-    artifact.algorithm = payload.get("digestAlgorithm") or artifact.algorithm
-    artifact.metadata = json.loads(payload.get("metadata") or "{}")
-    artifact.description = payload.get("description")
-    artifact.client_id = payload.get("clientID")
-    artifact.history_step = payload.get("historyStep")
     world.artifacts[artifact.id] = artifact
     if run is not None:
         run.logged = [*(one for one in run.logged if one != artifact.id), artifact.id]
@@ -176,7 +172,7 @@ def _point(world: World, artifact: Artifact, aliases: list[str]) -> None:
 def by_id(world: World, identity: str | None) -> Artifact:
     """The artifact with an id, the client's own ids included."""
     for artifact in world.artifacts.values():
-        if identity and identity in (artifact.id, artifact.client_id):
+        if identity and identity in (artifact.id, artifact.about.get("clientID")):
             return artifact
     raise ApiError(f"artifact not found: {identity}", status=404)
 

@@ -11,6 +11,28 @@ CRASH_SECONDS = 300.0
 Rows = list[dict[str, Any]]
 
 
+class Numbered:
+    """What has an id in the graph."""
+
+    number: int
+
+    @property
+    def id(self) -> str:
+        return f"{type(self).__name__}:{self.number}"
+
+
+class Named(Numbered):
+    """What users call by a path."""
+
+    project: "Project"
+    name: str
+
+    @property
+    def path(self) -> str:
+        """ENTITY/PROJECT/NAME."""
+        return f"{self.project.entity}/{self.project.name}/{self.name}"
+
+
 @dataclass
 class StoredFile:
     """A file that was uploaded, or that a client said it would upload: then there is no content."""
@@ -20,21 +42,16 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(Numbered):
     """A project of an entity."""
 
     entity: str
     name: str
     number: int
 
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Project:{self.number}"
-
 
 @dataclass
-class Run:
+class Run(Named):
     """One run, as the client's requests have left it.
 
     Attributes:
@@ -51,7 +68,7 @@ class Run:
     project: Project
     name: str
     number: int
-    display_name: str
+    display_name: str | None
     created: float = field(default_factory=time.time)
     settings: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
@@ -70,16 +87,6 @@ class Run:
     disconnected: bool = False
     created_by_agent: bool = False
     logged: list[str] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Run:{self.number}"
-
-    @property
-    def path(self) -> str:
-        """ENTITY/PROJECT/NAME."""
-        return f"{self.project.entity}/{self.project.name}/{self.name}"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -142,7 +149,7 @@ class Agent:
 
 
 @dataclass
-class Sweep:
+class Sweep(Named):
     """One sweep.
 
     Attributes:
@@ -159,44 +166,29 @@ class Sweep:
     text: str
     config: dict[str, Any]
     state: str = "RUNNING"
-    display_name: str | None = None
     description: str | None = None
     created: float = field(default_factory=time.time)
     runs: list[str] = field(default_factory=list)
     agents: dict[str, Agent] = field(default_factory=dict)
     drawn: int = 0
 
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Sweep:{self.number}"
-
-    @property
-    def path(self) -> str:
-        """ENTITY/PROJECT/NAME."""
-        return f"{self.project.entity}/{self.project.name}/{self.name}"
-
 
 @dataclass
-class Manifest:
+class Manifest(Numbered):
     """A manifest of an artifact; its JSON lies under `key` once it is uploaded."""
 
     number: int
     digest: str
     key: str
 
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"ArtifactManifest:{self.number}"
-
 
 @dataclass
-class Artifact:
+class Artifact(Numbered):
     """One version of a collection.
 
     Attributes:
         collection: the name without version or alias.
+        about: what it was created with.
         state: PENDING until it is committed, then COMMITTED.
         version: counted from 0 in the collection; None while pending.
         aliases: those that point at this version now; pending ones move here on commit.
@@ -210,23 +202,14 @@ class Artifact:
     type: str
     number: int
     digest: str
-    algorithm: str = "MANIFEST_MD5"
+    about: dict[str, Any]
     created: float = field(default_factory=time.time)
     state: str = "PENDING"
     version: int | None = None
     aliases: list[str] = field(default_factory=list)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    description: str | None = None
-    client_id: str | None = None
-    history_step: int | None = None
     manifests: list[Manifest] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Artifact:{self.number}"
 
     @property
     def path(self) -> str:

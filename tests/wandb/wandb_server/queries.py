@@ -137,7 +137,7 @@ def sweep_node(world: World, sweep: Sweep) -> Node:
     fields = {
         "id": sweep.id,
         "name": sweep.name,
-        "displayName": sweep.display_name,
+        "displayName": None,
         "method": sweep.config.get("method"),
         "state": sweep.state,
         "description": sweep.description,

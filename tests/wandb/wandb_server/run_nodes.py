@@ -38,7 +38,7 @@ def run_node(world: World, run: Run) -> Node:
     fields = {
         "id": run.id,
         "name": run.name,
-        "displayName": run.display_name,
+        "displayName": run.display_name or run.name,
         "sweepName": run.sweep,
         "state": run.state,
         "group": run.group,

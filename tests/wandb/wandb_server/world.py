@@ -68,10 +68,7 @@ class World:
 
     def make_run(self, project: Project, name: str, display_name: str | None = None) -> Run:
         """A new run of a project."""
-        number = self.number()
-        shown = display_name or f"quiet-river-{sum(1 for p, _ in self.runs if p is project) + 1}"
-        run = Run(project, name, number, shown)
-        self.runs[project, name] = run
+        run = self.runs[project, name] = Run(project, name, self.number(), display_name)
         return run
 
     def run_by_id(self, identity: str) -> Run | None:
