@@ -27,7 +27,7 @@ from gcodefp.command_line import (
     positive,
     run_command,
 )
-from gcodefp.dataset.store import DatasetDescription, read_description
+from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
@@ -149,7 +149,7 @@ def _trainer(arguments: argparse.Namespace, sweep: SweepFile, deadline: Deadline
 
     device = select_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-    _check_dataset(arguments, sweep, data.description)
+    sweep.check_dataset(data.description, arguments.sweep, arguments.dataset)
     log = arguments.wandb_project, arguments.wandb_checkpoints
     return lambda run: train_leased_run(run, sweep, data, device, deadline, *log)
 
@@ -162,20 +162,11 @@ def _script_trainer(
     check_unchanged(sweep.script, str(arguments.sweep))
     data = {}
     if sweep.document["learning_digest"] is not None:
-        _check_dataset(arguments, sweep, read_description(arguments.dataset))
+        description = read_description(arguments.dataset)
+        sweep.check_dataset(description, arguments.sweep, arguments.dataset)
         paths = {f"GCODEFP_{name.upper()}": getattr(arguments, name) for name in DATASET_FLAGS}
         data = {name: path for name, path in paths.items() if path.is_file()}
     return lambda run: run_script(run, sweep, deadline, data)
-
-
-def _check_dataset(
-    arguments: argparse.Namespace, sweep: SweepFile, description: DatasetDescription
-) -> None:
-    if description.training_data_digest() != sweep.document["learning_digest"]:
-        raise UserError(
-            f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
-            "run create_sweep again"
-        )
 
 
 def _inputs(arguments: argparse.Namespace, sweep: SweepFile) -> list[Path]:

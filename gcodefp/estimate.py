@@ -12,7 +12,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
@@ -86,11 +86,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
     device = select_device(arguments.device, arguments.threads)
     description = read_description(arguments.dataset)
-    if description.training_data_digest() != sweep.document["learning_digest"]:
-        raise UserError(
-            f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
-            "run create_sweep again"
-        )
+    sweep.check_dataset(description, arguments.sweep, arguments.dataset)
     over = [r.folder.number for r in ended_runs(arguments.runs / sweep.sweep_id, sweep.total)]
     left = sweep.total - len(over)
     if not left:
@@ -161,31 +157,26 @@ def _time_three(
     varying = [name for name in COSTLY if len({row[name] for row in rows}) > 1]
     step_work = [w * c.batch_size for w, c in zip(work, configurations, strict=True)]
     distinct = sorted({w: index for index, w in enumerate(step_work)}.items())
-    timings: dict[str, Timing | str] = {}
-    timed = {}
+    timed: dict[int, Timing] = {}
+    cells = []
     for rank in sorted({0, len(distinct) // 2, len(distinct) - 1}):
         index = distinct[rank][1]
         name = ", ".join(f"{key} {rows[index][key]}" for key in varying) or "all"
         logger.info("timing configuration %s", name)
-        timings[name] = timing = time_configuration(configurations[index], arguments)
+        timing = time_configuration(configurations[index], arguments)
         if isinstance(timing, str):
             logger.warning("%s: %s", name, timing)
+            cells.append((name, "-", timing))
         else:
             timed[index] = timing
+            milliseconds, memory = 1000 * timing.step_seconds, data_size(timing.host_bytes)
+            cells.append((name, f"{milliseconds:.3g}", memory))
     if not timed:
         raise UserError(f"no configuration could be timed; the last: {timing}")
-    shown = [("-", t) if isinstance(t, str) else _cells(t) for t in timings.values()]
-    columns = [
-        ("configuration", list(timings)),
-        ("ms per step", [step for step, _ in shown]),
-        ("memory", [memory for _, memory in shown]),
-    ]
-    Console(markup=False, highlight=False).print(plain_table(columns, left=("configuration",)))
+    headings = "configuration", "ms per step", "memory"
+    table = plain_table([*zip(headings, zip(*cells, strict=True), strict=True)], headings[:1])
+    Console(markup=False, highlight=False).print(table)
     return timed
-
-
-def _cells(timing: Timing) -> tuple[str, str]:
-    return f"{1000 * timing.step_seconds:.3g}", data_size(timing.host_bytes)
 
 
 def time_configuration(
@@ -264,20 +255,17 @@ def run_seconds(
     return (epochs * (-(-train_windows // batches) * step + val_windows * window)).tolist()
 
 
-def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device) -> list[str]:
+def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device) -> Iterator[str]:
     """What the estimate does not count in."""
     needed, processors = arguments.agents * arguments.threads, psutil.cpu_count() or 1
-    shares_gpu = device.type == "cuda" and arguments.agents > 1
-    notes = (
-        (needed > processors,
-         f"{needed} processors are needed, {processors} available: it takes longer"),
-        (shares_gpu, f"{arguments.agents} agents share one GPU: it may take longer"),
-        (sweep.specification.method == "bayes",
-         "random configurations stand for those that bayes will propose"),
-        (sweep.specification.early_terminate is not None,
-         "hyperband, which makes it shorter, is not counted in"),
-    )  # fmt: skip
-    return [note for holds, note in notes if holds]
+    if needed > processors:
+        yield f"{needed} processors are needed, {processors} available: it takes longer"
+    if device.type == "cuda" and arguments.agents > 1:
+        yield f"{arguments.agents} agents share one GPU: it may take longer"
+    if sweep.specification.method == "bayes":
+        yield "random configurations stand for those that bayes will propose"
+    if sweep.specification.early_terminate is not None:
+        yield "hyperband, which makes it shorter, is not counted in"
 
 
 def _print_memory(

@@ -16,7 +16,7 @@ from typing import Any
 from gcodefp.command_line import command_parser, positive, run_command
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.parameters import SEPARATOR, dotted
+from gcodefp.sweeps.parameters import dotted, nest
 from gcodefp.sweeps.ranking import select_of_sweeps
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
@@ -92,7 +92,13 @@ def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) ->
         "method": "random",
         "metric": {"name": original.objective.metric, "goal": original.objective.goal},
         "run_cap": len(points),
-        "parameters": _grouped(values),
+        # A group's parameters lie below its key `parameters`.
+        "parameters": nest(
+            {
+                path.replace("/", "/parameters/"): {"values": listed}
+                for path, listed in values.items()
+            }
+        ),
         **{key: original.document[key] for key in SCRIPT_KEYS if key in original.document},
     }
     specification = read_specification(document, "repeats")
@@ -109,18 +115,6 @@ def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) ->
         has_script=original.script is not None,
     )  # fmt: skip
     return replace(specification, options=options, script=original.script)
-
-
-def _grouped(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Path -> values as `parameters` of a sweep YAML."""
-    parameters: dict[str, Any] = {}
-    for path, listed in values.items():
-        *groups, name = path.split(SEPARATOR)
-        inner = parameters
-        for group in groups:
-            inner = inner.setdefault(group, {"parameters": {}})["parameters"]
-        inner[name] = {"values": list(listed)}
-    return parameters
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from gcodefp.wandb_service.stop import STOP
+from gcodefp.wandb_service.assignment import STOP, Assignment, assigned_by_agent, own_flags
 
 if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
     STOP.listen()  # Before the imports below, which take seconds.
@@ -44,6 +44,7 @@ from gcodefp.model.hyperparameters import (
     parse_hyperparameters,
 )
 from gcodefp.model.trainer import (
+    INVALID,
     Diverged,
     RunMismatch,
     TrainingData,
@@ -55,8 +56,8 @@ from gcodefp.model.trainer import (
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.expressions import CombinedMetrics, read_combined
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
-from gcodefp.wandb_service.assignment import Assignment, assigned_by_agent, own_flags
-from gcodefp.wandb_service.training import leased_folder, objective_of, train_assigned
+from gcodefp.sweeps.training import LogConfig, train_run
+from gcodefp.wandb_service.training import init_wandb_run, leased_folder, objective_of
 
 logger = logging.getLogger("gcodefp.train")
 
@@ -145,12 +146,16 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
         objective = Objective(metric, goal) if metric else objective_of(assignment)
         device = select_device(arguments.device, arguments.threads)
         data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-        origin = provenance(_inputs(arguments))
-        log_checkpoint = arguments.wandb_checkpoints
-        failed = train_assigned(
-            assignment, folder, lease, data, objective, device, origin, log_checkpoint
-        )
-    if failed:
+        origin, init = provenance(_inputs(arguments)), partial(init_wandb_run, folder)
+        log = LogConfig(init, arguments.wandb_checkpoints, 0.0, STOP.stop_polling)
+        parts = folder, lease.files, assignment.hyperparameters, data, objective, device, log
+        content = train_run(*parts, lambda _: STOP.is_set())
+        sweep = {"sweep": assignment.sweep_id, "wandb_run": assignment.run_id}
+        folder.end(content | sweep | {"provenance": origin}, lease)
+    # The service's search may draw invalid combinations, which say nothing about the next run.
+    if content["failure"] == INVALID:
+        logger.warning("invalid: %s", content["reason"])
+    elif content["state"] == "failed":
         raise UserError(f"run {assignment.run_id} of sweep {assignment.sweep_id} failed; see above")
 
 

@@ -34,17 +34,13 @@ class InterruptRequest:
     def __init__(self) -> None:
         self._level: Any = None
 
-    def requested_after_run(self) -> bool:
-        """Whether the agent starts no further run."""
-        return self.level.value >= AFTER_RUN
-
     def requested_at_epoch(self) -> bool:
         """Whether the agent ends before its run does; that run stays unfinished."""
         return self.level.value >= AT_EPOCH
 
     def check_between_runs(self) -> None:
         """Raises Interrupted if no further run may start."""
-        if self.requested_after_run():
+        if self.level.value >= AFTER_RUN:
             raise Interrupted(f"ends before the next run, as a signal asks; {RESUMES}")
 
     def check_between_epochs(self) -> None:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from gcodefp.code_digest import runs_digest
 from gcodefp.command_line import RUNS
-from gcodefp.dataset.store import read_description
+from gcodefp.dataset.store import DatasetDescription, read_description
 from gcodefp.documents import Count, Document, Finite, Provenance, Sha256, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import digest, write_json
@@ -76,6 +76,13 @@ class SweepFile:
     def is_repeat(self) -> bool:
         """Whether its runs are those of other sweeps again, with other seeds."""
         return bool(self.document.get("is_repeat"))
+
+    def check_dataset(self, description: DatasetDescription, path: Path, dataset: Path) -> None:
+        """Raises UserError: the sweep, read from `path`, is one over another dataset."""
+        if description.training_data_digest() != self.document["learning_digest"]:
+            raise UserError(
+                f"{path}: is a sweep over another dataset than {dataset}; run create_sweep again"
+            )
 
 
 def origin_of(

@@ -18,7 +18,7 @@ from gcodefp.files import write_text
 from gcodefp.model.trainer import INVALID
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import RERUN_AGENTS, RunFolder, run_folders
-from gcodefp.wandb_service.assignment import FLAGS_VARIABLE
+from gcodefp.wandb_service.assignment import FLAGS_VARIABLE, STOP_VARIABLE
 from gcodefp.wandb_service.service import (
     CANCELLED,
     PAUSED,
@@ -30,7 +30,6 @@ from gcodefp.wandb_service.service import (
     read_remote,
     translate_errors,
 )
-from gcodefp.wandb_service.stop import STOP_VARIABLE
 from gcodefp.wandb_service.training import AGENT_VARIABLE
 
 logger = logging.getLogger(__name__)

@@ -7,22 +7,16 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
-from gcodefp.model.trainer import INVALID, TrainingData
 from gcodefp.sweeps.lease import Lease, LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import RunFolder, run_folder, run_folders
 from gcodefp.sweeps.specification import read_specification
-from gcodefp.sweeps.training import LogConfig, train_run
-from gcodefp.wandb_service.assignment import Assignment
+from gcodefp.wandb_service.assignment import STOP, Assignment
 from gcodefp.wandb_service.service import ONLINE, ServiceUnavailable, translate_errors
-from gcodefp.wandb_service.stop import STOP
 
 logger = logging.getLogger(__name__)
 
@@ -97,38 +91,6 @@ def leased_folder(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolde
         yield folder, lease
 
 
-def train_assigned(
-    assignment: Assignment,
-    folder: RunFolder,
-    lease: Lease,
-    data: TrainingData,
-    objective: Objective,
-    device: torch.device,
-    origin: Mapping[str, Any],
-    log_checkpoint: bool,
-) -> bool:
-    """Trains or resumes an agent's run.
-
-    Args:
-        origin: provenance, for run.json.
-        log_checkpoint: whether the best weights become an artifact.
-
-    Returns whether it failed. An invalid combination, which the service's search may draw, is no
-    failure: it says nothing about the next run.
-
-    Raises UserError: the service refuses the run, such as for a wrong key.
-    """
-    init = partial(_init_wandb_run, folder)
-    log_config = LogConfig(init, log_checkpoint, 0.0, STOP.stop_polling)
-    parts = folder, lease.files, assignment.hyperparameters, data, objective, device, log_config
-    content = train_run(*parts, lambda _: STOP.is_set())
-    sweep = {"sweep": assignment.sweep_id, "wandb_run": assignment.run_id}
-    folder.end(content | sweep | {"provenance": dict(origin)}, lease)
-    if content["failure"] == INVALID:
-        logger.warning("invalid: %s", content["reason"])
-    return content["state"] == "failed" and content["failure"] != INVALID
-
-
 def objective_of(assignment: Assignment) -> Objective:
     """The metric of the sweep that this run belongs to, as the service has it.
 
@@ -143,7 +105,7 @@ def objective_of(assignment: Assignment) -> Objective:
     return read_specification(config, f"sweep {assignment.sweep_id}").objective
 
 
-def _init_wandb_run(folder: RunFolder, config: Mapping[str, Any]) -> Any:
+def init_wandb_run(folder: RunFolder, config: Mapping[str, Any]) -> Any:
     """Opens the run that the agent's environment names, also one that was started before."""
     import wandb
 

@@ -31,7 +31,7 @@ def waiting(folder: Path, name: str = "pool", total: int = TOTAL, **more: Any) -
     arguments = {"seed": SEED, "total": total, "runs": str(folder / "runs"), "epochs": EPOCHS}
     arguments["epoch_seconds"] = more.pop("epoch_seconds", 0.02)
     patches = SOON | more.pop("patches", {})
-    return PoolConfig(str(folder / name), "report_epochs", arguments, patches=patches, **more)
+    return PoolConfig(str(folder / name), "work", arguments, patches=patches, **more)
 
 
 def check_complete(folder: Path, total: int = TOTAL) -> None:

@@ -53,9 +53,7 @@ def search(
     arguments["waits_for"] = {str(number): list(others) for number, others in waits_for.items()}
     engine = "gcodefp.sweeps.local_engine"
     patches = {f"{engine}.POLL_SECONDS": 0.02, f"{engine}.FAILURES_IN_A_ROW": 1000}
-    config = PoolConfig(
-        str(folder / "pool"), "compute_loss", arguments, agents=agents, patches=patches
-    )
+    config = PoolConfig(str(folder / "pool"), "work", arguments, agents=agents, patches=patches)
     pool = run_pool(config)
     runs = [run for run in run_folders(folder / "runs") if run.assigned() is not None]
     assert [run.number for run in runs] == list(range(len(runs)))

@@ -11,7 +11,6 @@ import torch
 from same_runs import check_same_run
 from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS, ended, wait_for
-from wandb_files import wandb_history, wandb_records
 
 from gcodefp.agent import main
 from gcodefp.files import sha256
@@ -23,9 +22,9 @@ from gcodefp.model.hyperparameters import (
 )
 from gcodefp.model.run_files import read_metrics, read_work
 from gcodefp.model.trainer import load_training_data, train
-from gcodefp.sweeps import local_engine
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch, lease_holder
 from gcodefp.sweeps.system_metrics import system_summary
+from gcodefp.sweeps.user_script.transaction_log import TransactionLog
 
 EPOCHS = 12
 GCODE = Objective("val/gcode_acc", "maximize")
@@ -147,13 +146,18 @@ def test_each_run_is_one_run_in_wandb(killed: TinySweep) -> None:
     for number, rate in enumerate(LONG["learning_rate"]["values"]):
         run = killed.run(number)
         (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
-        history, written = wandb_history(file), read_metrics(run.path / "metrics.csv")
+        written, logs = read_metrics(run.path / "metrics.csv"), list(TransactionLog(file).records())
+        history = [
+            {item.nested_key[0]: json.loads(item.value_json) for item in log.history.item}
+            for log in logs
+            if log.HasField("history")
+        ]
         assert [row["epoch"] for row in history] == list(range(1, len(written) + 1))
         for logged, row in zip(history, written, strict=True):
             assert {name: logged[name] for name in LOGGED_METRICS} == {
                 name: row[name] for name in LOGGED_METRICS
             }
-        records = {record.WhichOneof("record_type"): record for record in wandb_records(file)}
+        records = {log.WhichOneof("record_type"): log for log in logs}
         start = records["run"].run
         assert (start.run_id, start.project, start.run_group) == (run.run_id, "tests", run.sweep_id)
         config = {item.key: json.loads(item.value_json) for item in start.config.update}
@@ -200,30 +204,6 @@ def test_sweep_over_another_dataset_is_refused(
     assert "run create_sweep again" in errors
     assert errors.count("val/loss is better when smaller, but the run with the highest one") == 1
     assert not (tmp_path / "runs").exists()
-
-
-def test_full_disk_fails_no_run(
-    dataset: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fail(*arguments: object, **options: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    sweep = TinySweep(dataset, tmp_path)
-    assert sweep.create() == 0
-    monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(local_engine, "STORAGE_TIMEOUT_SECONDS", 0.1)
-    with monkeypatch.context() as patch:
-        patch.setattr("gcodefp.sweeps.training.train", fail)
-        assert sweep.work() == 1
-    message = capsys.readouterr().err
-    for part in ("No space left on device; trying again", "for it to be fixed", "--forcerun"):
-        assert part in message
-    assert not sweep.run(0).has_ended()
-    assert sweep.work() == 0
-    assert (sweep.run(1).read_outcome() or {})["state"] == "finished"
 
 
 # Deadlines and workers

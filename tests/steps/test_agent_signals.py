@@ -13,11 +13,11 @@ import pytest
 from same_runs import check_same_run
 from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS, ended, wait_for
-from wandb_files import wandb_records
 
 from gcodefp.cluster.interrupt import AFTER_RUN, AT_EPOCH, TEXTS
 from gcodefp.command_line import INTERRUPTED
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch, newest_claim
+from gcodefp.sweeps.user_script.transaction_log import TransactionLog
 
 EPOCHS = 40
 FINITE = {"max_epochs": {"value": EPOCHS}, "learning_rate": {"values": [0.01, 0.02, 0.03]}}
@@ -95,7 +95,8 @@ def test_first_interrupt_finishes_the_run(dataset: Path, tmp_path: Path, workers
         content = sweep.run(number).read_outcome() or {}
         assert (content["state"], content["epochs"]) == ("finished", EPOCHS)
         (file,) = sweep.run(number).path.glob("wandb/offline-run-*/*.wandb")
-        (code,) = [r.exit.exit_code for r in wandb_records(file) if r.HasField("exit")]
+        logs = TransactionLog(file).records()
+        (code,) = [log.exit.exit_code for log in logs if log.HasField("exit")]
         assert code == 0
     assert not sweep.run(workers).is_assigned()
 

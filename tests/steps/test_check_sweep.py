@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from sweep_documents import SHIPPED, WHERE, sweep_document
+from sweep_documents import WHERE, sweep_document
 
 from gcodefp.check_sweep import main
 from gcodefp.sweeps.check import problems
@@ -43,13 +43,6 @@ def rows(text: str) -> dict[str, list[str]]:
     """First cell of each aligned line -> the other cells, however wide the gaps."""
     cells = ([c.strip() for c in line.split("  ") if c.strip()] for line in text.splitlines())
     return {row[0]: row[1:] for row in cells if row}
-
-
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_shipped_sweeps_run_as_they_stand(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert check(path) == 0
-    shown = rows(capsys.readouterr().out)
-    assert set(load_specification(path).parameters) <= set(shown)
 
 
 def test_sweep_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,35 +148,6 @@ def test_runs_of_a_grid_and_its_rules(tmp_path: Path, capsys: pytest.CaptureFixt
         assert "should not have happened" not in capsys.readouterr().err
     assert check(path, "--constraint", "momentum < 0.9", "--first", "{momentum: 0.9}") == 1
     assert "breaks a constraint" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("changes", "code", "part"),
-    [
-        ({"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}}, 0, "1000000001"),
-        (
-            {"method": "grid", "run_cap": None, "parameters": {"seed": {"min": 0, "max": 10**9}}},
-            1,
-            "run_cap: the grid has 1000000001 combinations",
-        ),
-        (
-            {"parameters": {"max_epochs": {"min": 1, "max": 10**9}, "d_model": {"value": 64}}},
-            0,
-            "1000000000 configurations",
-        ),
-    ],
-)
-def test_huge_spaces_are_understood_at_once(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    changes: dict[str, Any],
-    code: int,
-    part: str,
-) -> None:
-    early = {"type": "hyperband", "min_iter": 1}
-    path = written(tmp_path, sweep_document(early_terminate=early, **changes))
-    assert check(path) == code
-    assert part in "".join(capsys.readouterr())
 
 
 def test_everything_is_listed_and_nothing_written(

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from remote_lease import write_remote_lease
-from sweep_documents import RATE
+from sweep_documents import RATE, specification
 from tiny_sweep import TinySweep
 from trivial_runs import METRIC
 from watched_sweep import begin, created, flags, reader, shown, sweep_status, work
@@ -21,6 +21,7 @@ from watched_sweep import begin, created, flags, reader, shown, sweep_status, wo
 from gcodefp import status
 from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps.lease import LeaseState
+from gcodefp.sweeps.sweep_status import RunStatus, SweepStatus, sweep_seconds
 
 HELD, UNKNOWN = LeaseState.HELD, LeaseState.UNKNOWN
 AGENT = """
@@ -305,3 +306,47 @@ def test_watching_ends_with_the_sweep(
     assert "4 of 4 runs are over" in text
     assert "the sweep is over" in text
     assert agent.wait(10) == 0
+
+
+# The time that a sweep still takes
+
+
+def timed(state: str, epochs: int, seconds: float | None, max_epochs: int = 20) -> RunStatus:
+    over = state in ("finished", "failed")
+    return RunStatus(0, state, over, None, max_epochs, (0.5,) * epochs, None, seconds)
+
+
+@pytest.mark.parametrize(
+    ("runs", "agents", "seconds"), [([], 2, 0), ([7], 3, 7), ([5, 5, 2], 2, 6), ([9, 1], 2, 9)]
+)
+def test_agents_share_the_runs_but_not_one_run(
+    runs: Sequence[float], agents: int, seconds: float
+) -> None:
+    assert sweep_seconds(runs, agents) == seconds
+
+
+ENDED = [timed("finished", 20, 100.0), timed("finished", 20, 120.0), timed("failed", 1, 5.0)]
+RUNNING = [timed("running", 5, 50.0), timed("running", 0, None)]
+
+
+@pytest.mark.parametrize(
+    ("runs", "to_start", "seconds"),
+    [
+        # A new run takes 110 s; one agent has 15 epochs of 10 s left, the other has just started.
+        ([*ENDED, *RUNNING], 0, 150),
+        ([*ENDED, *RUNNING, timed("interrupted", 10, 80.0)], 2, (150 + 110 + 80 + 220) / 2),
+        # 20 and 40 s a run, of which 16 and 20 s are left; two more take 30 s each.
+        ([timed("running", 2, 4.0, 10), timed("running", 5, 20.0, 10)], 2, (16 + 20 + 2 * 30) / 2),
+        # Without an epoch or an agent it is not known.
+        ([timed("running", 0, None)], 3, None),
+        ([timed("finished", 20, 60.0), timed("interrupted", 1, 3.0)], 0, None),
+        # Nothing is left; a run beyond its last epoch is about to end.
+        ([timed("finished", 20, 60.0)], 0, 0),
+        ([], 0, 0),
+        ([timed("running", 12, 24.0, 10)], 0, 0),
+    ],
+)
+def test_time_left(runs: Sequence[RunStatus], to_start: int, seconds: float | None) -> None:
+    objective = specification().objective
+    seen = SweepStatus("id", "random", objective, len(runs), (*runs,), to_start, None, ())
+    assert seen.seconds_left() == seconds

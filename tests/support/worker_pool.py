@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 POLL_SECONDS = 0.01
 NOBODY = 65534
-METRIC = "val/gcode_acc"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 

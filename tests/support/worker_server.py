@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from worker_pool import METRIC, POLL_SECONDS, PoolConfig
+from worker_pool import POLL_SECONDS, PoolConfig
 
 
 class EventLog:
@@ -61,31 +61,53 @@ def train(arguments: Mapping[str, Any], events: EventLog) -> int:
     return agent.main(arguments["flags"])
 
 
-def report_epochs(arguments: Mapping[str, Any], events: EventLog) -> int:
-    """An engine whose objective waits and writes epochs; no two agents may be in one run."""
+def work(arguments: Mapping[str, Any], events: EventLog) -> int:
+    """An engine whose objective has a loss by formula and epochs of random length; some runs fail.
+
+    No two agents may be in one run.
+    """
     from sweep_documents import specification
 
     from gcodefp.errors import UserError
     from gcodefp.model.run_files import append_metrics, read_metrics, truncate_metrics
     from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
+    from gcodefp.sweeps.search_options import SearchOptions
+
+    options = SearchOptions(width=arguments.get("width"))
+    sweep = replace(specification(**arguments.get("sweep", {})), options=options)
+    runs, metric = Path(arguments["runs"]), sweep.objective.metric
 
     def objective(run: LeasedRun) -> dict[str, Any]:
-        metrics, inside = run.lease.files / "metrics.csv", run.folder.path / "inside"
+        number, metrics = run.folder.number, run.lease.files / "metrics.csv"
+        inside = run.folder.path / "inside"
         if inside.is_symlink():
             check_killed(inside)
             inside.unlink(missing_ok=True)
         inside.symlink_to(str(os.getpid()))
         done = len(truncate_metrics(metrics, len(read_metrics(metrics))))
-        events.write("start", run.folder.number, done)
+        events.write("start", number, done)
+        (run.folder.path / "started").write_text("")
+        for other in arguments.get("waits_for", {}).get(str(number), ()):
+            while not (runs / f"{other:04d}" / "started").exists():
+                time.sleep(POLL_SECONDS)
+        dropout = run.hyperparameters.get("dropout", 0.0)
+        rate = math.log10(run.hyperparameters["learning_rate"])
+        state = "finished"
         for epoch in range(done + 1, arguments["epochs"] + 1):
             time.sleep(random.random() * arguments["epoch_seconds"])
-            append_metrics(metrics, {"epoch": epoch, METRIC: 0.5})
-            run.should_prune()
+            loss = (rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch
+            append_metrics(metrics, {"epoch": epoch, metric: loss})
+            if dropout > 0.4 and epoch == 2:
+                state = "failed"
+            elif run.should_prune():
+                state = "stopped"
+            if state != "finished":
+                break
         inside.unlink()
-        return {"state": "finished", "best_value": 0.5}
+        best_value = min(row[metric] for row in read_metrics(metrics))
+        return {"state": state, "reason": "too much dropout", "best_value": best_value}
 
-    folder = Path(arguments["runs"])
-    engine = LocalEngine(specification(), arguments["seed"], arguments["total"], folder)
+    engine = LocalEngine(sweep, arguments["seed"], arguments["total"], runs)
     try:
         engine.work(objective, lambda: None)
     except UserError as error:
@@ -94,46 +116,7 @@ def report_epochs(arguments: Mapping[str, Any], events: EventLog) -> int:
     return 0
 
 
-def compute_loss(arguments: Mapping[str, Any], events: EventLog) -> int:
-    """An engine with a loss by formula and epochs of random length; some runs fail."""
-    from sweep_documents import specification
-
-    from gcodefp.model.run_files import append_metrics
-    from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
-    from gcodefp.sweeps.search_options import SearchOptions
-
-    runs = Path(arguments["runs"])
-
-    def objective(run: LeasedRun) -> dict[str, Any]:
-        number, path = run.folder.number, run.folder.path
-        events.write("start", number)
-        (path / "started").touch()
-        for other in arguments["waits_for"].get(str(number), ()):
-            while not (runs / f"{other:04d}" / "started").exists():
-                time.sleep(POLL_SECONDS)
-        dropout = run.hyperparameters["dropout"]
-        rate = math.log10(run.hyperparameters["learning_rate"])
-        values = []
-        for epoch in range(1, arguments["epochs"] + 1):
-            time.sleep(random.random() * arguments["epoch_seconds"])
-            values.append((rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch)
-            append_metrics(
-                run.lease.files / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]}
-            )
-            if dropout > 0.4 and epoch == 2:
-                return {"state": "failed", "reason": "too much dropout"}
-            if run.should_prune():
-                return {"state": "stopped", "best_value": min(values)}
-        return {"state": "finished", "best_value": min(values)}
-
-    sweep = replace(
-        specification(**arguments["sweep"]), options=SearchOptions(width=arguments["width"])
-    )
-    LocalEngine(sweep, arguments["seed"], arguments["total"], runs).work(objective, lambda: None)
-    return 0
-
-
-TASKS = {"train": train, "report_epochs": report_epochs, "compute_loss": compute_loss}
+TASKS = {"train": train, "work": work}
 
 
 def check_killed(inside: Path) -> None:

@@ -3,14 +3,10 @@
 import csv
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from service_commands import Service
-from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS, wait_for
-from wandb_server import WandbServer
 
 from gcodefp.files import read_json
 from gcodefp.model.run_files import read_metrics
@@ -23,10 +19,7 @@ LOSS = {"name": "val/loss", "goal": "minimize"}
 FINISHED = ("finished", None)
 
 
-@pytest.fixture(params=["local", "wandb"])
-def service(request: pytest.FixtureRequest, dataset: Path, tmp_path: Path) -> Iterator[Service]:
-    with WandbServer() as server:
-        yield Service(server, TinySweep(dataset, tmp_path / "sweep"), request.param)
+pytestmark = pytest.mark.parametrize("service", ["local", "wandb"], indirect=True)
 
 
 def test_agents_train_until_run_cap_and_the_best_is_found(service: Service) -> None:

@@ -42,12 +42,6 @@ KEPT_BACK = {
 }
 
 
-@pytest.fixture
-def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
-    with WandbServer() as server:
-        yield Service(server, TinySweep(dataset, tmp_path / "sweep"))
-
-
 @pytest.fixture(scope="module")
 def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A sweep of two runs, one of which diverges, with trouble on the way."""
@@ -56,7 +50,7 @@ def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         assert service.create(RATES) == 0
         server.faults.add("Heartbeat", status=500, times=2)
         server.faults.add("file_stream", status=500, times=2)
-        server.faults.add("UpsertBucket", drop="response", times=1)
+        server.faults.add("UpsertBucket", drops_response=True, times=1)
         assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
         yield service
 
@@ -240,8 +234,8 @@ def test_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) 
     wait_for(lambda: any(run.history for run in service.server.runs.values()))
     service.wandb("sweep", "--pause", sweep.path)
     wait_for(lambda: all(run.is_over for run in service.server.runs.values()))
-    beats = len(service.server.requests_of("Heartbeat"))
-    wait_for(lambda: len(service.server.requests_of("Heartbeat")) > beats + 1)
+    beats = service.server.requests.count("Heartbeat")
+    wait_for(lambda: service.server.requests.count("Heartbeat") > beats + 1)
     assert len(service.server.runs) == 1
     service.wandb("sweep", "--resume", sweep.path)
     wait_for(lambda: len(service.server.runs) == 2)
@@ -281,7 +275,7 @@ def test_trainers_that_cannot_start_use_up_few_configurations(
     assert service.create({"learning_rate": {"values": rates}}) == 0
     service.server.faults.add("Heartbeat", delay=5.0, times=1)
     agent = service.agent()
-    wait_for(lambda: service.server.requests_of("CreateAgent"))
+    wait_for(lambda: service.server.requests.count("CreateAgent"))
     (copy / "val.npz").unlink()
     assert agent.wait(PATIENCE_SECONDS) == 1
     assert len(service.server.runs) <= 3

@@ -4,15 +4,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from service_commands import Service
-from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS
-from wandb_server import WandbServer
 
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.run_files import read_metrics
@@ -37,10 +33,7 @@ sys.exit(import_module(f"gcodefp.{module}").main(argv))
 """
 
 
-@pytest.fixture
-def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
-    with WandbServer() as server:
-        yield Service(server, TinySweep(dataset, tmp_path / "sweep"), "local")
+pytestmark = pytest.mark.parametrize("service", ["local"], indirect=True)
 
 
 def test_runs_are_uploaded_once(service: Service) -> None:
@@ -52,10 +45,10 @@ def test_runs_are_uploaded_once(service: Service) -> None:
     assert not service.server.requests
     sync = ("sync", "--runs", service.runs)
     assert service.run(*sync) == 0, service.log
-    sent = len(service.server.requests_of("UpsertBucket"))
+    sent = service.server.requests.count("UpsertBucket")
     assert sent >= 2
     assert service.run(*sync) == 0, service.log
-    assert len(service.server.requests_of("UpsertBucket")) == sent
+    assert service.server.requests.count("UpsertBucket") == sent
     assert "2 runs are on W&B already, 0 are not" in service.log
     for folder in service.folders():
         run = service.server.runs[folder.run_id]

@@ -27,7 +27,6 @@ MAX_VALUE = 1e300
 OWN_EPOCH = "_epoch"
 NEW_ATTEMPT = "--- gcodefp: the program starts again ---"
 """A line of output.log; earlier versions wrote the same."""
-"""The line in output.log; earlier versions wrote it, too."""
 
 
 class JsonLines:

@@ -107,12 +107,6 @@ def test_minimum_of_a_bowl(model_runs: int) -> None:
     assert np.median(losses[-8:]) < np.median(losses[:8]) / 2
 
 
-@pytest.mark.parametrize("count", [0, 5, 12])
-def test_suggestion_repeats_at_every_stage(count: int) -> None:
-    earlier = runs(MIXED, 1, count, lambda **point: point["unit"])
-    assert suggest(MIXED, 7, earlier) == suggest(MIXED, 7, earlier)
-
-
 @pytest.mark.usefixtures("model_runs")
 def test_unordered_choices_are_told_apart() -> None:
     # Only c is good, and its neighbours in the list are the worst.

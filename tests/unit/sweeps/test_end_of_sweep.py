@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import RANDOM, SMALL, bad, engine, good, work
+from engines import RANDOM, bad, engine, good, work
 from sweep_documents import specification
 from trivial_runs import METRIC, write_epochs
 
@@ -52,16 +52,6 @@ def test_larger_total_goes_on_and_complete_sweep_ends_at_once(tmp_path: Path) ->
     assert work(engine(tmp_path, 3)) == []
     assert work(engine(tmp_path, 5)) == [3, 4]
     assert work(engine(tmp_path, 2)) == []
-
-
-@pytest.mark.parametrize("method", ["random", "bayes"])
-def test_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
-    sweep = specification(method=method, parameters=SMALL)
-    assert work(engine(tmp_path, 9, sweep)) == [0, 1, 2, 3]
-    assert work(engine(tmp_path, 9, sweep)) == []
-    reason = run_folder(tmp_path, 4).sweep_end_reason()
-    assert reason == "every configuration of the space has been tried"
-    assert not (tmp_path / "0005").exists()
 
 
 # metric.target

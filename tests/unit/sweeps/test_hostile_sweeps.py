@@ -51,8 +51,6 @@ MESSAGES = {
     "alias bomb": "has more than 100000 values",
     "300,000 values": "more than 100000 values; write fewer, or a range with min and max",
     "utf-16": "not UTF-8 text",
-    "nan": "parameters.learning_rate.value: nan is not a finite number",
-    "many bands": "eta: 1.0000001 makes more than 100000 brackets; try eta: 2",
     "method: Random": "method: 'Random' is none of grid, random, bayes; did you mean 'random'?",
 }
 

@@ -1,6 +1,5 @@
 """Which process gets a lease and keeps it, and when it is free again."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -10,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +18,7 @@ from gcodefp.cluster import process
 from gcodefp.cluster.process import describe_process
 from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps import lease
-from gcodefp.sweeps.lease import Claim, Lease, LeaseLost, LeaseState, LeaseWatch, acquire
+from gcodefp.sweeps.lease import LeaseLost, LeaseState, LeaseWatch, acquire
 
 FREE, HELD, UNKNOWN = LeaseState.FREE, LeaseState.HELD, LeaseState.UNKNOWN
 HOLDER = """
@@ -95,29 +93,6 @@ def test_one_of_many_processes_gets_a_lease(tmp_path: Path) -> None:
         racer.stdin.flush()
     won = [int(text) for racer in racers for text in racer.communicate(timeout=30)[0].split()]
     assert sorted(won) == list(range(rounds))
-
-
-@pytest.mark.parametrize("earlier", [0, 3], ids=["another holds it", "others came and went"])
-def test_process_that_looked_too_early_gets_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int
-) -> None:
-    """It is delayed between its look at the free lease and its own."""
-    make = lease._make
-    inner: list[Any] = []
-
-    def delayed(claim: Claim) -> bool:
-        monkeypatch.setattr(lease, "_make", make)
-        for _ in range(earlier):
-            with acquire(tmp_path, LeaseWatch()) as other:
-                assert other
-        inner.append(stack.enter_context(acquire(tmp_path, LeaseWatch())))
-        return make(claim)
-
-    monkeypatch.setattr(lease, "_make", delayed)
-    with contextlib.ExitStack() as stack, acquire(tmp_path, LeaseWatch()) as outer:
-        assert outer is None
-        assert isinstance(inner[0], Lease)
-        inner[0].check()
 
 
 def test_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ from sweep_documents import specification
 from trivial_runs import write_epochs
 
 from gcodefp.cluster.job import OutOfTime
-from gcodefp.cluster.process import describe_process
 from gcodefp.sweeps import local_engine
-from gcodefp.sweeps.lease import LeaseLost, LeaseState, LeaseWatch, acquire
+from gcodefp.sweeps.lease import LeaseState, LeaseWatch, acquire
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import run_folder, run_folders
 from gcodefp.sweeps.sampling import ConfigurationSequence, Proposal
@@ -82,51 +81,6 @@ def test_run_that_another_agent_ends_just_now_is_left_to_it(
         free, leases, _ = engine(tmp_path, 2)._scan()
     assert free is not None
     assert (free.number, leases[0]) == (1, LeaseState.UNKNOWN)
-
-
-def test_held_run_is_left_to_its_agent(tmp_path: Path) -> None:
-    def nested(leased: LeasedRun) -> dict[str, Any]:
-        if leased.folder.number == 0:
-            assert work(engine(tmp_path, 3)) == [1, 2]
-        return good(leased)
-
-    assert work(engine(tmp_path, 3), nested) == [0]
-
-
-def test_unfinished_run_keeps_its_hyperparameters(tmp_path: Path) -> None:
-    def killed(leased: LeasedRun) -> dict[str, Any]:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        work(engine(tmp_path), killed)
-    assigned = run_folder(tmp_path, 0).assigned()
-    assert work(engine(tmp_path, seed=99), good) == [0, 1, 2, 3]
-    assert run_folder(tmp_path, 0).assigned() == assigned
-
-
-def test_agent_that_lost_its_lease_does_not_end_the_run(tmp_path: Path) -> None:
-    """It stalled; another acquired its run and works on it."""
-    taken: list[str] = []
-
-    def lose(leased: LeasedRun) -> dict[str, Any]:
-        write_remote_lease(leased.folder.path, 2, **describe_process())
-        taken.append(leased.folder.path.name)
-        with pytest.raises(LeaseLost):
-            leased.should_prune()
-        return bad(leased)
-
-    assert engine(tmp_path, 1).work(lose, lambda: None) == 0
-    assert not run_folder(tmp_path, 0).has_ended()
-    assert taken == ["0000"]
-    assert (tmp_path / "0000" / "lease.2").exists()
-
-
-def test_expired_remote_lease_is_taken_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gcodefp.sweeps.lease.LEASE_SECONDS", 0.2)
-    write_remote_lease(tmp_path / "0000", 7)
-    assert work(engine(tmp_path, 3)) == [1, 2, 0]
 
 
 def test_agent_that_stays_takes_over_what_others_leave(tmp_path: Path) -> None:

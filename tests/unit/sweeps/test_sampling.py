@@ -12,7 +12,6 @@ from sweep_documents import RATE, WHERE, specification
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import parse_hyperparameters
-from gcodefp.sweeps import bayes
 from gcodefp.sweeps.parameters import flatten, key_path, nest
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
@@ -138,30 +137,6 @@ def test_bayes_is_a_function_of_seed_and_results() -> None:
     assert ConfigurationSequence(sweep, 1).propose(9, first) != ConfigurationSequence(
         sweep, 1
     ).propose(9, better)
-
-
-@pytest.mark.parametrize("gaussian_process_runs", [60, 0])
-def test_bayes_learns_from_the_losses(
-    monkeypatch: pytest.MonkeyPatch, gaussian_process_runs: int
-) -> None:
-    monkeypatch.setattr(bayes, "GAUSSIAN_PROCESS_RUNS", gaussian_process_runs)
-    sweep = specification(method="bayes", parameters=MIXED)
-    runs = observe(sweep, 5, 16, itertools.repeat(loss_of))
-    assert len(set(keys(runs))) == 16
-    losses = [run.loss or 0.0 for run in runs]
-    assert sum(losses[8:]) < 0.6 * sum(losses[:8])
-    for run in runs:
-        check_bounds(run.hyperparameters)
-        assert set(run.unit_point) == set(MIXED) - {"max_epochs"}
-
-
-def check_bounds(values: Any) -> None:
-    assert 0.001 <= values["learning_rate"] <= 0.1
-    assert 0 <= values["dropout"] <= 0.5
-    assert values["num_layers"] in (1, 2, 3, 4)
-    assert values["batch_size"] in (8, 16, 64)
-    assert values["optimizer"] in ("adam", "sgd")
-    assert values["max_epochs"] == 3
 
 
 # Groups

@@ -110,15 +110,6 @@ def test_bad_rules_are_named(rules: dict[str, Any], parts: list[str]) -> None:
         assert part in str(error.value)
 
 
-def test_constraint_on_an_absent_hyperparameter_of_another_trainer_is_named() -> None:
-    parameters = {"kind": {"values": ["a", "b"]}, "depth": {"values": [1, 2]}}
-    conditions = {"depth": "kind == 'a'"}
-    with pytest.raises(UserError, match=r"constraints\[0\]: 'depth < 2' .*'depth' has no value"):
-        ruled(parameters, conditions=conditions, constraints=["depth < 2"])
-    sweep = ruled(parameters, conditions=conditions, constraints=["kind == 'b' or depth < 2"])
-    assert len(run(sweep, 2)) == 2
-
-
 def test_constraints_that_nothing_satisfies_end_the_search() -> None:
     sweep = ruled({"dropout": {"min": 0.0, "max": 0.4}}, constraints=["dropout > 1"])
     with pytest.raises(UserError, match=r"no configuration is possible.*'dropout > 1'"):
@@ -241,17 +232,6 @@ def test_first_point_holds_its_condition_and_constraints() -> None:
     ):
         with pytest.raises(UserError, match=r"sweep.first\[0\].*breaks a constraint or a cond"):
             ConfigurationSequence(ruled(momentum, **rules), 0).propose(0, [])
-
-
-# sweep.json
-
-
-def test_rules_are_read_as_they_are_described() -> None:
-    parameters = specification(parameters=SMALL).parameters
-    rules = read_options(parameters, ["num_layers < 3"], ONLY_SGD, [{"momentum": 0.9}], 3)
-    described = rules.describe()["rules"]
-    assert read_options(parameters, **described).describe() == rules.describe()
-    assert described["width"] == 3
 
 
 def test_names_of_a_run_are_its_own_and_the_defaults() -> None:

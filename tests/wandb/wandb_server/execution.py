@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .language import Document, Field, Spread, Variable
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_operation_ast,
+    value_from_ast_untyped,
+)
 
 
 class ApiError(Exception):
@@ -37,10 +46,21 @@ class Node:
     interfaces: tuple[str, ...] = ()
 
 
-def execute(document: Document, variables: Mapping[str, Any], root: Node) -> dict[str, Any]:
-    """The `data` of the answer; an ApiError carries the path's first field in `path`."""
-    values = {**document.defaults, **{k: v for k, v in variables.items() if v is not None}}
-    return _Execution(document, values).select(document.selections, root)
+def operation_of(document: DocumentNode) -> OperationDefinitionNode:
+    """The only operation of a document."""
+    operation = get_operation_ast(document)
+    assert operation is not None
+    return operation
+
+
+def alias_of(field: FieldNode) -> str:
+    """The key of a field in the answer."""
+    return (field.alias or field.name).value
+
+
+def execute(document: DocumentNode, variables: Mapping[str, Any], root: Node) -> dict[str, Any]:
+    """The `data` of the answer."""
+    return _Execution(document, variables).select(operation_of(document).selection_set, root)
 
 
 def snake(name: str) -> str:
@@ -49,74 +69,71 @@ def snake(name: str) -> str:
 
 
 class _Execution:
-    def __init__(self, document: Document, variables: Mapping[str, Any]) -> None:
-        self._document = document
-        self._variables = variables
+    def __init__(self, document: DocumentNode, variables: Mapping[str, Any]) -> None:
+        fragments = (d for d in document.definitions if isinstance(d, FragmentDefinitionNode))
+        self._fragments = {fragment.name.value: fragment for fragment in fragments}
+        self._variables: dict[str, Any] = {}
+        for definition in operation_of(document).variable_definitions or ():
+            name, default = definition.variable.name.value, definition.default_value
+            value = variables.get(name)
+            is_default = value is None and default is not None
+            self._variables[name] = value_from_ast_untyped(default) if is_default else value
 
-    def select(self, selections: list[Any], node: Node) -> dict[str, Any]:
+    def select(self, selections: SelectionSetNode, node: Node) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        for selection in selections:
-            if not self._included(selection.directives):
+        for selection in selections.selections:
+            if not self._is_included(selection):
                 continue
-            if isinstance(selection, Field):
-                value = self._field(selection, node)
-                data[selection.alias] = _merged(data.get(selection.alias), value)
-            elif self._applies(selection, node):
-                for name, value in self.select(self._inside(selection), node).items():
-                    data[name] = _merged(data.get(name), value)
+            if isinstance(selection, FieldNode):
+                answer = {alias_of(selection): self._field(selection, node)}
+            else:
+                is_named = isinstance(selection, FragmentSpreadNode)
+                spread: Any = self._fragments[selection.name.value] if is_named else selection
+                type_name = spread.type_condition and spread.type_condition.name.value
+                applies = type_name in (None, node.typename, *node.interfaces)
+                answer = self.select(spread.selection_set, node) if applies else {}
+            for name, value in answer.items():
+                data[name] = _merged(data.get(name), value)
         return data
 
-    def _included(self, directives: Mapping[str, Mapping[str, Any]]) -> bool:
-        include = self._value(directives.get("include", {}).get("if", True))
-        skip = self._value(directives.get("skip", {}).get("if", False))
-        return bool(include) and not skip
+    def _is_included(self, selection: Any) -> bool:
+        conditions = {"include": True, "skip": False} | {
+            directive.name.value: self._arguments(directive).get("if")
+            for directive in selection.directives or ()
+        }
+        return bool(conditions["include"] and not conditions["skip"])
 
-    def _fragment(self, spread: Spread) -> Spread:
-        return spread if spread.fragment is None else self._document.fragments[spread.fragment]
+    def _arguments(self, node: Any) -> dict[str, Any]:
+        arguments = {
+            snake(argument.name.value): value_from_ast_untyped(argument.value, self._variables)
+            for argument in node.arguments or ()
+        }
+        return {name: value for name, value in arguments.items() if value is not None}
 
-    def _inside(self, spread: Spread) -> list[Any]:
-        return self._fragment(spread).selections
-
-    def _applies(self, spread: Spread, node: Node) -> bool:
-        type_name = self._fragment(spread).type
-        return type_name is None or type_name in (node.typename, *node.interfaces)
-
-    def _field(self, selection: Field, node: Node) -> Any:
-        if selection.name == "__typename":
+    def _field(self, selection: FieldNode, node: Node) -> Any:
+        name = selection.name.value
+        if name == "__typename":
             return node.typename
-        if selection.name not in node.fields:
-            raise ApiError(f'Cannot query field "{selection.name}" on type "{node.typename}".')
-        value = node.fields[selection.name]
+        if name not in node.fields:
+            raise ApiError(f'Cannot query field "{name}" on type "{node.typename}".')
+        value = node.fields[name]
         if callable(value):
-            value = value(**self._arguments(selection, value))
+            arguments = self._arguments(selection)
+            try:
+                inspect.signature(value).bind(**arguments)
+            except TypeError as error:
+                raise ApiError(f'Field "{name}": {error}.') from error
+            value = value(**arguments)
         return self._completed(selection, value)
 
-    def _arguments(self, selection: Field, function: Any) -> dict[str, Any]:
-        arguments = {snake(name): self._value(value) for name, value in selection.arguments.items()}
-        arguments = {name: value for name, value in arguments.items() if value is not None}
-        try:
-            inspect.signature(function).bind(**arguments)
-        except TypeError as error:
-            raise ApiError(f'Field "{selection.name}": {error}.') from error
-        return arguments
-
-    def _completed(self, selection: Field, value: Any) -> Any:
-        if not selection.selections or value is None:
+    def _completed(self, selection: FieldNode, value: Any) -> Any:
+        if selection.selection_set is None or value is None:
             return value
         if isinstance(value, list):
             return [self._completed(selection, item) for item in value]
         if not isinstance(value, Node):
-            raise ApiError(f'Field "{selection.name}" must not have a selection.')
-        return self.select(selection.selections, value)
-
-    def _value(self, value: Any) -> Any:
-        if isinstance(value, Variable):
-            return self._variables.get(value.name)
-        if isinstance(value, list):
-            return [self._value(item) for item in value]
-        if isinstance(value, dict):
-            return {name: self._value(item) for name, item in value.items()}
-        return value
+            raise ApiError(f'Field "{selection.name.value}" must not have a selection.')
+        return self.select(selection.selection_set, value)
 
 
 def _merged(old: Any, new: Any) -> Any:

@@ -1,7 +1,8 @@
 """Trouble on demand: errors, broken connections, delays and outages."""
 
 import fnmatch
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -11,26 +12,16 @@ class Fault:
     Attributes:
         match: a pattern of kinds, such as `UpsertBucket`, `file_stream`, `upload` or `*`.
         status: the HTTP status of the answer; None answers as usual.
-        drop: `request` breaks the connection before the request counts, `response` after it did.
+        drops_response: whether the connection breaks after the request counted.
         delay: seconds until the request counts.
-        times: how many requests it meets; None for all of them.
-        met: how many requests it met so far.
+        times: how many requests it still meets; None for all of them.
     """
 
     match: str
     status: int | None = None
-    drop: str | None = None
+    drops_response: bool = False
     delay: float = 0.0
     times: int | None = None
-    met: int = field(default=0, init=False)
-
-    def meets(self, kind: str) -> bool:
-        """Whether it is this request's turn; then it is counted."""
-        left = self.times is None or self.met < self.times
-        if not (left and fnmatch.fnmatchcase(kind, self.match)):
-            return False
-        self.met += 1
-        return True
 
 
 class Faults:
@@ -39,20 +30,14 @@ class Faults:
     def __init__(self) -> None:
         self._active: list[Fault] = []
 
-    def add(
-        self,
-        match: str,
-        *,
-        status: int | None = None,
-        drop: str | None = None,
-        delay: float = 0.0,
-        times: int | None = None,
-    ) -> Fault:
+    def add(self, match: str, **trouble: Any) -> None:
         """Switches a fault on; see Fault."""
-        fault = Fault(match, status, drop, delay, times)
-        self._active.append(fault)
-        return fault
+        self._active.append(Fault(match, **trouble))
 
     def next_for(self, kind: str) -> Fault | None:
-        """The fault that a request meets."""
-        return next((fault for fault in list(self._active) if fault.meets(kind)), None)
+        """The fault that a request meets, which is counted."""
+        for fault in self._active:
+            if fault.times != 0 and fnmatch.fnmatchcase(kind, fault.match):
+                fault.times = None if fault.times is None else fault.times - 1
+                return fault
+        return None

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
+from graphql import DocumentNode, OperationType, parse
+
 from . import stream
-from .execution import ApiError, execute
-from .language import Document, SyntaxFault, read_document
-from .model import Run, StoredFile
+from .execution import ApiError, alias_of, execute, operation_of
+from .model import StoredFile
 from .mutations import mutation_root
 from .queries import query_root
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .server import WandbServer
 
 REFUSAL = "user is not logged in"
-SECRET = ("authorization", "cookie")
 
 
 @dataclass
@@ -29,19 +29,15 @@ class Request:
 
     Attributes:
         kind: the name of the GraphQL operation, or file_stream, upload, download, other.
-        headers: without credentials, names in lower case.
         body: the variables of a GraphQL operation, the JSON of a file_stream request.
-        status: of the answer; 0 if the connection was dropped.
-        answer: the JSON that went back, None for files.
+        document: of a GraphQL operation.
     """
 
     kind: str
-    method: str
     path: str
-    headers: dict[str, str]
+    content: bytes
     body: Any = None
-    status: int = 0
-    answer: Any = None
+    document: DocumentNode | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -60,64 +56,56 @@ class Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are kept in `requests`, not printed."""
+        """Their kinds are kept in `requests`, and nothing is printed."""
 
     def _serve(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Content-Encoding") == "gzip":
             content = gzip.decompress(content)
-        request, document = self._read(content)
-        self.wandb.requests.append(request)
+        request = self._read(content)
+        self.wandb.requests.append(request.kind)
         fault = self.wandb.faults.next_for(request.kind)
         if fault is not None and fault.delay:
             self.wandb.closing.wait(fault.delay)
-        if fault is not None and fault.drop == "request":
-            self.close_connection = True
-            return
         if fault is not None and fault.status is not None:
             message = REFUSAL if fault.status == 401 else "injected fault"
-            self._send(request, fault.status, {"errors": [{"message": message}]})
+            self._send(fault.status, {"errors": [{"message": message}]})
             return
         try:
-            status, answer = self._answer(request, document, content)
+            with self.wandb.world.lock:
+                status, answer = self._answer(request)
         except Exception:  # a gap of this server; it is raised when the server is closed
             self.wandb.errors.append(f"{request.kind} {request.body}\n{traceback.format_exc()}")
             status, answer = 500, {"errors": [{"message": "internal error of the test server"}]}
-        if fault is not None and fault.drop == "response":
+        if fault is not None and fault.drops_response:
             self.close_connection = True
             return
-        self._send(request, status, answer)
+        self._send(status, answer)
 
-    def _read(self, content: bytes) -> tuple[Request, Document | None]:
+    def _read(self, content: bytes) -> Request:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
-        headers = {k.lower(): v for k, v in self.headers.items() if k.lower() not in SECRET}
-        request = Request("other", self.command, path, headers)
-        document = None
+        request = Request("other", path, content)
         if path == "/graphql":
             operation = json.loads(content)
             request.body = operation.get("variables") or {}
-            request.kind = operation.get("operationName") or "graphql"
-            try:
-                document = read_document(operation["query"])
-                request.kind = document.name or request.kind
-            except SyntaxFault as error:
-                request.answer = {"errors": [{"message": str(error)}]}
+            request.document = parse(operation["query"], no_location=True)
+            name = operation_of(request.document).name
+            request.kind = name.value if name else "graphql"
         elif path.endswith("/file_stream"):
             request.kind, request.body = "file_stream", json.loads(content)
-        elif path.startswith(("/storage/", "/artifactsV2/", "/artifacts/", "/files/")):
+        elif path.startswith("/storage/"):
             request.kind = "upload" if self.command == "PUT" else "download"
-        return request, document
+        return request
 
-    def _answer(self, request: Request, document: Document | None, content: bytes) -> Any:
-        with self.wandb.world.lock:
-            if request.kind in ("upload", "download"):
-                return self._file(request, content)
-            has_key = self._knows_key()
-            if request.kind == "file_stream":
-                return self._stream(request) if has_key else (401, {"error": "invalid api key"})
-            if document is None:
-                return (400, request.answer) if request.answer else (404, {"error": "not found"})
-            return self._graph(request, document, has_key)
+    def _answer(self, request: Request) -> tuple[int, Any]:
+        if request.kind in ("upload", "download"):
+            return self._file(request)
+        has_key = self._knows_key()
+        if request.kind == "file_stream":
+            return self._stream(request) if has_key else (401, {"error": "invalid api key"})
+        if request.document is None:
+            return 404, {"error": "not found"}
+        return self._graph(request.document, request.body, has_key)
 
     def _knows_key(self) -> bool:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -126,22 +114,24 @@ class Handler(BaseHTTPRequestHandler):
         user, _, key = base64.b64decode(token).decode().partition(":")
         return user == "api" and key == self.wandb.api_key
 
-    def _graph(self, request: Request, document: Document, has_key: bool) -> tuple[int, Any]:
+    def _graph(self, document: DocumentNode, variables: Any, has_key: bool) -> tuple[int, Any]:
         world = self.wandb.world
-        root = query_root(world) if document.kind == "query" else mutation_root(world)
-        first = document.selections[0]
-        open_to_all = first.name in ("serverInfo",)
+        operation = operation_of(document)
+        is_query = operation.operation is OperationType.QUERY
+        root = query_root(world) if is_query else mutation_root(world)
+        first: Any = operation.selection_set.selections[0]
+        alias, name = alias_of(first), first.name.value
         try:
-            if not has_key and first.name == "viewer":
-                return 200, {"data": {first.alias: None}}
-            if not has_key and not open_to_all:
+            if not has_key and name == "viewer":
+                return 200, {"data": {alias: None}}
+            if not has_key and name != "serverInfo":
                 raise ApiError(REFUSAL, status=401, code="PERMISSION_ERROR")
-            return 200, {"data": execute(document, request.body, root)}
+            return 200, {"data": execute(document, variables, root)}
         except ApiError as error:
-            entry: dict[str, Any] = {"message": str(error), "path": [first.alias]}
+            entry: dict[str, Any] = {"message": str(error), "path": [alias]}
             if error.code is not None:
                 entry["extensions"] = {"code": error.code}
-            return error.status, {"data": {first.alias: None}, "errors": [entry]}
+            return error.status, {"data": {alias: None}, "errors": [entry]}
 
     def _stream(self, request: Request) -> tuple[int, Any]:
         entity, project, name = request.path.strip("/").split("/")[1:4]
@@ -152,32 +142,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wandb.review(run)
         return 200, {**answer, "stopped": run.stopped}
 
-    def _file(self, request: Request, content: bytes) -> tuple[int, Any]:
-        blobs = self.wandb.world.blobs
-        if request.kind == "upload":
-            key = request.path.removeprefix("/storage/")
-            blobs[key] = StoredFile(key, content)
-            self._note_file_of_run(key, content)
-            return 200, b""
-        key = request.path.removeprefix("/storage/").removeprefix("/files/")
-        if request.path.startswith(("/artifacts/", "/artifactsV2/")):
-            parts = request.path.split("/")
-            key = f"artifacts/{parts[-2] if parts[1] == 'artifactsV2' else parts[-1]}"
-        blob = blobs.get(key)
-        return (404, b"") if blob is None else (200, blob.content)
-
-    def _note_file_of_run(self, key: str, content: bytes) -> None:
-        run: Run
-        for run in self.wandb.world.runs.values():
+    def _file(self, request: Request) -> tuple[int, Any]:
+        world, key = self.wandb.world, request.path.removeprefix("/storage/")
+        if request.kind == "download":
+            return (200, world.blobs[key].content) if key in world.blobs else (404, b"")
+        world.blobs[key] = StoredFile(key, request.content)
+        for run in world.runs.values():
             if key.startswith(f"{run.path}/"):
                 name = key.removeprefix(f"{run.path}/")
-                run.files[name] = StoredFile(name, content)
+                run.files[name] = StoredFile(name, request.content)
+        return 200, b""
 
-    def _send(self, request: Request, status: int, answer: Any) -> None:
+    def _send(self, status: int, answer: Any) -> None:
         if not isinstance(answer, bytes):
-            request.answer = answer
             answer = json.dumps(answer).encode()
-        request.status = status
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))

@@ -1,4 +1,4 @@
-"""What the server knows: projects, runs, sweeps and their agents."""
+"""What the server knows: projects, runs, sweeps, their agents, and artifacts."""
 
 import json
 import math
@@ -11,6 +11,28 @@ CRASH_SECONDS = 300.0
 Rows = list[dict[str, Any]]
 
 
+class Numbered:
+    """What has an id in the graph."""
+
+    number: int
+
+    @property
+    def id(self) -> str:
+        return f"{type(self).__name__}:{self.number}"
+
+
+class Named(Numbered):
+    """What users call by a path."""
+
+    project: "Project"
+    name: str
+
+    @property
+    def path(self) -> str:
+        """ENTITY/PROJECT/NAME."""
+        return f"{self.project.entity}/{self.project.name}/{self.name}"
+
+
 @dataclass
 class StoredFile:
     """A file that was uploaded, or that a client said it would upload: then there is no content."""
@@ -20,21 +42,16 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(Numbered):
     """A project of an entity."""
 
     entity: str
     name: str
     number: int
 
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Project:{self.number}"
-
 
 @dataclass
-class Run:
+class Run(Named):
     """One run, as the client's requests have left it.
 
     Attributes:
@@ -51,7 +68,7 @@ class Run:
     project: Project
     name: str
     number: int
-    display_name: str
+    display_name: str | None
     created: float = field(default_factory=time.time)
     settings: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
@@ -72,16 +89,6 @@ class Run:
     logged: list[str] = field(default_factory=list)
 
     @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Run:{self.number}"
-
-    @property
-    def path(self) -> str:
-        """ENTITY/PROJECT/NAME."""
-        return f"{self.project.entity}/{self.project.name}/{self.name}"
-
-    @property
     def config(self) -> dict[str, Any]:
         """The hyperparameters alone."""
         return {k: v["value"] for k, v in self.settings.items() if k != "_wandb"}
@@ -90,11 +97,6 @@ class Run:
     def group(self) -> str | None:
         """Its group."""
         return self.about.get("groupName")
-
-    @property
-    def job_type(self) -> str | None:
-        """Its job type."""
-        return self.about.get("jobType")
 
     @property
     def history(self) -> Rows:
@@ -140,30 +142,14 @@ class Run:
 
 @dataclass
 class Agent:
-    """A `wandb agent`.
+    """A `wandb agent`, by its graph's id, and the runs that its last heartbeat listed, by name."""
 
-    Attributes:
-        running: names of the runs that its last heartbeat listed.
-        heartbeats: their times.
-        commands: everything it was sent, in order.
-    """
-
-    number: int
-    host: str
-    sweep: str
-    created: float = field(default_factory=time.time)
+    id: str
     running: set[str] = field(default_factory=set)
-    heartbeats: list[float] = field(default_factory=list)
-    commands: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Agent:{self.number}"
 
 
 @dataclass
-class Sweep:
+class Sweep(Named):
     """One sweep.
 
     Attributes:
@@ -180,19 +166,53 @@ class Sweep:
     text: str
     config: dict[str, Any]
     state: str = "RUNNING"
-    display_name: str | None = None
     description: str | None = None
     created: float = field(default_factory=time.time)
     runs: list[str] = field(default_factory=list)
     agents: dict[str, Agent] = field(default_factory=dict)
     drawn: int = 0
 
-    @property
-    def id(self) -> str:
-        """The graph's id."""
-        return f"Sweep:{self.number}"
+
+@dataclass
+class Manifest(Numbered):
+    """A manifest of an artifact; its JSON lies under `key` once it is uploaded."""
+
+    number: int
+    digest: str
+    key: str
+
+
+@dataclass
+class Artifact(Numbered):
+    """One version of a collection.
+
+    Attributes:
+        collection: the name without version or alias.
+        about: what it was created with.
+        state: PENDING until it is committed, then COMMITTED.
+        version: counted from 0 in the collection; None while pending.
+        aliases: those that point at this version now; pending ones move here on commit.
+        manifests: in the order of their creation; the last one counts.
+        digests: of its files by their paths, from the manifest; filled on commit.
+        files: their contents.
+    """
+
+    project: Project
+    collection: str
+    type: str
+    number: int
+    digest: str
+    about: dict[str, Any]
+    created: float = field(default_factory=time.time)
+    state: str = "PENDING"
+    version: int | None = None
+    aliases: list[str] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
-        """ENTITY/PROJECT/NAME."""
-        return f"{self.project.entity}/{self.project.name}/{self.name}"
+        """ENTITY/PROJECT/NAME:vN, without a version while pending."""
+        version = "" if self.version is None else f":v{self.version}"
+        return f"{self.project.entity}/{self.project.name}/{self.collection}{version}"

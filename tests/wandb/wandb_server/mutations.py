@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import yaml
+
 from . import artifacts, scheduler
 from .execution import ApiError, Node
-from .model import Run, StoredFile
-from .queries import agent_node, sweep_node
+from .model import Agent, Run, StoredFile, Sweep
+from .queries import sweep_node
 from .run_nodes import file_node, run_node
 from .world import World
 
@@ -24,7 +26,6 @@ def mutation_root(world: World) -> Node:
         "agentHeartbeat": agent_heartbeat,
         "upsertBucket": upsert_bucket,
         "createRunFiles": create_run_files,
-        "markRunFilesUploaded": lambda world, payload: Node("Payload", {"success": True}),
         "createArtifact": artifacts.create,
         "createArtifactManifest": artifacts.create_manifest,
         "createArtifactFiles": artifacts.create_files,
@@ -41,26 +42,52 @@ def _field(world: World, act: Callable[[World, Payload], Node]) -> Callable[...,
 
 
 def upsert_sweep(world: World, payload: Payload) -> Node:
-    """Makes or changes a sweep."""
-    sweep, warnings = scheduler.upsert(world, dict(payload))
-    fields = {"sweep": sweep_node(world, sweep), "configValidationWarnings": warnings}
+    """Makes a sweep, or changes the configuration or the state of one."""
+    text, sweep = payload.get("config"), world.sweep_by_id(payload.get("id"))
+    if sweep is None:
+        entity, name = payload.get("entityName"), payload.get("projectName")
+        project = world.make_project(entity, name, "upsertSweep")
+        sweep = Sweep(project, world.new_name(), world.number(), "", {})
+        world.sweeps[sweep.name] = sweep
+    if text:
+        sweep.text, sweep.config = text, yaml.safe_load(text)
+        sweep.description = payload.get("description")
+    # As `wandb sweep --stop`, `--cancel`, `--pause` and `--resume` ask for.
+    sweep.state = payload.get("state", sweep.state)
+    for run in world.runs_of(sweep) if sweep.state == "CANCELED" else ():
+        run.stopped = run.stopped or not run.is_over
+    fields = {"sweep": sweep_node(world, sweep), "configValidationWarnings": []}
     return Node("UpsertSweepPayload", fields)
 
 
 def create_agent(world: World, payload: Payload) -> Node:
-    """Registers an agent."""
+    """A new agent of a sweep that is not over."""
     entity, name = payload.get("entityName"), payload.get("projectName")
-    project = world.find_project(entity, name)
-    path = f"{entity}/{name}/{payload['sweep']}"
-    sweep = world.find_sweep(project, payload["sweep"])
-    agent = scheduler.register(world, sweep, path, payload["host"])
-    return Node("CreateAgentPayload", {"agent": agent_node(agent)})
+    sweep = world.find_sweep(world.find_project(entity, name), payload["sweep"])
+    if sweep is None:
+        path = f"{entity}/{name}/{payload['sweep']}"
+        raise ApiError(f"could not find sweep {path} during createAgent", status=404)
+    if sweep.state in scheduler.OVER:
+        raise ApiError(f"Sweep {sweep.path} is not running", status=400)
+    agent = Agent(f"Agent:{world.number()}")
+    sweep.agents[agent.id] = agent
+    return Node("CreateAgentPayload", {"agent": Node("Agent", {"id": agent.id})})
 
 
 def agent_heartbeat(world: World, payload: Payload) -> Node:
-    """Tells an agent what to do."""
-    agent, commands = scheduler.heartbeat(world, payload["id"], payload.get("runState"))
-    fields = {"agent": agent_node(agent), "commands": json.dumps(commands)}
+    """Notes what an agent runs, and tells it what to do."""
+    if (entry := world.find_agent(payload["id"])) is None:
+        raise ApiError("agent not found", status=404)
+    sweep, agent = entry
+    states = json.loads(payload.get("runState") or "{}")
+    now = {name for name, alive in states.items() if alive}
+    for run in world.runs_of(sweep):
+        if run.agent == agent.id and run.name not in now and not run.is_over:
+            run.disconnected = not run.upserts or run.name in agent.running
+    agent.running = now
+    scheduler.review(world, sweep)
+    commands = json.dumps(scheduler.commands(world, sweep, agent))
+    fields = {"agent": Node("Agent", {"id": agent.id}), "commands": commands}
     return Node("AgentHeartbeatPayload", fields)
 
 

@@ -23,14 +23,13 @@ def connection(
     node: Callable[[Any], Node | None],
     after: str | None = None,
     first: int | None = None,
-    more_of_edge: Callable[[Any], dict[str, Any]] = lambda item: {},
 ) -> Node:
     """A page of a list; a cursor is the number of items up to it."""
     start = int(after or 0)
     page = items[start : start + (len(items) if first is None else first)]
     end = start + len(page)
     edges = [
-        Node("Edge", {"node": node(item), "cursor": str(cursor), **more_of_edge(item)})
+        Node("Edge", {"node": node(item), "cursor": str(cursor)})
         for cursor, item in enumerate(page, start + 1)
     ]
     info = Node("PageInfo", {"endCursor": str(end), "hasNextPage": end < len(items)})

@@ -5,21 +5,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .artifact_model import Artifact
-from .artifact_nodes import (
+from .artifacts import (
     artifact_node,
+    by_id,
     collection_node,
     find_version,
     membership_node,
     project_info,
     versions,
 )
-from .artifacts import by_id
-from .execution import ApiError, Node
-from .model import Agent, Project, Run, Sweep
+from .execution import Node
+from .model import Artifact, Project, Run, Sweep
 from .pages import connection, optional, stamp
 from .run_nodes import run_node, user_node
-from .world import ENTITIES, USERNAME, World
+from .world import ENTITIES, World
 
 FEATURES = (
     "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
@@ -29,7 +28,6 @@ FEATURES = (
     "CLIENT_IDS",
     "FILESTREAM_GZIP",
     "LARGE_FILENAMES",
-    "MARK_RUN_FILES_UPLOADED",
     "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
     "STRUCTURED_CONSOLE_LOGS",
     "SWEEPS_QUERY_FILTERING",
@@ -42,12 +40,7 @@ def query_root(world: World) -> Node:
     """The entry to all queries."""
 
     def project(name: str | None = None, entity_name: str | None = None) -> Node | None:
-        if not name:
-            raise ApiError("name required for project query")
         return optional(project_node, world, world.find_project(entity_name, name))
-
-    def mapping(client_id: str) -> Node:
-        return Node("ClientIDMapping", {"serverID": by_id(world, client_id).id})
 
     fields = {
         "viewer": user_node,
@@ -56,30 +49,18 @@ def query_root(world: World) -> Node:
         "project": project,
         "model": project,
         "artifact": lambda id: artifact_node(world, by_id(world, id)),
-        "clientIDMapping": mapping,
-        "organization": lambda name: None,
     }
     return Node("Query", fields)
 
 
 def _server_info() -> Node:
     features = [Node("ServerFeature", {"name": name, "isEnabled": True}) for name in FEATURES]
-    newest = Node("LocalVersionInfo", {"outOfDate": False, "latestVersionString": "0.0.0"})
-    return Node("ServerInfo", {"features": features, "latestLocalVersionInfo": newest})
+    return Node("ServerInfo", {"features": features})
 
 
 def _entity(name: str) -> Node | None:
-    if name not in ENTITIES:
-        return None
-    fields = {
-        "id": f"Entity:{name}",
-        "name": name,
-        "xxhashDigestsEnabled": False,
-        "organization": None,
-        "isTeam": name != USERNAME,
-        "user": None,
-    }
-    return Node("Entity", fields)
+    fields = {"id": f"Entity:{name}", "name": name, "organization": None}
+    return Node("Entity", fields) if name in ENTITIES else None
 
 
 def project_node(world: World, project: Project) -> Node:
@@ -100,10 +81,7 @@ def project_node(world: World, project: Project) -> Node:
 
     fields = {
         **project_info(project).fields,
-        "createdAt": stamp(0),
         "readOnly": False,
-        "isBenchmark": False,
-        "user": user_node,
         "bucket": run,
         "run": run,
         "runs": runs,
@@ -122,14 +100,11 @@ def _runs(world: World, project: Project, filters: str) -> list[Run]:
     """The project's runs that a filter of the SDK lets through, in the order of their creation."""
 
     def passes(run: Run, query: dict[str, Any]) -> bool:
-        for key, value in query.items():
-            if key in ("$and", "$or"):
-                results = [passes(run, part) for part in value]
-                if not (all(results) if key == "$and" else any(results)):
-                    return False
-            elif {"name": run.name, "sweep": run.sweep, "state": run.state}[key] != value:
-                return False
-        return True
+        facts = {"name": run.name, "sweep": run.sweep, "state": run.state}
+        return all(
+            all(passes(run, part) for part in value) if key == "$and" else facts[key] == value
+            for key, value in query.items()
+        )
 
     query = json.loads(filters)
     return [run for run in world.runs.values() if run.project is project and passes(run, query)]
@@ -142,17 +117,10 @@ def _artifact_fields(world: World, project: Project) -> dict[str, Any]:
     def collection(name: str) -> Node | None:
         return optional(collection_node, world, next(iter(versions(world, project, name)), None))
 
-    def artifact_type(name: str) -> Node | None:
-        if not any(m.type == name and m.project is project for m in world.artifacts.values()):
-            return None
-        fields = {"id": f"ArtifactType:{name}", "name": name, "description": None}
-        return Node("ArtifactType", {**fields, "artifactCollection": collection})
-
     return {
         "artifact": version(artifact_node),
         "artifactCollectionMembership": version(membership_node),
         "artifactCollection": collection,
-        "artifactType": artifact_type,
     }
 
 
@@ -169,7 +137,7 @@ def sweep_node(world: World, sweep: Sweep) -> Node:
     fields = {
         "id": sweep.id,
         "name": sweep.name,
-        "displayName": sweep.display_name,
+        "displayName": None,
         "method": sweep.config.get("method"),
         "state": sweep.state,
         "description": sweep.description,
@@ -181,26 +149,9 @@ def sweep_node(world: World, sweep: Sweep) -> Node:
         "earlyStopJobRunning": False,
         "controller": None,
         "scheduler": None,
-        "controllerRunName": None,
         "runCount": len(runs),
         "runCountExpected": sweep.config.get("run_cap"),
         "project": project_info(sweep.project),
         "runs": listed,
-        "agent": lambda agent_name: optional(agent_node, sweep.agents.get(agent_name)),
-        "agents": lambda: connection(list(sweep.agents.values()), agent_node),
     }
     return Node("Sweep", fields)
-
-
-def agent_node(agent: Agent) -> Node:
-    """An agent."""
-    fields = {
-        "id": agent.id,
-        "name": agent.id,
-        "host": agent.host,
-        "state": "RUNNING",
-        "totalRuns": sum(command["type"] == "run" for command in agent.commands),
-        "createdAt": stamp(agent.created),
-        "heartbeatAt": stamp(max([agent.created, *agent.heartbeats])),
-    }
-    return Node("Agent", fields)

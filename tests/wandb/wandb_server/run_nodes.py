@@ -1,15 +1,12 @@
-"""Runs and their files as the graph shows them."""
+"""Runs as the graph shows them."""
 
-import fnmatch
 import json
 import math
-import mimetypes
-from collections.abc import Callable, Sequence
+from collections import Counter
 from functools import partial
-from hashlib import md5
 from typing import Any
 
-from .artifact_nodes import artifact_node, project_info
+from .artifacts import artifact_node, project_info
 from .execution import Node
 from .model import Run, StoredFile
 from .pages import connection, plain, stamp
@@ -24,30 +21,31 @@ def user_node() -> Node:
         "name": USERNAME,
         "username": USERNAME,
         "email": f"{USERNAME}@example.com",
-        "admin": False,
         "flags": "{}",
         "entity": DEFAULT_ENTITY,
-        "deletedAt": None,
         "teams": connection(teams, lambda team: team),
-        "apiKeys": connection([], lambda key: key),
     }
     return Node("User", fields)
 
 
 def run_node(world: World, run: Run) -> Node:
     """A run."""
+
+    def artifacts(after: str | None = None, first: int | None = None) -> Node:
+        logged = [world.artifacts[identity] for identity in run.logged]
+        return connection(logged, partial(artifact_node, world), after, first)
+
     fields = {
         "id": run.id,
         "name": run.name,
-        "displayName": run.display_name,
+        "displayName": run.display_name or run.name,
         "sweepName": run.sweep,
         "state": run.state,
         "group": run.group,
-        "jobType": run.job_type,
+        "jobType": run.about.get("jobType"),
         "commit": run.about.get("commit"),
         "description": run.about.get("description"),
         "notes": run.about.get("notes"),
-        "host": run.about.get("host"),
         "tags": run.tags,
         "readOnly": False,
         "project": project_info(run.project),
@@ -60,8 +58,8 @@ def run_node(world: World, run: Run) -> Node:
         "failed": run.state == "failed",
         "running": run.state == "running",
         "user": user_node,
+        "outputArtifacts": artifacts,
         **_contents(run),
-        **_lists(world, run),
     }
     return Node("Run", fields)
 
@@ -81,7 +79,6 @@ def _contents(run: Run) -> dict[str, Any]:
         "systemMetrics": run.event_lines[-1] if run.event_lines else "{}",
         "wandbConfig": wandb_config,
         "history": history,
-        "events": lambda samples=500: run.event_lines[:samples],
         "sampledHistory": lambda specs: _sampled_history(run, specs),
         "parquetHistory": lambda live_keys: Node(
             "ParquetHistory", {"parquetUrls": [], "liveData": plain(run.history)}
@@ -111,57 +108,13 @@ def _history_keys(run: Run) -> dict[str, Any] | None:
     rows = run.history
     if not rows:
         return None
-    counts: dict[str, int] = {}
-    for row in rows:
-        for key in row:
-            counts[key] = counts.get(key, 0) + 1
+    counts = Counter(key for row in rows for key in row)
     keys = {k: {"typeCounts": [{"type": "number", "count": n}]} for k, n in counts.items()}
     return {"sets": [], "keys": keys, "lastStep": max(row["_step"] for row in rows)}
-
-
-def _lists(world: World, run: Run) -> dict[str, Any]:
-    def files(
-        names: Sequence[str] = (),
-        after: str | None = None,
-        first: int | None = None,
-        pattern: str | None = None,
-    ) -> Node:
-        glob = "*" if pattern is None else pattern.replace("%", "*")
-        listed = [
-            file
-            for name, file in sorted(run.files.items())
-            if (not names or name in names) and fnmatch.fnmatchcase(name, glob)
-        ]
-        return connection(listed, lambda file: file_node(world, run, file), after, first)
-
-    def artifacts(ids: list[str]) -> Callable[..., Node]:
-        def listed(after: str | None = None, first: int | None = None) -> Node:
-            logged = [world.artifacts[identity] for identity in ids]
-            return connection(logged, partial(artifact_node, world), after, first)
-
-        return listed
-
-    return {
-        "fileCount": len(run.files),
-        "files": files,
-        "outputArtifacts": artifacts(run.logged),
-        "inputArtifacts": artifacts([]),
-    }
 
 
 def file_node(world: World, run: Run, file: StoredFile) -> Node:
     """A file of a run."""
     address = f"{world.base_url}/storage/{run.path}/{file.name}"
-    content = file.content or b""
-    fields = {
-        "id": f"File:{run.path}/{file.name}",
-        "name": file.name,
-        "url": lambda upload=False: address,
-        "uploadUrl": address,
-        "directUrl": address,
-        "sizeBytes": len(content),
-        "mimetype": mimetypes.guess_type(file.name)[0],
-        "updatedAt": stamp(run.last_sign),
-        "md5": md5(content).hexdigest(),
-    }
+    fields = {"id": f"File:{run.path}/{file.name}", "name": file.name, "uploadUrl": address}
     return Node("File", fields)

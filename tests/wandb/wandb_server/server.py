@@ -10,10 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from . import scheduler
-from .artifact_model import Artifact
 from .faults import Faults
-from .handler import Handler, Request
-from .model import Run, Sweep
+from .handler import Handler
+from .model import Artifact, Run, Sweep
 from .world import DEFAULT_ENTITY, World
 
 API_KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -31,7 +30,7 @@ class WandbServer:
     """A W&B server on 127.0.0.1, at a port of its own, for as long as the `with` block lasts.
 
     Attributes:
-        requests: all requests, in the order of their arrival.
+        requests: the kind of each request, in the order of their arrival.
         faults: switch trouble on with `faults.add(...)`.
         errors: requests that broke this server; closing it raises the first.
     """
@@ -40,7 +39,7 @@ class WandbServer:
 
     def __init__(self) -> None:
         self.world = World()
-        self.requests: list[Request] = []
+        self.requests: list[str] = []
         self.errors: list[str] = []
         self.faults = Faults()
         self.closing = threading.Event()
@@ -114,10 +113,6 @@ class WandbServer:
             "no_proxy": "127.0.0.1",
         }
         return {**inherited, **folders, **own, **more}
-
-    def requests_of(self, kind: str) -> list[Request]:
-        """The requests of a kind, in their order."""
-        return [request for request in self.requests if request.kind == kind]
 
     def stop_run(self, name: str) -> None:
         """Asks a run to stop, as the button of the web page does."""

@@ -5,9 +5,8 @@ import random
 import threading
 from dataclasses import dataclass, field
 
-from .artifact_model import Artifact
 from .execution import ApiError
-from .model import Agent, Project, Run, StoredFile, Sweep
+from .model import Agent, Artifact, Project, Run, StoredFile, Sweep
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 DEFAULT_ENTITY = "workshop"
@@ -69,10 +68,7 @@ class World:
 
     def make_run(self, project: Project, name: str, display_name: str | None = None) -> Run:
         """A new run of a project."""
-        number = self.number()
-        shown = display_name or f"quiet-river-{sum(1 for p, _ in self.runs if p is project) + 1}"
-        run = Run(project, name, number, shown)
-        self.runs[project, name] = run
+        run = self.runs[project, name] = Run(project, name, self.number(), display_name)
         return run
 
     def run_by_id(self, identity: str) -> Run | None:
@@ -84,7 +80,7 @@ class World:
         sweep = self.sweeps.get(name)
         return sweep if sweep is not None and sweep.project is project else None
 
-    def sweep_by_id(self, identity: str) -> Sweep | None:
+    def sweep_by_id(self, identity: str | None) -> Sweep | None:
         """By the graph's id."""
         return next((sweep for sweep in self.sweeps.values() if sweep.id == identity), None)
 
