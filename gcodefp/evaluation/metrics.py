@@ -248,13 +248,13 @@ METRICS: Mapping[str, Metric] = {
         "rows", _program, main=True,
     ),
     "program_time_error_s": Metric(
-        "error of the time in the program, median",
+        "time error in the program, median",
         "median of abs(predicted - true time in the program) at the sensors' time",
         "rows whose program is correct", _program_time_error(0.5), SECONDS,
         higher_is_better=False, main=True,
     ),
     "program_time_error_90_s": Metric(
-        "error of the time in the program, 90 %",
+        "time error in the program, 90th percentile",
         "the same, the 90th percentile",
         "rows whose program is correct", _program_time_error(0.9), SECONDS,
         higher_is_better=False, main=True,
