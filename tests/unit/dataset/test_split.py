@@ -19,7 +19,7 @@ from gcodefp.dataset.split import (
 )
 from gcodefp.errors import UserError
 
-fractions = st.floats(0.01, 0.49)
+fractions = st.floats(0.01, 0.99)
 operation_sizes = st.dictionaries(
     st.sampled_from(["face", "pocket", "adaptive", "damageface"]), st.integers(1, 12), min_size=1
 ).filter(lambda sizes: max(sizes.values()) >= 3)
