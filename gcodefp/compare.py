@@ -127,7 +127,7 @@ def _print(content: Mapping[str, Any]) -> None:
     for title, headers, rows in _tables(content):
         cells = {name: [*map(cell_text, row)] for name, row in rows.items()}
         table = pd.DataFrame.from_dict(cells, orient="index", columns=headers)
-        print(f"{title}:\n{table.to_string()}\n")
+        print(f"{title}:\n{table.to_string() if rows else 'none'}\n")
     if content["scores"]:
         scored = next(iter(content["scores"].values()))[PRIMARY][0]
         print(

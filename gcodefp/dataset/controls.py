@@ -65,7 +65,7 @@ def labels_shuffled(split: Split, rng: np.random.Generator, window: int) -> Spli
 def sensors_permuted(split: Split, rng: np.random.Generator, window: int) -> Split:
     """Every piece of rows gets the samples of another piece of the same operation.
 
-    Chunks are as long as a window: a window is still of that operation, at another time. Single
+    Pieces are as long as a window: a window is still of that operation, at another time. Single
     permuted rows would be noise, on which any network fails.
     """
     source = np.arange(len(split.operation))

@@ -142,7 +142,7 @@ class RecordingPrediction:
         if self.rejection is not None and self.rejection.is_rejected:
             warnings.append(
                 "REJECTED: it matches none of the programs as well as their own recordings do "
-                f"(p = {self.rejection.p_value:.3f}; so rejected by mistake: "
+                f"(p = {self.rejection.p_value:.3f}; false rejections: "
                 f"{self.rejection.false_alarm_rate:.1%} of recordings)"
             )
         elif self.rejection is None and self.agreement < MIN_AGREEMENT:

@@ -81,7 +81,9 @@ def open_decoder(
     )
     if actual != needed:
         raise UserError(
-            f"{path}: was trained for {actual}; name the checkpoint that was trained for {needed}"
+            f"{path}: was trained for {actual}; name the checkpoint that was trained for {needed}: "
+            "that of the best run is best/checkpoint.pt, those of controls belong to python -m "
+            "gcodefp.control"
         )
     return read_decoder(checkpoint, path, device) if is_fitted else Decoder(checkpoint)
 

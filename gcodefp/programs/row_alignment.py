@@ -177,7 +177,7 @@ def _posterior(emissions: Array) -> tuple[float, Array, NDArray[np.bool_]]:
 
 
 def _above(log_ratios: Array) -> Array:
-    """Gains of the offset one row above each, (D,)."""
+    """Scores of the offset one row above each, (D,)."""
     return np.append(log_ratios[1:], -np.inf)
 
 

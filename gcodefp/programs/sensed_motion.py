@@ -47,7 +47,7 @@ class MotionModel(NamedTuple):
     Attributes:
         coefficients: (F, C) of the regression.
         precision: (C, C) inverse covariance of the residuals.
-        log_ratio: log-likelihood ratio per row and channel, above a constant.
+        log_ratio: log-likelihood ratio, per row and channel, of the model and of a constant.
     """
 
     coefficients: Array
@@ -168,7 +168,7 @@ def shift_uncertainty_seconds(
 
 
 def start_log_ratios(signals: Array, motion: Motion, model: MotionModel) -> Array:
-    """Log-likelihood of each start above that of no motion at all, (N + M - 1,).
+    """Log-likelihood ratio of each start and of no motion at all, (N + M - 1,).
 
     Args:
         signals: filtered, (N, C).
@@ -178,10 +178,10 @@ def start_log_ratios(signals: Array, motion: Motion, model: MotionModel) -> Arra
     """
     expected = motion.features @ model.coefficients
     weighted = expected @ model.precision
-    log_ratio = _correlate(signals, weighted)
+    correlation = _correlate(signals, weighted)
     is_measured = measured_rows(signals)[:, None].astype(np.float64)
     energy = _correlate(is_measured, (weighted * expected).sum(1, keepdims=True))
-    return _with_overlap(log_ratio - energy / 2, len(signals), motion)
+    return _with_overlap(correlation - energy / 2, len(signals), motion)
 
 
 def _first_guess(signals: Array, motion: Motion) -> int:
@@ -194,8 +194,8 @@ def _first_guess(signals: Array, motion: Motion) -> int:
     for feature in whitened[::-1].T:
         products = spectra * np.fft.rfft(feature, length)[:, None]
         explained += (np.fft.irfft(products, length, axis=0) ** 2).sum(1)
-    log_ratios = _with_overlap(explained, len(signals), motion)
-    return int(log_ratios.argmax()) - len(features) + 1
+    explained = _with_overlap(explained, len(signals), motion)
+    return int(explained.argmax()) - len(features) + 1
 
 
 def _correlate(signals: Array, expected: Array) -> Array:
@@ -206,12 +206,12 @@ def _correlate(signals: Array, expected: Array) -> Array:
     return np.fft.irfft(products, length)
 
 
-def _with_overlap(log_ratios: Array, rows: int, motion: Motion) -> Array:
-    """Gains of starts, -inf where too little of the program lies within the recording."""
+def _with_overlap(scores: Array, rows: int, motion: Motion) -> Array:
+    """Scores of starts, -inf where too little of the program lies within the recording."""
     length = len(motion.features) - 2 * motion.first_row
-    start = np.arange(len(log_ratios)) - len(motion.features) + 1 + motion.first_row
+    start = np.arange(len(scores)) - len(motion.features) + 1 + motion.first_row
     overlap = np.minimum(start + length, rows) - np.maximum(start, 0)
-    return np.where(overlap >= MIN_OVERLAP * min(rows, length), log_ratios, -np.inf)
+    return np.where(overlap >= MIN_OVERLAP * min(rows, length), scores, -np.inf)
 
 
 def _regress(recordings: Sequence[Array], starts: Sequence[int], motion: Motion) -> MotionModel:

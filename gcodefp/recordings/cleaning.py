@@ -160,6 +160,10 @@ def _labelled_rows(
     has_reports, has_preamble = columns.BLOCK in table, table.attrs.get("preamble", True)
     if RUNNING in table:
         table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
+        if table.empty:
+            raise RecordingExcluded(
+                "no row is `running`: its column never has what `equals` of the layout names"
+            )
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     table, unlabelled = _with_labels(path, table, seconds, notes)

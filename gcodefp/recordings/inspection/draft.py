@@ -247,8 +247,10 @@ def _log_source(kind: FileKind) -> dict[str, Any]:
     pattern, layout, name = LOGS[kind.format]
     source: dict[str, Any] = _shipped(layout)["sources"][name] | {"files": kind.pattern}
     if layout == "grbl":  # Only its rows come with the time, as the host writes it before them.
-        report, lines = "".join(source["regex"].partition("<(")[1:]), kind.files[0].lines
-        time = host_time(next(x for x in lines if re.search(pattern, x)).partition("<")[0])
+        report = "".join(source["regex"].partition("<(")[1:])
+        reports = [[x for x in file.lines if re.search(pattern, x)] for file in kind.files]
+        lines = max(reports, key=len)
+        time = host_time(lines[0].partition("<")[0])
         source["regex"] = f"{time}[^<]*{report}" if time else report
         clock = guess_clock(matching_rows(source["regex"], lines)) if time else None
         source["clock"] = clock.keys if clock else {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}

@@ -30,9 +30,8 @@ from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.resampling import MIN_BAND_SAMPLES
 from gcodefp.recordings.laboratory.source_file import ABSOLUTE, SourceFile
 from gcodefp.recordings.samples import (
-    FROZEN_SECONDS,
-    LEAST_FROZEN_ROWS,
     equals_previous,
+    frozen_rows,
     interval_lengths,
 )
 
@@ -75,7 +74,7 @@ class SourceFacts:
     """One file of a recording, of N rows.
 
     Attributes:
-        file: as it was read; its clock is shifted if that of `seconds` is.
+        file: as it was read, its clock too.
         seconds: (N,) of its clock, ascending.
         channels: N rows, one column per sensor channel or position, in canonical units.
         lines: (N,) line or block that is reported, as text; None if it reports neither.
@@ -202,7 +201,7 @@ def _samples(name: str, facts: SourceFacts) -> Iterator[Finding]:
         noisy = [c for c in noisy if c not in [*dead, *sparse]]
         lengths = interval_lengths(~equals_previous(sensors[noisy].to_numpy()))
         first, seconds = int(lengths.argmax()), int(lengths.max()) * facts.period_seconds
-        if noisy and lengths.max() >= LEAST_FROZEN_ROWS and seconds >= FROZEN_SECONDS:
+        if noisy and lengths.max() >= frozen_rows(facts.period_seconds):
             where = f"{facts.seconds[first] - facts.start:.1f} s after the start"
             text = f"{node} is frozen for {seconds:.1f} s, {where}"
             yield Finding(name, f"{text}: its samples there are taken as missing")

@@ -12,6 +12,14 @@ from gcodefp.programs.table import UNKNOWN, Programs
 BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)
 
 
+@pytest.mark.parametrize(
+    ("predicted", "true", "edits"),
+    [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("abcdef", "bcdefa", 2)],
+)
+def test_edits_are_those_of_the_textbooks(predicted: str, true: str, edits: int) -> None:
+    assert edit_distance(predicted, true) == edits
+
+
 @settings(deadline=None, max_examples=100)
 @given(predicted=BLOCKS, true=BLOCKS)
 def test_alignment_has_all_blocks_in_order_and_the_fewest_edits(

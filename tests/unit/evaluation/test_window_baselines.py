@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learning_data import OPERATIONS, RECORDINGS, ROWS, WINDOW, tiny_programs, tiny_split
+from learning_data import CHANNELS, OPERATIONS, RECORDINGS, ROWS, WINDOW, tiny_programs, tiny_split
 from lettered_splits import WINDOW as LETTERED_WINDOW
 from lettered_splits import split_of
 from numpy.typing import NDArray
@@ -53,7 +53,35 @@ def test_only_rows_in_train_windows_are_candidates_thinned_out_evenly() -> None:
     assert select_train_rows(split, LETTERED_WINDOW, 39).tolist() == list(range(0, 40, 2))
 
 
+@pytest.mark.parametrize("window", [1, WINDOW + 1, ROWS])
+def test_compared_windows_do_not_cross_recordings(window: int) -> None:
+    before = windows._bin_means(TEST, EVERY_ROW, window)
+    assert before.shape == (3 * ROWS, min(window, windows.NEIGHBOUR_BINS) * CHANNELS)
+    middle = TEST.recording == 1
+    loud = replace(TEST, signals=TEST.signals + 100 * ~middle[:, None])
+    after = windows._bin_means(loud, EVERY_ROW, window)
+    np.testing.assert_allclose(after[middle], before[middle], atol=1e-4)
+
+
 # Nearest neighbour
+
+
+def neighbours(**changed: Any) -> NDArray[np.int64]:
+    """The train row that is nearest to each row: each has a block of its own, its number."""
+    names = np.array([f"X{i}" for i in range(len(TRAIN.block))])
+    train = replace(TRAIN, blocks=names, block=np.arange(len(names), dtype=np.int32))
+    blocks = nearest_neighbour(TASK._replace(train=train, **changed))[NEIGHBOUR].blocks
+    return np.array([int(block[1:]) for block in blocks])
+
+
+def test_neighbour_of_a_train_row_is_that_row() -> None:
+    test = tiny_split([RECORDINGS["train"][i] for i in (4, 1)])
+    rows = np.array([0, 5, 31, 32, 40, 63])
+    expected = np.where(rows < ROWS, rows + 4 * ROWS, rows)
+    nearest = neighbours(test=test, rows=rows)
+    # At the ends of a recording rows share one window, and any of them is right.
+    assert nearest[[1, 4]].tolist() == expected[[1, 4]].tolist()
+    assert (np.abs(nearest - expected) <= WINDOW // 2).all()
 
 
 def test_neighbours_are_right_and_among_few_train_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +89,9 @@ def test_neighbours_are_right_and_among_few_train_rows(monkeypatch: pytest.Monke
     assert np.mean(predictions.blocks == TEST.blocks[TEST.block]) > 0.5
     assert np.mean(np.abs(state_of(predictions) - TEST.state) <= 2) > 0.8
     monkeypatch.setattr(windows, "NEIGHBOUR_TRAIN_ROWS", 50)
-    assert set(state_of(nearest_neighbour(TASK)[NEIGHBOUR]) % 4) == {0}
+    thinned = neighbours()
+    assert set(thinned % 4) == {0}
+    assert thinned.max() > 4 * ROWS
 
 
 # Extra trees
@@ -107,11 +137,17 @@ def test_jobs_and_the_order_of_rows_do_not_change_the_predictions() -> None:
         assert predictions.operation.tolist() == turned[name].operation[::-1].tolist()
 
 
-def test_trees_are_grown_on_rows_of_train_windows() -> None:
+def test_trees_are_grown_on_few_rows_of_train_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     leaky = replace(TRAIN, window_start=np.arange(0, ROWS - WINDOW + 1, dtype=np.int32))
     predictions = trees(train=leaky)
     assert set(predictions.operation.tolist()) == {OPERATIONS.index("face")}
     assert state_of(predictions).max() < ROWS
+    monkeypatch.setattr(windows, "TREE_TRAIN_ROWS", len(TRAIN.block) // 4)
+    # Every fourth row is left, and only its state can be voted for; rows at the ends of a recording
+    # share one window.
+    state = state_of(trees())
+    inside = state[np.abs(state % ROWS - ROWS / 2) < ROWS / 2 - WINDOW]
+    assert set((inside % 4).tolist()) == {0}
 
 
 def test_densest_votes_are_votes_and_no_means() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from learning_data import ROWS, of_no_program, tiny_programs, tiny_split
+from learning_data import ROWS, STEP_SECONDS, of_no_program, tiny_programs, tiny_split
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
@@ -51,6 +51,18 @@ def test_short_recordings_are_decoded_as_a_whole_and_others_in_every_window() ->
     assert len(decode_centre_rows(oracle, split, 8).rows) == 3 + 9 + 13
     assert decode_centre_rows(oracle, split, 16, stride=2).rows.tolist() == [*range(26), 34, 36, 38]
     assert decode_centre_rows(oracle, split, None).rows.tolist() == list(range(46))
+
+
+@pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (4, 1.0), (-4, 1.0), (5, 0.0)])
+def test_a_second_is_near_enough(shift: int, share: float) -> None:
+    split = visible(tiny_split(["face_1", "pocket_1"]))
+    programs = tiny_programs(tiny_split(["face_1", "pocket_1"]))
+    assert STEP_SECONDS * 4 == 1.0
+    rows = np.r_[8:24, 40:56]
+    centres = CentreStates(rows, np.rint(split.state[rows]).astype(np.int64) + shift)
+    scores = evaluate_centres(centres, split, programs)
+    assert scores["within_1s"][:1] == (share,)
+    assert scores["program"] == (1.0, 1.0, 1.0, len(rows), 2)
 
 
 def test_a_doubtful_lag_is_left_out_of_the_second_share() -> None:

@@ -100,7 +100,7 @@ def test_a_controller_that_counts_otherwise(folder: Path, numbering: str) -> Non
 
 def test_a_machine_that_never_runs_excludes_the_recording(folder: Path) -> None:
     columns = {"n": "line", "x_in": {"as": "running", "equals": ["never"]}}
-    with pytest.raises(RecordingExcluded, match="0 rows are left"):
+    with pytest.raises(RecordingExcluded, match="no row is `running`"):
         load_recording(first(folder, **with_source("controller", columns=columns)), ["imu"], 8)
 
 

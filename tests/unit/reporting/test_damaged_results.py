@@ -148,8 +148,13 @@ def with_nan(array: Any) -> Any:
     return np.where(np.arange(len(array)) == 71, np.nan, array.T).T
 
 
-REBUILDS = {"evaluation": "evaluate", "explanation": "explain", "best": "select_best",
-            "dataset.json": "preprocess", "sweep.json": "create_sweep"}  # fmt: skip
+REBUILDS = {
+    "evaluation": "--forcerun evaluate",
+    "explanation": "--forcerun explain",
+    "best": "--forcerun select_best",
+    "dataset.json": "--forcerun preprocess",
+    "sweep.json": "create_sweep",
+}
 PREDICTIONS, METRICS = "evaluation/predictions.npz", "evaluation/metrics.json"
 CHANGES: list[tuple[str, Callable[[Any], object], str]] = [
     (PREDICTIONS, lambda d: d.update(model_block=d["model_block"][:-1]),
@@ -199,7 +204,7 @@ def test_a_damaged_file_is_named_with_its_key_and_what_rebuilds_it(pipeline: Pip
         message = str(refused.value)
         assert message.startswith(f"{pipeline.folder / name}: ")
         assert problem in message
-        assert REBUILDS[name.split("/")[0]] in message
+        assert REBUILDS[name.split("/")[0]] in message, (name, problem)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gcodefp.sweeps.specification import read_hyperband
-
 from .model import Agent, Run, Sweep
 from .world import World
 
@@ -61,19 +59,42 @@ def choose(config: Mapping[str, Any], number: int) -> dict[str, Any] | None:
     return dict(zip(names, points[0], strict=True)) if points else None
 
 
+LAST_BAND = 10_000_000
+
+
 def stopped_by_hyperband(runs: Sequence[Run], config: Mapping[str, Any]) -> list[Run]:
-    """The live runs that it prunes after what they have logged."""
-    rule = read_hyperband(config.get("early_terminate"), "early_terminate")
-    if rule is None:
+    """The live runs that are strictly worse than the best 1/eta at their newest band.
+
+    A second reading of W&B's rule, which tests compare with the product's.
+    """
+    rule = config.get("early_terminate")
+    if not rule or rule.get("type") != "hyperband" or "metric" not in config:
         return []
-    metric = config["metric"]
-    goal = metric.get("goal", "minimize")
-    values = {run.name: run.values(metric["name"]) for run in runs}
-    return [
-        run
-        for run in runs
-        if not run.is_over
-        and rule.should_prune(
-            values[run.name], [other for name, other in values.items() if name != run.name], goal
+    eta = rule.get("eta", 3)
+    sign = -1 if config["metric"].get("goal", "minimize") == "maximize" else 1
+    losses_by_run = {
+        run.name: [sign * value for value in run.values(config["metric"]["name"])] for run in runs
+    }
+    worse = []
+    for run in runs:
+        losses = losses_by_run[run.name]
+        reached = [band for band in _bands(rule, eta) if band <= len(losses)]
+        if run.is_over or not reached:
+            continue
+        band = reached[-1]
+        ranked = sorted(
+            values[band - 1] for values in losses_by_run.values() if len(values) >= band
         )
-    ]
+        value = losses[band - 1] if rule.get("strict", True) else min(losses)
+        if value > ranked[int(len(ranked) / eta)]:
+            worse.append(run)
+    return worse
+
+
+def _bands(rule: Mapping[str, Any], eta: float) -> list[int]:
+    """Ascending; a run is at band b once it has logged the metric b times. Without max_iter."""
+    bands, band = [], float(rule["min_iter"])
+    while band <= LAST_BAND:
+        bands.append(int(band))
+        band *= eta
+    return bands
