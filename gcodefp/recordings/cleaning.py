@@ -33,7 +33,7 @@ from gcodefp.recordings.laboratory.reader import (
 )
 from gcodefp.recordings.laboratory.row_order import order_note
 from gcodefp.recordings.laboratory.sources import LayoutError
-from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, equals_previous, is_sample
+from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 RELATIVE, SHIFT = Word("G", 91.0), Word("G", 92.0)
 FACTOR = "mm_per_unit"
@@ -200,7 +200,7 @@ def _program_rows(
         look_ahead = _look_ahead_rows(table[columns.LINE], period_seconds)
         table = _drop_rows(table, look_ahead, "preamble_rows", counts)
     is_end = table[columns.BLOCK].map(lambda text: not {*text.split()}.isdisjoint(PROGRAM_END))
-    return _drop_rows(table, is_end.astype(bool).cummax(), "tail_rows", counts)
+    return _drop_rows(table, is_end.cummax(), "tail_rows", counts)
 
 
 def _read(source: RawRecording, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
@@ -229,16 +229,20 @@ def _drop_rows(
 
 
 def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
-    """Rows equal to the previous one in every column; a row without a clock is equal to none."""
-    is_duplicate = table[columns.CLOCK] == table[columns.CLOCK].shift()
-    # A layout's clock is a number.
-    texts = [c for c in columns.TEXTS if c in table and table[c].dtype.kind not in "fi"]
-    numbers = table.drop(columns=texts).to_numpy(np.float64)
-    is_duplicate &= np.r_[False, equals_previous(numbers)][: len(table)]
-    for column in texts:
-        text = table[column].fillna("")
-        is_duplicate &= text == text.shift()
-    return is_duplicate
+    """Rows equal to the previous one in every column; only rows of equal clock are compared."""
+    is_duplicate = (table[columns.CLOCK] == table[columns.CLOCK].shift()).to_numpy(bool, copy=True)
+    rows = np.flatnonzero(is_duplicate)
+    if rows.size:
+        # A layout's clock is a number.
+        texts = [c for c in columns.TEXTS if c in table and table[c].dtype.kind not in "fi"]
+        numbers = table.drop(columns=texts)
+        row, previous = (numbers.iloc[r].to_numpy(np.float64) for r in (rows, rows - 1))
+        is_equal = ((row == previous) | (np.isnan(row) & np.isnan(previous))).all(axis=1)
+        for column in texts:
+            text = table[column].fillna("").to_numpy(object)
+            is_equal &= text[rows] == text[rows - 1]
+        is_duplicate[rows] = is_equal
+    return pd.Series(is_duplicate, table.index)
 
 
 def _canonical_blocks(texts: pd.Series) -> pd.Series:

@@ -68,8 +68,7 @@ UNIT_SPELLINGS: dict[str, tuple[str, ...]] = {
 """Unit -> other texts in lower case that mean it."""
 
 _FEATURE = re.compile(rf"(?P<quantity>.+)_(?P<feature>{'|'.join(FEATURES)}|band\d+)")
-QUANTITIES = {q.casefold(): q for names in NODE_QUANTITIES.values() for q in names}
-"""Quantity of a node in lower case -> as it is written."""
+_QUANTITIES = {q.casefold(): q for names in NODE_QUANTITIES.values() for q in names}
 _MACHINE_NAMES = {
     name.casefold(): name
     for name in (*REQUIRED, UNIT, *(n for names in MACHINE_COLUMNS.values() for n in names))
@@ -91,8 +90,8 @@ def canonical_column(header: str) -> tuple[str, str]:
     if match is None:
         return header, ""
     node, _, quantity = (part.strip() for part in match["name"].rpartition("."))
-    if node and quantity.casefold() in QUANTITIES:
-        column = f"{node}.{QUANTITIES[quantity.casefold()]}"
+    if node and quantity.casefold() in _QUANTITIES:
+        column = f"{node}.{_QUANTITIES[quantity.casefold()]}"
     elif match["name"].casefold() in _MACHINE_NAMES:
         column = _MACHINE_NAMES[match["name"].casefold()]
     else:

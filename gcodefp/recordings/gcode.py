@@ -17,7 +17,7 @@ MAX_CHARACTERS = 1000
 
 _WORD = re.compile(r"\s*([A-Z])\s*([+-]?(?:\d+\.?\d*|\.\d+))(E[+-]?\d+(?![.\d]))?", re.I | re.A)
 _WORD_BEFORE_E = re.compile(r"\s*([A-Z])\s*([+-]?(?:\d+\.?\d*|\.\d+))()", re.I | re.A)
-COMMENT = re.compile(r"\([^)]*\)|;.*")
+_COMMENT = re.compile(r"\([^)]*\)|;.*")
 _HEAD = re.compile(r"^\s*%?\s*(?:N\s*\d+\s*(?=/))?(?:/\d?)?", re.I | re.A)
 """Tape mark, and block delete in front of a block or behind its line number."""
 _CHECKSUM = re.compile(r"\*\s*\d+\s*$", re.A)
@@ -58,7 +58,7 @@ def parse_block(text: str) -> Block:
     """
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"{text[:30]!r}… is too long")
-    code = _CHECKSUM.sub("", _HEAD.sub("", COMMENT.sub("", text)))
+    code = _CHECKSUM.sub("", _HEAD.sub("", _COMMENT.sub("", text)))
     words = split_words(code)
     return tuple(Word(w.letter, float(format_number(w.number))) for w in words if w.letter != "N")
 

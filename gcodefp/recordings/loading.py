@@ -23,7 +23,7 @@ from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording, load_recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
-from gcodefp.recordings.laboratory.assembly import read_recording
+from gcodefp.recordings.laboratory.assembly import read_sensors
 from gcodefp.recordings.laboratory.lab_files import RawRecording, name_of, paths_of
 from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, read_columns
 from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, interval_lengths
@@ -271,7 +271,7 @@ def _read(
         table = _numbers(source, names)
     elif not isinstance(source, Path):
         try:
-            table = read_recording(source, step_seconds)
+            table = read_sensors(source, step_seconds)
         except RecordingExcluded as exclusion:
             raise UserError(f"{source.name}: {exclusion}") from None
     elif not source.exists():

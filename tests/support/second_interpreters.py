@@ -1,13 +1,13 @@
 """Compares the path of gcodefp's interpreter with that of LinuxCNC's rs274, or of Printrun.
 
-    python tests/support/second_interpreters.py compare FILE...   (Debian: linuxcnc-uspace)
-    python tests/support/second_interpreters.py record FILE...    (as well; writes FILE.path)
-    python tests/support/second_interpreters.py printer FILE...   (pip: Printrun)
+    python tests/support/second_interpreters.py FILE...             (Debian: linuxcnc-uspace)
+    python tests/support/second_interpreters.py --printer FILE...   (pip: Printrun)
 
 rs274 gives each line and arc of the path, Printrun's gcoder the end point of each printer's block;
-its G28 X0 homes all axes and is left out.
+its G28 X0 homes all axes and is left out. Exits with 1 if an end point is more than 0.01 mm off.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -26,7 +26,7 @@ PLANES = {"XY": 17, "XZ": 18, "YZ": 19}
 _CANON = re.compile(r"N\S* +([A-Z0-9_]+)\((.*)\)")
 
 
-def rs274_path(path: Path) -> list[tuple[float, ...]]:
+def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
     """The path by LinuxCNC: 0 (rapid), 1 (feed) or an arc's plane, X, Y, Z, its centre and turns.
 
     Raises:
@@ -36,7 +36,7 @@ def rs274_path(path: Path) -> list[tuple[float, ...]]:
         (Path(folder) / "variables").touch()
         tools = [f"T{number} P{number} D0 Z0 ;\n" for number in range(1, 200)]
         (Path(folder) / "tools").write_text("".join(tools))
-        command = ["rs274", "-g", "-t", "tools", "-v", "variables", str(path.resolve())]
+        command = [program, "-g", "-t", "tools", "-v", "variables", str(path.resolve())]
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if "PROGRAM_END" not in run.stdout:
         raise ValueError(f"{path}: {run.stderr.strip()}")
@@ -123,24 +123,35 @@ def _without_rests(path: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]
 
 
 def read_path(path: Path) -> list[tuple[float, ...]]:
-    """A path that `record` has written."""
+    """A path that `--record` has written."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [tuple(float(number) for number in line.split()) for line in lines]
 
 
-def main() -> None:
-    """Prints the largest distance in each file."""
-    mode, *names = sys.argv[1:]
-    for path in map(Path, names):
-        text = read_program(path)
-        other = [] if mode == "printer" else rs274_path(path)
-        if mode == "record":
+def main() -> int:
+    """Prints the largest distance of each file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--program", default="rs274", help="the executable rs274")
+    parser.add_argument("--printer", action="store_true", help="compare with Printrun")
+    parser.add_argument("--record", action="store_true", help="write rs274's path as FILE.path")
+    arguments = parser.parse_args()
+    worst = 0.0
+    for path in arguments.files:
+        if arguments.printer:
+            errors = printer_errors_mm(read_program(path))
+            worst = max(worst, *errors)
+            print(f"{path.name}: {len(errors)} end points, at most {max(errors):.5f} mm apart")
+            continue
+        own, other = own_path(read_program(path)), rs274_path(path, arguments.program)
+        error = path_error_mm(own, other)
+        if arguments.record:
             rows = (" ".join(f"{number:.5g}" for number in row) for row in other)
             path.with_suffix(".path").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        is_printer = mode == "printer"
-        errors = printer_errors_mm(text) if is_printer else [path_error_mm(own_path(text), other)]
-        print(f"{path.name}: at most {max(errors):.5f} mm apart (allowed: {TOLERANCE_MM})")
+        worst = max(worst, error)
+        print(f"{path.name}: {len(own)} moves, at most {error:.5f} mm apart")
+    return int(worst > TOLERANCE_MM)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

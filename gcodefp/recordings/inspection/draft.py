@@ -5,7 +5,7 @@ with CHECK.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import isnan, nan
 from pathlib import Path, PurePosixPath
@@ -14,17 +14,17 @@ from typing import Any, NamedTuple
 import yaml
 
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
+from gcodefp.recordings.inspection.guessing import CHECK, CHECK_UNIT, Guess, guess_targets
 from gcodefp.recordings.inspection.sniffing import (
     COMPRESSED,
     LOGS,
     TABLES,
     SniffedFile,
-    as_text_log,
     guess_clock,
 )
 from gcodefp.recordings.inspection.text_log import (
     guess_line_regex,
+    has_log_words,
     host_time,
     matching_rows,
 )
@@ -36,6 +36,15 @@ from gcodefp.recordings.laboratory.resampling import (
 )
 from gcodefp.yaml_input import load_yaml
 
+SHIPPED_SOURCES = {
+    "status reports of GRBL": ("grbl", "status"),
+    "serial log of OctoPrint": ("octoprint", "serial"),
+    "log of Klipper": ("klipper", "log"),
+    "updates of Moonraker": ("klipper", "positions"),
+    "SHDR of an MTConnect adapter": ("mtconnect", "events"),
+}
+"""Log -> shipped layout and its source that reads it; only GRBL's rows come with the time."""
+GRBL = "status reports of GRBL"
 DEFAULT_ROW_HZ = 10
 MIN_GUESSED_RATIO = (MIN_FEATURES_RATIO + MIN_RATE_RATIO) / 2
 """Of sensor and rows: from it on features are guessed; the first rows' rate is not exact."""
@@ -183,15 +192,24 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
     Raises ValueError: no file has samples.
     """
     sources: dict[str, dict[str, Any]] = {}
-    comments: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     rates_hz: dict[str, float] = {}
+    unread: list[FileKind] = []
     programs = [kind for kind in kinds if kind.format == "program"]
-    paths = [f.path for program in programs for f in program.files]
     for kind in kinds:
-        for name, source, reasons in _sources(kind, paths):
-            name += str(len(sources) + 1) * (name in sources)
+        source = _log_source(kind)
+        name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
+        name = "log" if kind.format == "lines" else name
+        if not source and kind.format in TABLES:
+            source, guesses = _table_source(kind, [f.path for each in programs for f in each.files])
+            for column, guess in guesses.items():
+                line = _dump({column: guess.target}, default_flow_style=False).strip()
+                reasons[line] = guess.reason
+        if source:
+            name = name if name not in sources else f"{name}{len(sources) + 1}"
             sources[name], rates_hz[name] = source, _rate_hz(kind, source)
-            comments |= reasons
+        if may_be_text_log(kind) and not (source and _is_whole(source, kind)):
+            unread.append(kind)
     if not sources:
         raise ValueError("no file has a table or a log that is understood")
     rows = _rows(sources, rates_hz)
@@ -201,33 +219,39 @@ def draft_layout(kinds: Sequence[FileKind]) -> str:
         content |= _program(programs[0], [kind.format for kind in kinds])
     lines = ["# Written by gcodefp inspect-recordings: a guess. Correct what is marked CHECK."]
     for line in _dump(content, default_flow_style=False).splitlines():
-        comment = comments.get(line.strip(), COMMENTS.get(line.strip()))
+        comment = reasons.get(line.strip(), COMMENTS.get(line.strip()))
         in_rows = line.startswith("  rate_hz")
         lines.append(f"{line}  # {comment}" if comment and not in_rows else line)
+    end = next(i for i, line in enumerate(lines) if line.startswith("rows:"))
+    lines[end:end] = [line for number, kind in enumerate(unread, 1) for line in _stub(kind, number)]
     return "\n".join(lines) + "\n"
 
 
-def _sources(
-    kind: FileKind, programs: Sequence[Path]
-) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
-    """Name, content and comments, by line, of each source that reads files of a kind.
+def _is_whole(source: Mapping[str, Any], kind: FileKind) -> bool:
+    """Whether a drafted source reads the executed lines, if its file reports them."""
+    reports = kind.format == "lines" and guess_line_regex(kind.files[0].lines)[0]
+    return not reports or bool({"line", "block"} & {*source["columns"].values()})
 
-    There are two for a log with lines of two kinds.
-    """
-    if source := _log_source(kind):
-        yield LOGS[kind.format][2], source, {}
-        return
-    source, guesses = _table_source(kind, programs) if kind.format in TABLES else ({}, {})
-    if source:
-        lines = {c: _dump({c: g.target}, default_flow_style=False) for c, g in guesses.items()}
-        reasons = {line.strip(): guesses[column].reason for column, line in lines.items()}
-        yield "log" if kind.format == "lines" else "sensors", source, reasons
-    has_line = not {"line", "block"}.isdisjoint(guess.target for guess in guesses.values())
-    if kind.format == "lines" and not has_line:
-        regex = guess_line_regex(kind.files[0].lines)
-        if regex and regex != kind.files[0].keys["regex"]:
-            log = as_text_log(kind.files[0], regex)
-            yield from _sources(FileKind(kind.pattern, [log]), programs)
+
+def may_be_text_log(kind: FileKind) -> bool:
+    """Whether a kind that no source reads is text; words of a log may look like a table."""
+    sniffed = kind.files[0]
+    is_log = kind.format in ("unknown", "lines") or (
+        kind.format == "table"
+        and (sniffed.keys.get("separator") == "whitespace" or has_log_words(sniffed.lines))
+    )
+    return is_log and bool(first_line(kind))
+
+
+def _stub(kind: FileKind, number: int) -> list[str]:
+    """The source of a text log as comments, valid without their `# `."""
+    lines = [line for line in kind.files[0].lines if line.strip()]
+    todo = "if it is a text log, complete this source:"
+    if regex := guess_line_regex(lines)[0]:
+        count = sum(bool(re.search(regex, line)) for line in lines)
+        todo = f"{count} of {len(lines)} lines match; for this source remove '# ' in its lines:"
+    _, *stub = lines_stub(kind, f"text_log{number}").splitlines()
+    return [f"# CHECK {kind.pattern}: {todo}", *(f"# {line}" for line in stub)]
 
 
 def flow(content: Mapping[str, Any]) -> str:
@@ -244,17 +268,43 @@ def _log_source(kind: FileKind) -> dict[str, Any]:
     """The shipped source of a log with its files' names; none of other files."""
     if kind.format not in LOGS:
         return {}
-    pattern, layout, name = LOGS[kind.format]
+    layout, name = SHIPPED_SOURCES[kind.format]
     source: dict[str, Any] = _shipped(layout)["sources"][name] | {"files": kind.pattern}
-    if layout == "grbl":  # Only its rows come with the time, as the host writes it before them.
+    if kind.format == GRBL:
+        # The time that the host writes in front of the reports.
         report = "".join(source["regex"].partition("<(")[1:])
-        reports = [[x for x in file.lines if re.search(pattern, x)] for file in kind.files]
-        lines = max(reports, key=len)
-        time = host_time(lines[0].partition("<")[0])
+        line = next(x for x in kind.files[0].lines if re.search(LOGS[GRBL], x))
+        time, clock = host_time(line.partition("<")[0])
+        source["clock"] = clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
         source["regex"] = f"{time}[^<]*{report}" if time else report
-        clock = guess_clock(matching_rows(source["regex"], lines)) if time else None
-        source["clock"] = clock.keys if clock else {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}
     return source
+
+
+def lines_stub(kind: FileKind, name: str = "log") -> str:
+    """A layout for a text log that is not understood, which a person completes and checks."""
+    regex, clock = guess_line_regex(kind.files[0].lines)
+    if not regex:
+        time, clock = host_time(first_line(kind))
+        regex = rf"{time}.*?line=(?P<line>\d+)"
+    positions = {axis: f"{axis} [mm]" for axis in "xyz" if f"(?P<{axis}>" in regex}
+    source = {
+        "files": kind.pattern,
+        "format": "lines",
+        "regex": regex,
+        "clock": clock or {"format": "sample", "rate_hz": DEFAULT_ROW_HZ},
+        "columns": {"line": "line"} | positions,
+    }
+    comments = COMMENTS | {f"{axis}: {axis} [mm]": CHECK_UNIT for axis in "xyz"}
+    lines = _dump({"sources": {name: source}}, default_flow_style=False).splitlines()
+    lines = [f"{x}  # {comments[x.strip()]}" if x.strip() in comments else x for x in lines]
+    return "\n".join(lines) + "\n"
+
+
+def first_line(kind: FileKind) -> str:
+    """The first line that tells a line, else the first one with text; empty for no text."""
+    lines = [line.strip() for line in kind.files[0].lines if line.strip()]
+    regex, _ = guess_line_regex(lines)
+    return next((x for x in lines if re.search(regex, x)), "")
 
 
 def _table_source(
@@ -286,7 +336,7 @@ def _table_source(
 def _rate_hz(kind: FileKind, source: Mapping[str, Any]) -> float:
     """Rows a second of a source; NaN if its first file does not tell."""
     clock = kind.files[0].clock
-    if "regex" in source:
+    if kind.format in LOGS and "regex" in source:
         clock = guess_clock(matching_rows(source["regex"], kind.files[0].lines))
     return 1 / clock.period_seconds if clock else nan
 

@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,11 @@ from gcodefp.recordings.inspection.draft import (
     FileKind,
     draft_layout,
     file_kinds,
+    first_line,
     fitting_layout,
     is_default_format,
+    lines_stub,
+    may_be_text_log,
 )
 from gcodefp.recordings.inspection.findings import (
     Finding,
@@ -28,15 +31,10 @@ from gcodefp.recordings.inspection.findings import (
     inspect_source,
 )
 from gcodefp.recordings.inspection.sniffing import TABLES, SniffedFile, sniff_file
+from gcodefp.recordings.inspection.text_log import has_log_words, is_text_log
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.laboratory.assembly import make_comparable
-from gcodefp.recordings.laboratory.lab_files import (
-    LabRecording,
-    RawRecording,
-    list_recordings,
-    name_of,
-    paths_of,
-)
+from gcodefp.recordings.laboratory.lab_files import LabRecording, RawRecording, list_recordings
 from gcodefp.recordings.laboratory.layout import Layout, parse_layout, read_layout
 from gcodefp.recordings.laboratory.program_file import read_program
 from gcodefp.recordings.laboratory.reader import RecordingExcluded
@@ -62,8 +60,8 @@ class InspectedRecording:
     operation: str
     reading: str
     rows: int
-    facts: dict[str, SourceFacts]
-    findings: list[Finding]
+    facts: dict[str, SourceFacts] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
 
     def summary_lines(self) -> list[str]:
         """Lines on its sources, on what is wrong with them, and on how it is read."""
@@ -134,38 +132,52 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
         if any(kind.pattern == other.pattern for other in kinds[: kinds.index(kind)]):
             names = ", ".join(sniffed.path.name for sniffed in kind.files[:3])
             notes.append(f"{names}: other columns than the files before it; keep it elsewhere")
-    recordings = _recordings(folder, layout, notes)
-    if len(recordings) > limit:
-        notes.append(f"the first {limit} of {len(recordings)} recordings follow")
-    inspected = [_inspect(r, layout is None) for r in recordings[:limit]]
-    sources = {path: name for r in recordings for name, path in r.files.items()}
-    described = [_describe_kind(kind, sources.get(kind.files[0].path)) for kind in kinds]
-    programs = [kind for kind in kinds if kind.format == "program"][:1]  # Are no samples.
-    unread = [k for k in kinds if not any(file.path in sources for file in k.files)]
-    notes += [
-        f"{_counted(kind)}: no source of the layout reads it"
-        for kind in unread
-        if kind.format != "layout" and kind not in programs
-    ]
-    return InspectedFolder(folder, len(sniffed_files), described, choice, draft, inspected, notes)
-
-
-def _recordings(folder: Path, layout: Layout | None, notes: list[str]) -> list[LabRecording]:
-    """The recordings; those of the default format as by the layout that reads its columns."""
-    if layout is None:
-        layout, paths = read_layout(DEFAULT_LAYOUT), paths_of(list_recordings(folder))
-        return [
-            LabRecording(name, layout, {DEFAULT_LAYOUT: path}, columns.parse_operation(name))
-            for name, path in ((name_of(path), path) for path in paths)
-        ]
+    is_default = layout is None
+    layout = layout or _default_layout(folder)
     try:
         recordings = list_recordings(folder, (), layout)
     except UserError as error:
         if layout.program is None:
             raise
         notes.append(f"{error}. Without it a line is its own label: remove program")
-        recordings = list_recordings(folder, (), layout.model_copy(update={"program": None}))
-    return [recording for recording in recordings if isinstance(recording, LabRecording)]
+        layout = layout.model_copy(update={"program": None})
+        recordings = list_recordings(folder, (), layout)
+    if len(recordings) > limit:
+        notes.append(f"the first {limit} of {len(recordings)} recordings follow")
+    inspected = [_inspect(r, sniffed_files, is_default) for r in recordings[:limit]]
+    files = [r.files for r in recordings if isinstance(r, LabRecording)]
+    sources = {path: name for each in files for name, path in each.items()}
+    described = [_describe_kind(kind, sources.get(kind.files[0].path)) for kind in kinds]
+    notes += _unread(kinds, sources, draft)
+    return InspectedFolder(folder, len(sniffed_files), described, choice, draft, inspected, notes)
+
+
+def _unread(kinds: Sequence[FileKind], read: Collection[Path], draft: str) -> Iterator[str]:
+    """A note on each kind of files that no source reads; the first programs are not samples."""
+    programs = [kind for kind in kinds if kind.format == "program"][:1]
+    for kind in kinds:
+        has_draft = f"# CHECK {kind.pattern}:" in draft
+        is_read = any(file.path in read for file in kind.files)
+        if is_read and has_draft:
+            yield (
+                f"{_counted(kind)}: reports lines that the layout does not read yet; check the "
+                "source that is a comment in it"
+            )
+        if kind.format == "layout" or is_read or kind in programs:
+            continue
+        text = f"{_counted(kind)}: no source of the layout reads it"
+        if has_draft:
+            text += "; if it is a log, check its source, which is a comment in the layout"
+        yield text
+
+
+def _default_layout(folder: Path) -> Layout:
+    """The layout of the default format for files with or without `_aligned` in their names."""
+    layout, paths = read_layout(DEFAULT_LAYOUT), list_recordings(folder)
+    if not all("_aligned." in path.name for path in paths if isinstance(path, Path)):
+        source = layout.sources[DEFAULT_LAYOUT].model_copy(update={"files": "{name}.csv"})
+        return layout.model_copy(update={"sources": {DEFAULT_LAYOUT: source}})
+    return layout
 
 
 def _choose(
@@ -179,55 +191,74 @@ def _choose(
     fit = fitting_layout(kinds)
     if fit is not None and not fit.text:
         return read_layout(fit.name), f"the shipped one fits: recordings.layout: {fit.name}", ""
+    choice = "none fits; a guess is written, correct what it marks with CHECK: {}"
     if fit is not None:
-        choice = f"the shipped layout {fit.name} with the names of these files: {{}}"
+        text, choice = (
+            fit.text,
+            f"the shipped layout {fit.name} with the names of these files: {{}}",
+        )
     else:
-        choice = "none fits; a guess is written, correct what it marks with CHECK: {}"
-    try:
-        text = fit.text if fit else draft_layout(kinds)
-    except ValueError as error:
-        raise UserError(f"{folder}: {error}; {_hint(kinds)}") from None
+        try:
+            text = draft_layout(kinds)
+        except ValueError as error:
+            raise UserError(f"{folder}: {error}; {_hint(kinds)}") from None
     return parse_layout(yaml.safe_load(text), "the guessed layout"), choice, text
 
 
 def _hint(kinds: Sequence[FileKind]) -> str:
     """What to do about a folder without a file that is understood."""
-    hint = "write a layout yourself (docs/files.md#layouts)"
-    logs = [(kind, line) for kind in kinds if (line := _first_line(kind))]
-    return f"{hint}: {logs[0][0].pattern} begins with {shown(logs[0][1])}" if logs else hint
+    for kind in kinds:
+        sniffed, line = kind.files[0], first_line(kind)
+        if may_be_text_log(kind):
+            return (
+                f"write a layout (docs/files.md#layouts). {sniffed.path.name} begins with\n"
+                f"{shown(line, str)}\nComplete the regex and the columns:\n{lines_stub(kind)}"
+            ).rstrip()
+    return "write a layout yourself (docs/recordings.md)"
 
 
-def _inspect(recording: LabRecording, is_default: bool) -> InspectedRecording:
+def _inspect(
+    recording: RawRecording, sniffed_files: dict[Path, SniffedFile], is_default: bool
+) -> InspectedRecording:
+    assert isinstance(recording, LabRecording)
     reading, read = _read(next(iter(recording.files.values())) if is_default else recording)
     rows = len(read.seconds) if read else 0
-    facts, findings, is_aligned = dict[str, SourceFacts](), list[Finding](), False
+    inspected = InspectedRecording(recording.name, recording.operation, reading, rows)
     for name, source in recording.layout.sources.items():
         try:
             if name in recording.files:
-                offset = recording.offsets.get(name, 0.0)
-                file = SourceFile(recording.files[name], name, source, offset)
-                facts[name] = inspect_source(file)
+                inspected.facts[name] = inspect_source(recording, name)
             elif not source.optional:
-                findings.append(Finding(name, f"no file {source.files}", "optional: true"))
+                inspected.findings.append(
+                    Finding(name, f"no file {source.files}", "optional: true")
+                )
         except (UserError, RecordingExcluded) as error:
-            findings.append(Finding(name, str(error), getattr(error, "fix", "")))
+            inspected.findings.append(Finding(name, str(error), getattr(error, "fix", "")))
+    files = {name: sniffed_files[recording.files[name]] for name in inspected.facts}
+    is_aligned = False
+    if is_default:  # There is no layout to be corrected.
+        for facts in inspected.facts.values():
+            facts.absent, facts.unmapped = [], []
     with suppress(UserError):  # The reading says so.
-        facts, is_aligned = _aligned(recording, facts), True
-    more = [*find_problems(recording, facts, is_aligned, not is_default)]
-    more += find_empty_bands(facts, read) if read else ()
-    # Without a layout there is none to be corrected.
-    findings += [f._replace(fix="") if is_default else f for f in more]
-    return InspectedRecording(recording.name, recording.operation, reading, rows, facts, findings)
+        inspected.facts, is_aligned = _aligned(recording, inspected.facts), True
+    findings = [*find_problems(recording, inspected.facts, files, is_aligned)]
+    findings += find_empty_bands(recording, inspected.facts, read) if read else ()
+    inspected.findings += [f._replace(fix="") if is_default else f for f in findings]
+    return inspected
 
 
-def _aligned(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> dict[str, SourceFacts]:
+def _aligned(recording: LabRecording, facts: dict[str, SourceFacts]) -> dict[str, SourceFacts]:
     """The facts with one clock, as pre-processing aligns them.
 
     Raises UserError: the clocks cannot be compared.
     """
-    files = {name: replace(f.file) for name, f in facts.items()}
+    offsets = {name: recording.offsets.get(name, 0.0) for name in facts}
+    files = {
+        name: SourceFile(recording.files[name], name, recording.layout.sources[name], offset)
+        for name, offset in offsets.items()
+    }
     make_comparable(files, recording)
-    shifts = {n: file.offset_seconds - facts[n].file.offset_seconds for n, file in files.items()}
+    shifts = {name: file.offset_seconds - offsets[name] for name, file in files.items()}
     return {name: replace(f, seconds=f.seconds + shifts[name]) for name, f in facts.items()}
 
 
@@ -291,14 +322,11 @@ def _describe_kind(kind: FileKind, source: str | None) -> str:
         text = _describe_table(sniffed)
     elif text == "unknown" and source is not None:
         text = f"read by the layout, as its source {source}"
-    elif text == "unknown" and (line := _first_line(kind)):
-        text += f"; a line of it is {shown(line)}: docs/recordings.md#another-logger"
+    elif text == "unknown" and (line := first_line(kind)):
+        is_log = is_text_log(sniffed.lines) or has_log_words(sniffed.lines)
+        text = "text log without a known layout" if is_log else "unknown"
+        text += f", a line of it is {shown(line)}: docs/recordings.md#another-logger"
     return f"{_counted(kind)}: {text}"
-
-
-def _first_line(kind: FileKind) -> str:
-    """The first line with text of the first file; empty if it is no text."""
-    return next((line.strip() for line in kind.files[0].lines if line.strip()), "")
 
 
 def _counted(kind: FileKind) -> str:

@@ -1,10 +1,10 @@
 """Guesses what the columns of a table are: targets of a layout, `toolhead.Ax [m/s^2]` or `line`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,42 +20,51 @@ from gcodefp.recordings.laboratory.program_file import number_lines
 from gcodefp.recordings.laboratory.quantities import parse_target
 
 AXES = "xyz"
-COMMANDED = r"set|cmd|command|target|desired"
+COMMANDED = re.compile(r"set|cmd|command|target|desired", re.IGNORECASE)
 """What the controller commands, not what is measured."""
-REPORTED = r"actual|set|cmd|command"
+REPORTED = re.compile(r"actual|set|cmd|command", re.IGNORECASE)
 """What the controller computes; an acceleration of such a name is no sensor's."""
-TRIPLES = {
-    "A": r"acc|beschl|imu|adxl|^a[_ .]?\?$|\.a\?$|^\?$",
-    "G": r"gyr|rot|omega|^g[_ .]?\?$|\.g\?$",
-    "M": r"mag|^m[_ .]?\?$|\.m\?$",
-    "F": r"forc|^f[_ .]?\?$",
-}
+TRIPLES = (
+    ("A", re.compile(r"acc|beschl|imu|adxl|^a[_ .]?\?$|\.a\?$|^\?$", re.IGNORECASE)),
+    ("G", re.compile(r"gyr|rot|omega|^g[_ .]?\?$|\.g\?$", re.IGNORECASE)),
+    ("M", re.compile(r"mag|^m[_ .]?\?$|\.m\?$", re.IGNORECASE)),
+    ("F", re.compile(r"forc|^f[_ .]?\?$", re.IGNORECASE)),
+)
 """Quantity -> names of its three columns, with `?` for the axis."""
 DEFAULT_UNITS = {"A": "g", "G": "deg/s", "M": "uT", "F": "N"}
-SINGLES = {
-    "Current [A]": r"strom|current(?!_|\w*(program|feed|line))|currentfeedback|(?<!st)amps?$|_i$",
-    "Voltage [V]": r"volt|spannung",
-    "Power [W]": r"power|watt|leistung",
-    "Temperature [degC]": r"temp",
-    "RMS": r"rms|mic|sound|audio",
-    "raw": r"load|level|tension|adc|raw|sensor|vibr",
-}
-"""Quantity -> what is in the name of its column."""
-ROLES = {
-    "line": r"(gcode_?)?line(_?(no|nr|num|number))?|l?n|.*sequence_?num.*|program_?line"
-    r"|.*act_?line_?(no|number)|satz_?(nr|nummer)",
-    "block": r"g_?code|gcode_string|block|command",
-    "feed [mm/min]": r".*feed_?rate|feed|vorschub|f",
-    "state": r"state|status|stat|machining_process|mode",
-}
-"""Role -> the whole name of its column."""
+SINGLES = (
+    (
+        "Current [A]",
+        re.compile(
+            r"strom|current(?!_|\w*(program|feed|line))|currentfeedback|(?<!st)amps?$|_i$", re.I
+        ),
+    ),
+    ("Voltage [V]", re.compile(r"volt|spannung", re.I)),
+    ("Power [W]", re.compile(r"power|watt|leistung", re.I)),
+    ("Temperature [degC]", re.compile(r"temp", re.I)),
+    ("RMS", re.compile(r"rms|mic|sound|audio", re.I)),
+    ("raw", re.compile(r"load|level|tension|adc|raw|sensor|vibr", re.I)),
+)
+ROLES = (
+    (
+        "line",
+        re.compile(
+            r"(gcode_?)?line(_?(no|nr|num|number))?|l?n|.*sequence_?num.*|program_?line"
+            r"|.*act_?line_?(no|number)|satz_?(nr|nummer)",
+            re.I,
+        ),
+    ),
+    ("block", re.compile(r"g_?code|gcode_string|block|command", re.I)),
+    ("feed [mm/min]", re.compile(r".*feed_?rate|feed|vorschub|f", re.I)),
+    ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
+)
 BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
 ACCELEROMETER = "CHECK that it is an accelerometer"
 MIN_LINES = 3
 """Of a program that a log reports."""
 MAX_TEXTS, MIN_BLOCKS_SHARE = 200, 0.5
 _UNIT = re.compile(r"[\[({]\s*([^\])}]+)\s*[\])}]")
-_POSITION = r"pos|^\?$|act$"
+_POSITION = re.compile(r"pos|^\?$|act$", re.IGNORECASE)
 
 
 class Guess(NamedTuple):
@@ -90,11 +99,11 @@ def guess_targets(
     for column in (c for c in columns if c not in guesses):
         bare = _UNIT.sub("", column).strip(" #")
         spellings = [bare, *(last for last in [bare.rpartition(".")[2]] if len(last) > 2)]
-        role = _first(ROLES, spellings, re.fullmatch)
-        single = _first(SINGLES, [bare])
+        role = next((r for r, pattern in ROLES if any(map(pattern.fullmatch, spellings))), None)
+        single = next((q for q, pattern in SINGLES if pattern.search(bare)), None)
         if role and role.split()[0] not in {g.target.split()[0] for g in guesses.values()}:
             guesses[column] = Guess(role, BY_NAME)
-        elif single and column in numeric and not re.search(COMMANDED, column, re.I):
+        elif single and column in numeric and not COMMANDED.search(column):
             target = f"{_single_node(bare)}.{_with_unit(single, column)}"
             guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
     if "line" not in {guess.target for guess in guesses.values()}:
@@ -111,12 +120,6 @@ def guess_targets(
         left = [c for c in numeric if c not in guesses and table[c].nunique() > 1]
         guesses |= {c: _raw(_single_node(c), table[c], programs) for c in left}
     return guesses
-
-
-def _first(patterns: Mapping[str, str], names: Sequence[str], find: Any = re.search) -> str | None:
-    """The first key whose pattern is in one of some spellings of a name, or is all of it."""
-    matching = (k for k, pattern in patterns.items() if any(find(pattern, n, re.I) for n in names))
-    return next(matching, None)
 
 
 def _is_unit(text: str) -> bool:
@@ -148,21 +151,20 @@ def _guess_triple(
     samples = table[list(names)].to_numpy(np.float64)
     written = _UNIT.search(names[0])
     unit = written[1] if written and _is_unit(written[1]) else None
-    quantity = _first(TRIPLES, [key])
-    is_position = quantity is None and "pos" in key.casefold()
-    by_gravity = None if is_position else _unit_by_gravity(samples)
+    by_gravity = _unit_by_gravity(samples)
+    quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
     reason, of_node, target = BY_NAME if unit else CHECK_UNIT, "", ""
     if quantity and quantity != "A":
         target = f"{_node_of(key, node)}.{quantity}@ [{unit or DEFAULT_UNITS[quantity]}]"
-    elif not re.search(REPORTED, key, re.I) and (by_gravity or (quantity and key != "?")):
+    elif not REPORTED.search(key) and (by_gravity or (quantity and key != "?")):
         reason = "the unit in its name"
         if not (unit and quantity):
             reason = ACCELEROMETER if not quantity else "" if by_gravity else CHECK_UNIT
             of_node = _magnitude(_node_of(key, node), bool(by_gravity))
         unit = (unit if quantity else None) or by_gravity or DEFAULT_UNITS["A"]
         target = f"{_node_of(key, node)}.A@ [{unit}]"
-    elif re.search(_POSITION, key, re.I) and not re.search(COMMANDED, key, re.I):
-        target = f"@ [{unit or 'mm'}]"
+    elif _POSITION.search(key) and not COMMANDED.search(key):
+        reason, target = BY_NAME, f"@ [{unit or 'mm'}]"
     if target:
         for axis, name in zip(AXES, names, strict=True):
             yield name, Guess(target.replace("@", axis), ": ".join(filter(None, (reason, of_node))))

@@ -22,7 +22,6 @@ from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.inspection.text_log import (
     guess_fields_regex,
-    guess_line_regex,
     guess_regex,
     has_log_words,
     is_text_log,
@@ -44,19 +43,13 @@ HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 TABLES = ("table", "lines", "json_lines", "parquet", "hdf5")
 """Formats with columns."""
 LOGS = {
-    "status reports of GRBL": (
-        r"<(?:Idle|Run|Hold|Jog|Alarm|Door|Check|Home|Sleep)[:|]\S*>", "grbl", "status",
-    ),
-    "serial log of OctoPrint": (
-        r"^\d{4}-\d\d-\d\d[ T][\d:]+[,.]\d+ - .*\b(?:Send|Recv): ", "octoprint", "serial",
-    ),
-    "log of Klipper": (r"^Stats \d+\.\d+: .*\bprint_time=\d", "klipper", "log"),
-    "updates of Moonraker": (r'"notify_status_update"', "klipper", "positions"),
-    "SHDR of an MTConnect adapter": (
-        r"^\d{4}-\d\d-\d\dT[\d:.]+Z?\|[^|]+\|", "mtconnect", "events",
-    ),
-}  # fmt: skip
-"""Format of a log -> what its lines of interest look like, the shipped layout, and its source."""
+    "status reports of GRBL": r"<(?:Idle|Run|Hold|Jog|Alarm|Door|Check|Home|Sleep)[:|]\S*>",
+    "serial log of OctoPrint": r"^\d{4}-\d\d-\d\d[ T][\d:]+[,.]\d+ - .*\b(?:Send|Recv): ",
+    "log of Klipper": r"^Stats \d+\.\d+: .*\bprint_time=\d",
+    "updates of Moonraker": r'"notify_status_update"',
+    "SHDR of an MTConnect adapter": r"^\d{4}-\d\d-\d\dT[\d:.]+Z?\|[^|]+\|",
+}
+"""Format of a log -> what its lines of interest look like."""
 UNIX_SCALES = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 UNIX_YEARS = (8e8, 4e9)
 """Unix seconds of 1995 to 2096."""
@@ -94,6 +87,7 @@ class SniffedFile(NamedTuple):
         keys: that a layout needs to read a table: `separator`, `skip_rows` and others.
         has_header: of a table; without one, its columns are called 0, 1, ….
         table: the first rows, numbers where all of a column are.
+        last_line: of a table in plain text.
     """
 
     path: Path
@@ -103,59 +97,59 @@ class SniffedFile(NamedTuple):
     has_header: bool = True
     table: pd.DataFrame = pd.DataFrame()
     clock: GuessedClock | None = None
+    last_line: str = ""
 
 
 def sniff_file(path: Path) -> SniffedFile:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
     if path.suffix.lower() == ".parquet":
-        return _sniff_columns(SniffedFile(path, "parquet", []))
+        return _sniff_columns(path, "parquet", [])
     if path.suffix.lower() in HDF5_SUFFIXES:
         return _sniff_hdf5(path)
     lines, encoding = _lines(path)
-    file = SniffedFile(path, "unknown", lines, {"encoding": encoding} if encoding else {})
     suffix = Path(COMPRESSED.sub("", path.name)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
-        return file._replace(format="layout")
-    for name, (pattern, *_) in LOGS.items():
+        return SniffedFile(path, "layout", lines)
+    for name, pattern in LOGS.items():
         if sum(bool(re.search(pattern, line)) for line in lines) >= max(1, len(lines) // 50):
-            return file._replace(format=name)
+            return SniffedFile(path, name, lines)
     if suffix in PROGRAM_SUFFIXES or block_share(lines) > MIN_PROGRAM_SHARE:
-        return file._replace(format="program")
+        return SniffedFile(path, "program", lines)
     if lines and lines[0].lstrip().startswith("{"):
-        return _sniff_columns(file._replace(format="json_lines"))
+        return _sniff_columns(path, "json_lines", lines)
     if is_text_log(lines):
-        regex = guess_regex(lines) or guess_fields_regex(lines) or guess_line_regex(lines)
-        return as_text_log(file, regex)
-    table = _sniff_table(file)
-    if table.format == "table" and table.has_header:
-        return table
-    if regex := guess_fields_regex(lines):
-        return as_text_log(file, regex)
-    separator = table.keys.get("separator", ",").replace("whitespace", "")
-    # Words of a log, as many in each line, look like a table; so do commas in a position.
-    is_log = table.table.select_dtypes("number").empty or has_log_words(lines, separator)
-    return as_text_log(file, guess_line_regex(lines)) if is_log else table
+        regex = guess_regex(lines) or guess_fields_regex(lines)
+        return _sniff_text_log(path, lines, encoding, regex)
+    table = _sniff_table(path, lines, encoding)
+    if table.format == "table" and not table.has_header:
+        if regex := guess_fields_regex(lines):
+            return _sniff_text_log(path, lines, encoding, regex)
+        separator = table.keys.get("separator", ",").replace("whitespace", "")
+        # Words of a log, as many in each line, look like a table; so do commas in a position.
+        if has_log_words(lines, separator):
+            return SniffedFile(path, "unknown", lines)
+    return table
 
 
-def as_text_log(file: SniffedFile, regex: str) -> SniffedFile:
-    """The file as a log of which the lines that match are rows; unchanged without a regex."""
+def _sniff_text_log(path: Path, lines: list[str], encoding: str, regex: str) -> SniffedFile:
+    keys = {} if encoding == "utf-8" else {"encoding": encoding}
     if not regex:
-        return file
-    table = matching_rows(regex, file.lines)
-    keys = {**file.keys, "format": "lines", "regex": regex}
-    return file._replace(format="lines", keys=keys, table=table, clock=guess_clock(table))
+        return SniffedFile(path, "unknown", lines)
+    table = matching_rows(regex, lines)
+    keys |= {"format": "lines", "regex": regex}
+    return SniffedFile(path, "lines", lines, keys, table=table, clock=guess_clock(table))
 
 
-def _sniff_columns(file: SniffedFile) -> SniffedFile:
+def _sniff_columns(path: Path, name: str, lines: list[str]) -> SniffedFile:
     """A file whose format names its columns, without those that hold lists or mappings."""
-    source = Source.model_construct(format=file.format)
+    source = Source.model_construct(format=name)
     try:
-        table = next(read_chunks(file.path, source, lambda _: True, lambda _: False, HEAD_LINES))
+        table = next(read_chunks(path, source, lambda _: True, lambda _: False, HEAD_LINES))
     except (UserError, StopIteration):
-        return file._replace(format="unknown")
+        return SniffedFile(path, "unknown", lines)
     is_nested = table.map(lambda value: isinstance(value, list | dict)).any()
     table = table.loc[:, ~is_nested]
-    return file._replace(keys={"format": file.format}, table=table, clock=guess_clock(table))
+    return SniffedFile(path, name, lines, {"format": name}, table=table, clock=guess_clock(table))
 
 
 def _sniff_hdf5(path: Path) -> SniffedFile:
@@ -193,7 +187,7 @@ def _vectors(group: Mapping[str, Any]) -> pd.DataFrame:
 def _lines(path: Path) -> tuple[list[str], str]:
     """Lines of the file's start and, if it is long, of its middle, and its encoding.
 
-    No lines if it is no text; no encoding if it is UTF-8.
+    No lines if it is no text.
     """
     try:
         with opened(path) as stream:
@@ -204,21 +198,21 @@ def _lines(path: Path) -> tuple[list[str], str]:
                 handle.seek(path.stat().st_size // 2)
                 middle = handle.read(HEAD_BYTES)
     except UNREADABLE:
-        return [], ""
+        return [], "utf-8"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace").splitlines()[:HEAD_LINES], "utf-16"
     if b"\0" in content[:1000]:
-        return [], ""
-    encoding = ""
+        return [], "utf-8"
+    encoding = "utf-8"
     try:
         content.decode()
     except UnicodeDecodeError as error:
         # The cut may divide a letter.
-        encoding = "" if error.start > len(content) - 4 else "cp1252"
-    lines = content.decode(encoding or "utf-8", errors="replace").lstrip("\ufeff").splitlines()
+        encoding = "utf-8" if error.start > len(content) - 4 else "cp1252"
+    lines = content.decode(encoding, errors="replace").lstrip("\ufeff").splitlines()
     # The line at the cut is not whole.
     lines = lines[: HEAD_LINES if len(content) < HEAD_BYTES else min(HEAD_LINES, len(lines) - 1)]
-    more = middle.decode(encoding or "utf-8", errors="replace").splitlines()[1:-1][:HEAD_LINES]
+    more = middle.decode(encoding, errors="replace").splitlines()[1:-1][:HEAD_LINES]
     return lines + more, encoding
 
 
@@ -233,13 +227,14 @@ def block_share(texts: Iterable[str]) -> float:
     return sum(scores) / max(len(scores), 1)
 
 
-def _sniff_table(file: SniffedFile) -> SniffedFile:
-    rows, keys = [line for line in file.lines if line.strip()], dict(file.keys)
+def _sniff_table(path: Path, lines: list[str], encoding: str) -> SniffedFile:
+    rows = [line for line in lines if line.strip()]
+    keys: dict[str, Any] = {} if encoding == "utf-8" else {"encoding": encoding}
     if rows and all(re.fullmatch(r'"[^"]*"', row) for row in rows):
         rows, keys["quoted_rows"] = [row[1:-1] for row in rows], True
     structure = _structure(rows[:STRUCTURE_LINES])
     if structure is None:
-        return file
+        return SniffedFile(path, "unknown", lines)
     separator, first, width = structure
     if separator != ",":
         keys["separator"] = "whitespace" if separator == " " else separator
@@ -266,7 +261,10 @@ def _sniff_table(file: SniffedFile) -> SniffedFile:
         skipinitialspace=True,
         low_memory=False,
     )
-    return SniffedFile(file.path, "table", file.lines, keys, has_header, table, guess_clock(table))
+    with path.open("rb") as handle:
+        handle.seek(max(path.stat().st_size - 300, 0))
+        last_line = handle.read().decode("utf-8", errors="replace").strip().rpartition("\n")[2]
+    return SniffedFile(path, "table", lines, keys, has_header, table, guess_clock(table), last_line)
 
 
 def _structure(rows: list[str]) -> tuple[str, int, int] | None:

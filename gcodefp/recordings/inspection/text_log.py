@@ -4,18 +4,23 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
-HOST_TIMES = (
-    r"\b\d{13}\b",
-    r"\b\d{9,10}(?:\.\d+)?\b",
-    r"(?:\d{4}-\d\d-\d\d|\d\d\.\d\d\.\d{4})[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?",
-    r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?",
-    r"\b\d+\.\d+\b",
+HOST_TIMES: tuple[tuple[str, dict[str, Any]], ...] = (
+    (r"\b\d{13}\b", {"format": "unix", "unit": "ms"}),
+    (r"\b\d{9,10}(?:\.\d+)?\b", {"format": "unix"}),
+    (
+        r"(?:\d{4}-\d\d-\d\d|\d\d\.\d\d\.\d{4})[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?"
+        r"(?:Z|[+-]\d\d:?\d\d)?",
+        {"format": "iso8601", "timezone": "UTC"},
+    ),
+    (r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?", {"format": "time_of_day"}),
+    (r"\b\d+\.\d+\b", {"format": "seconds"}),
 )
-"""How a host may write the time in front of a report."""
-_TIME = "|".join(HOST_TIMES)
+"""How a host may write the time in front of a report, and the clock that reads it."""
+_TIME = "|".join(pattern for pattern, _ in HOST_TIMES)
 _IN_BRACKETS = re.compile(rf"\s*\[\s*(?:{_TIME})\s*\]")
 _BEFORE_PAIRS = re.compile(rf"\s*(?:{_TIME})[^=]*\b[A-Za-z_]\w*=\S")
 _WORD = r"[^\s,;|]+"
@@ -31,9 +36,8 @@ _LOG_WORDS = (
 _LINES = (r"\bN(?P<line>\d+)\b", r"\b(?i:line|ln)\W{1,2}(?P<line>\d+)\b")
 """How a log may write the line that runs."""
 _POSITIONS = (
-    r"(?:[(\[]|\b[Pp]os\w*\W)\s*"
-    + r"[;,\s]\s*".join(f"(?P<pos_{axis}>{_NUMBER})" for axis in "xyz"),
-    ".*?".join(rf"\b{axis.upper()}[=:]?\s*(?P<pos_{axis}>{_NUMBER})" for axis in "xyz"),
+    r"(?:[(\[]|\b[Pp]os\w*\W)\s*" + r"[;,\s]\s*".join(f"(?P<{axis}>{_NUMBER})" for axis in "xyz"),
+    ".*?".join(rf"\b{axis.upper()}[=:]?\s*(?P<{axis}>{_NUMBER})" for axis in "xyz"),
 )
 
 
@@ -59,10 +63,10 @@ def has_log_words(lines: Sequence[str], separator: str = "") -> bool:
     )
 
 
-def guess_line_regex(lines: Sequence[str]) -> str:
-    """A regex for lines such as `09:00:01.5 INFO exec N10 @ (1.0, 2.0, 3.0)`; empty if none is.
+def guess_line_regex(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """A regex with the groups `time`, `line` and, where they are, x, y and z, and its clock.
 
-    Its groups are `time`, `line` and, where they are, pos_x, pos_y and pos_z.
+    Both are empty without a line. Such as `09:00:01.5 INFO exec N10 @ (1.0, 2.0, 3.0)` matches it.
     """
     matches = {
         word: [(m, text) for text in lines if (m := re.match(f".*?{word}", text))]
@@ -71,15 +75,15 @@ def guess_line_regex(lines: Sequence[str]) -> str:
     # A constant, such as the name of a part, is no line that runs.
     for line_word in sorted(_LINES, key=lambda w: -len({m["line"] for m, _ in matches[w]})):
         reports = [(m.group(), text) for m, text in matches[line_word]]
-        time = host_time(reports[0][0]) if reports else ""
+        time, clock = host_time(reports[0][0]) if reports else ("", {})
         if not time:
             continue
         regex = rf"^\W*{time}.*?{line_word}"
         longer = [f"{regex}.*?{positions}" for positions in _POSITIONS]
         for each in [*longer, regex]:
             if sum(bool(re.search(each, text)) for _, text in reports) > 0.5 * len(reports):
-                return each
-    return ""
+                return each, clock
+    return "", {}
 
 
 _OF_A_TIME = "(?i:[ap]m|utc|gmt|cet|cest|[ecmp][sd]t|m?s|min|h)"
@@ -92,7 +96,7 @@ def guess_fields_regex(lines: Sequence[str]) -> str:
     Its groups are `time`, `word` and column1, column2, …; it is empty where most lines differ.
     """
     texts = [line for line in lines if line.strip()]
-    time = host_time(texts[len(texts) // 2] if texts else "")  # The first ones may be comments.
+    time, _ = host_time(texts[len(texts) // 2] if texts else "")  # The first ones may be comments.
     for separator in ",;\t|" if time else "":
         mark = re.escape(separator)
         head = rf"^\W*{time}[^\w{mark}]+(?P<word>(?!{_OF_A_TIME}\b)[A-Za-z]\w*)\W*?{mark}"
@@ -118,7 +122,7 @@ def guess_regex(lines: Sequence[str]) -> str:
     (keys, _), *_ = Counter(tuple(values) for _, values in pairs).most_common(1)
     common = [(line, values) for line, values in pairs if tuple(values) == keys]
     prefix = common[0][0].partition(f"{keys[0]}=")[0]
-    time = host_time(re.sub(r"^\W*", "", prefix), re.match)
+    time, _ = host_time(re.sub(r"^\W*", "", prefix), re.match)
     groups = [rf"\b{key}={_group(key, [values[key] for _, values in common])}" for key in keys]
     regex = ".*?".join([rf"^\W*{time}", *groups])
     try:
@@ -149,6 +153,11 @@ def matching_rows(regex: str, lines: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def host_time(text: str, find: Callable[[str, str], re.Match[str] | None] = re.search) -> str:
-    """The group of a regex that reads the time in a text; empty without one."""
-    return next((f"(?P<time>{pattern})" for pattern in HOST_TIMES if find(pattern, text)), "")
+def host_time(
+    text: str, find: Callable[[str, str], re.Match[str] | None] = re.search
+) -> tuple[str, dict[str, Any]]:
+    """The group of a regex that reads the time in a text and its clock; empty without one."""
+    for pattern, clock in HOST_TIMES:
+        if find(pattern, text):
+            return f"(?P<time>{pattern})", clock | {"column": "time"}
+    return "", {}

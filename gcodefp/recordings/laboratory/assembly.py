@@ -30,46 +30,56 @@ LINE_LETTER = "L"
 """Of the block of a line whose text nobody knows: line 17 has the block L17."""
 
 
-def read_recording(recording: LabRecording, step_seconds: float | None = None) -> pd.DataFrame:
-    """The canonical table of a recording.
-
-    Args:
-        step_seconds: None reads labels. For prediction, which needs none, what is from row to row
-            where neither the layout nor a source with all sensors sets the rows.
+def read_recording(recording: LabRecording) -> pd.DataFrame:
+    """The canonical table of a recording, with its labels.
 
     Returns:
-        a row per row of the recording; `attrs` has `notes` for the user, `periods`, channel of
-        another source -> seconds between its samples, `unmapped`, source -> columns that the layout
-        neither maps nor ignores, and with labels operation, session and machine.
+        a row per row of the recording; `attrs` has operation, session, machine, `notes` for the
+        user, `periods`, channel of another source -> seconds between its samples, and `unmapped`,
+        source -> columns that the layout neither maps nor ignores.
 
     Raises:
         UserError: a file cannot be read, or the layout does not fit it.
         RecordingExcluded: a file is missing, or its clock runs backwards.
     """
-    with_labels, rows = step_seconds is None, recording.layout.rows
-    files = _files(recording, with_labels)
-    timed = list(files.values())
-    if not with_labels and not timed:
-        raise UserError(f"{recording.name}: no file of it has sensors that the layout maps")
-    if with_labels:
-        label_sources = [name for name in recording.layout.label_sources() if name in files]
-        if not label_sources and recording.program is None:
-            raise UserError(
-                f"{recording.name}: no source of the layout maps line or block, and it has no "
-                "program: there are no labels to learn from"
-            )
-        timed = [files[name] for name in label_sources] or timed
-    if isinstance(rows, RowRate):
-        step_seconds = 1 / rows.rate_hz
+    files = _files(recording, with_labels=True)
+    label_sources = [name for name in recording.layout.label_sources() if name in files]
+    if not label_sources and recording.program is None:
+        raise UserError(
+            f"{recording.name}: no source of the layout maps line or block, and it has no program: "
+            "there are no labels to learn from"
+        )
     row_source = recording.layout.row_source()
-    if row_source in files:
-        table = _rows_of(files[row_source])
-    elif step_seconds is None:
+    rows = recording.layout.rows
+    if isinstance(rows, RowRate):
+        timed = [files[name] for name in label_sources] or list(files.values())
+        table = _even_rows(timed, 1 / rows.rate_hz)
+    elif row_source not in files:
         raise RecordingExcluded(f"it has no file of the source {row_source!r}")
     else:
-        table, row_source = _even_rows(timed, step_seconds), None
+        table = _rows_of(files[row_source])
     table = _join(table, files, row_source)
-    return _with_blocks(recording, table, files) if with_labels else table
+    return _with_blocks(recording, table, files)
+
+
+def read_sensors(recording: LabRecording, step_seconds: float) -> pd.DataFrame:
+    """The canonical table of a recording without labels, for prediction.
+
+    Args:
+        step_seconds: from row to row where neither the layout nor a source with all sensors sets
+            the rows.
+    """
+    sensors = _files(recording, with_labels=False)
+    row_source = recording.layout.row_source()
+    if not sensors:
+        raise UserError(f"{recording.name}: no file of it has sensors that the layout maps")
+    if row_source in sensors:
+        table = _rows_of(sensors[row_source])
+    else:
+        rows = recording.layout.rows
+        step = 1 / rows.rate_hz if isinstance(rows, RowRate) else step_seconds
+        table, row_source = _even_rows(list(sensors.values()), step), None
+    return _join(table, sensors, row_source)
 
 
 def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:

@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.gcode import COMMENT
 from gcodefp.recordings.laboratory.sources import UNREADABLE, opened
 
 MAX_BYTES = 500_000_000
 
 _UNIT = re.compile(r"(?<![A-Z])G0*2([01])(?![\d.])", re.IGNORECASE | re.ASCII)
+_COMMENT = re.compile(r"\([^)]*\)|;.*")
 _N_WORD = re.compile(r"^\s*/?\d?\s*N\s*(\d+)", re.IGNORECASE | re.ASCII)
 
 
@@ -99,7 +99,7 @@ def _decoded(content: bytes) -> str:
 
 def _units(text: NDArray[np.object_]) -> NDArray[np.object_]:
     """The modal unit at each line: its command takes no time, so that no row may report it."""
-    codes = [_UNIT.findall(COMMENT.sub("", line)) for line in text]
+    codes = [_UNIT.findall(_COMMENT.sub("", line)) for line in text]
     last = pd.Series([f"G2{digits[-1]}" if digits else None for digits in codes], dtype=object)
     return last.ffill().to_numpy(object)
 

@@ -73,13 +73,15 @@ def parse_target(text: str) -> Target:
             return Target(column, "text" if name in TEXT_ROLES else "boolean", True)
         return Target(column, "number", True, *_conversion(text, unit, canonical_unit))
     node, _, quantity = name.rpartition(".")
+    quantities = {q.casefold(): q for group in columns.NODE_QUANTITIES.values() for q in group}
     if not node and name not in columns.MACHINE_COLUMNS["motor"]:
         hint = did_you_mean(name, (*ROLES, *columns.MACHINE_COLUMNS["motor"]))
         raise ValueError(f"{text!r} names no role and no NODE.QUANTITY; {hint}")
-    if node and quantity.casefold() not in columns.QUANTITIES:
-        hint = did_you_mean(quantity, columns.QUANTITIES.values())
-        raise ValueError(f"{text!r}: {quantity!r} is no quantity; {hint}")
-    column = f"{node}.{columns.QUANTITIES[quantity.casefold()]}" if node else name
+    if node and quantity.casefold() not in quantities:
+        raise ValueError(
+            f"{text!r}: {quantity!r} is no quantity; {did_you_mean(quantity, quantities.values())}"
+        )
+    column = f"{node}.{quantities[quantity.casefold()]}" if node else name
     return Target(column, "number", False, *_conversion(text, unit, columns.channel_unit(column)))
 
 

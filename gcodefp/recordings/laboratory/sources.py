@@ -121,7 +121,7 @@ def _read_csv(
         if not names:
             raise ValueError("it is empty")
         if source.header is None:
-            _check_separator(path, source, header)
+            _check_separator(path, source, header, names)
         used = [name for name in dict.fromkeys(names) if is_read(name)]
         if not used:
             raise ValueError("it has none of the columns that the layout maps")
@@ -157,37 +157,39 @@ def _fields(line: str, separator: str) -> list[str]:
     return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
 
 
-def _check_separator(path: Path, source: Source, line: str) -> None:
-    """Raises LayoutError if another separator makes more of the layout's columns of a first line.
-
-    Without a header it makes as many fields as the layout has names.
-    """
-    clock, own = source.clock.column, _fields(line, source.separator)
+def _check_separator(path: Path, source: Source, header: str, names: list[str]) -> None:
+    """Raises LayoutError if another separator makes more of the layout's columns of a header."""
+    clock = source.clock.column
     patterns = [re.compile(with_groups(key, r"\w+")) for key in source.columns]
 
     def rank(fields: list[str]) -> int:
-        if source.header is not None:
-            return int(len(fields) == len(source.header) > 1)
         return sum(f == clock or any(p.fullmatch(f) for p in patterns) for f in fields)
 
-    if clock in own or (clock is None and rank(own)):
+    if clock in names or (clock is None and rank(names)):
         return
-    # White space may be part of a field.
-    likely_ones = SEPARATORS if len(own) == 1 else SEPARATORS[:-1]
-    likely = max(likely_ones, key=lambda separator: rank(_fields(line, separator)))
-    if rank(_fields(line, likely)) > rank(own):
-        raise LayoutError(
-            f"{source.where}.separator: {source.separator!r} does not divide {path} into the "
-            f"columns of the layout, with {shown(line)} in its first line",
-            f"separator: {json.dumps(likely)}",
-        )
+    likely = max(SEPARATORS, key=lambda separator: rank(_fields(header, separator)))
+    if rank(_fields(header, likely)) > rank(names):
+        raise _wrong_separator(path, source, header, likely)
+
+
+def _wrong_separator(path: Path, source: Source, line: str, likely: str) -> LayoutError:
+    return LayoutError(
+        f"{source.where}.separator: {source.separator!r} does not divide {path} into the columns "
+        f"of the layout, with {shown(line)} in its first line",
+        f"separator: {json.dumps(likely)}",
+    )
 
 
 def _csv_error(message: str, count: int, path: Path, source: Source, block: bytes) -> Exception:
     """The error of Arrow in a block of a file that `count` rows precede."""
     width = re.search(r"Row #1: Expected \d+ columns, got (\d+)", message)
     if width and not count and source.header is not None:
-        _check_separator(path, source, block.decode(errors="replace").strip().partition("\n")[0])
+        line = block.decode(errors="replace").strip().partition("\n")[0]
+        for likely in SEPARATORS:
+            # White space may be part of a field.
+            is_likely = likely != WHITESPACE or width[1] == "1"
+            if is_likely and len(_fields(line, likely)) == len(source.header) > 1:
+                return _wrong_separator(path, source, line, likely)
         return _wrong_header(path, source, int(width[1]))
     message = re.sub(r"Row #(\d+)", lambda row: f"Row #{int(row[1]) + count}", message)
     mark = "." if source.decimal == "," else ","

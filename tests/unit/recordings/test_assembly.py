@@ -24,7 +24,7 @@ from layout_files import (
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import load_recording
-from gcodefp.recordings.laboratory.assembly import read_recording
+from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
 from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.laboratory.reader import RecordingExcluded, read_canonical, write_canonical
 from gcodefp.recordings.loading import read_unlabelled
@@ -125,9 +125,16 @@ def test_a_table_shifts_a_clock(folder: Path) -> None:
         "pocket_001,face,monday,mill 2,0.4,good\n"
     )
     (folder / "face.nc").write_text((folder / "pocket.nc").read_text())
-    recording, band = first(folder, table="list.csv"), "toolhead.Ax_band3"
+    recording = first(folder, table="list.csv")
+    assert (recording.operation, recording.session, recording.machine) == (
+        "face",
+        "monday",
+        "mill 2",
+    )
     after = read_recording(recording)
-    np.testing.assert_allclose(after[band][2:], before[band][:-2], atol=1e-3)
+    np.testing.assert_allclose(
+        after["toolhead.Ax_band3"][2:], before["toolhead.Ax_band3"][:-2], atol=1e-3
+    )
     cleaned = load_recording(recording, ["imu"], 8)
     assert (cleaned.operation, cleaned.session, cleaned.machine) == ("face", "monday", "mill 2")
 
@@ -143,7 +150,7 @@ def test_a_missing_file_excludes_the_recording_unless_it_is_optional(folder: Pat
 def test_sensors_need_no_controller(folder: Path) -> None:
     (folder / "pocket_001.csv").unlink()
     (folder / "pocket.nc").unlink()
-    table = read_recording(first(folder, program=None), 0.25)
+    table = read_sensors(first(folder, program=None), step_seconds=0.25)
     np.testing.assert_allclose(np.diff(table["t_console"]), 0.25)
     # From half a second before the program to half a second after it.
     assert len(table) == int((ROWS / ROW_HZ + 1) / 0.25)
@@ -210,16 +217,22 @@ def test_a_slow_sensor_is_frozen_after_ten_of_its_own_samples(tmp_path: Path, me
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"columns": {"line": "line"}}, "has no column 'line'; known are: n, x_in"),
-        ({"columns": {"n": "block"}}, "maps block but not line"),
-        ({"clock": {"format": "sample", "rate_hz": 100}}, "say when it started"),
+        (
+            with_source("controller", columns={"line": "line"}),
+            "has no column 'line'; known are: n, x_in",
+        ),
+        (with_source("controller", columns={"n": "block"}), "maps block but not line"),
+        (
+            with_source("toolhead", clock={"format": "sample", "rate_hz": 100}),
+            "say when it started",
+        ),
     ],
 )
 def test_a_layout_that_does_not_fit_the_files(
     folder: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        read_recording(first(folder, **with_source("controller", **changes)))
+        read_recording(first(folder, **changes))
 
 
 def test_clocks_without_a_common_time(folder: Path) -> None:
@@ -230,7 +243,7 @@ def test_clocks_without_a_common_time(folder: Path) -> None:
     both = with_source("controller", columns={"n": "line", "x_in": "X.Current [A]"})
     moved = replace(first(folder, rows={"rate_hz": 4}, **both), offsets={"toolhead": 3600.0})
     with pytest.raises(UserError, match="no time at which all sources have samples"):
-        read_recording(moved, 0.25)
+        read_sensors(moved, 0.25)
 
 
 @pytest.mark.parametrize("begin", ["2024-01-15 10:00", "2024-03-31 10:00", "2024-03-31 23:59:58"])

@@ -25,7 +25,7 @@ from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_group
 from gcodefp.recordings.gcode import format_block, parse_block
-from gcodefp.recordings.laboratory.assembly import read_recording
+from gcodefp.recordings.laboratory.assembly import read_recording, read_sensors
 from gcodefp.recordings.laboratory.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.laboratory.layout import SHIPPED, parse_layout, read_layout
 from gcodefp.recordings.laboratory.reader import RecordingExcluded
@@ -64,7 +64,7 @@ def read_sample(logger: str, folder: Path) -> Sample:
     assert isinstance(recording, LabRecording)
     assert (recording.name, recording.operation) == (name, "square")
     step = 1 / ROW_HZ.get(logger, 10.0)
-    table = read_recording(recording, None if logger in WITH_LABELS else step)
+    table = read_recording(recording) if logger in WITH_LABELS else read_sensors(recording, step)
     seconds = table[CLOCK].to_numpy(float) - START.get(logger, START_UNIX)
     assert np.diff(seconds) == pytest.approx(step, abs=CLOCK_STEP)
     return table, seconds, run

@@ -164,11 +164,19 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
     assert load(tmp_path, moving.assign(posx=np.maximum(np.arange(80) - 55, 0) / 8)) is not None
 
 
-NEED_POSITIONS = ("G91", "G92 X0", "G92", "G92 E0 Z1", "G2 X1 Y1 R-0.5", "G3 X1 I0.5", "G0 G91 X1",
-                  "g2 x1 j-.5")  # fmt: skip
-
-
-@pytest.mark.parametrize("block", NEED_POSITIONS)
+@pytest.mark.parametrize(
+    "block",
+    [
+        "G91",
+        "G92 X0",
+        "G92",
+        "G92 E0 Z1",
+        "G2 X1 Y1 R-0.5",
+        "G3 X1 I0.5",
+        "G0 G91 X1",
+        "g2 x1 j-.5",
+    ],
+)
 def test_a_path_that_is_only_known_with_positions_needs_them(tmp_path: Path, block: str) -> None:
     table = recording_table().replace({"gcode_string": {"G1 X1. Y7.541": block}})
     table.loc[7, "gcode_string"] = block

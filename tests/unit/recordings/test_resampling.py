@@ -105,14 +105,17 @@ def test_chunks_do_not_matter(cuts: list[int], method: str, seed: int) -> None:
         np.testing.assert_array_equal(feature, parts[name])
 
 
-@pytest.mark.parametrize("how", ["features", "interpolate"])
-def test_rows_without_a_sample_are_not_kept_in_memory(how: str) -> None:
-    """Of a sensor in every hundredth row of a table with ten channels.
+def test_memory_does_not_grow_with_the_file() -> None:
+    method: Any = resampler(source(), np.arange(0, 1000) / 5)
+    for n in range(300):
+        seconds = n + np.arange(25_000) / 25_000
+        method.add(seconds, np.zeros((25_000, 1)))
+        assert len(method._seconds) <= 5000, "a row of the rows' time, none after their end"
 
-    Of features the last chunk is; else 8 bytes for the time of each row and one for whether it has
-    a sample.
-    """
-    method = resampler(source(resample=how), np.arange(0, 1000) / 5)
+
+def test_rows_without_a_sample_are_not_kept_in_memory() -> None:
+    """Of a sensor in every hundredth row of a table with ten channels only the clock is."""
+    method = resampler(source(resample="interpolate"), np.arange(0, 1000) / 5)
     values = np.full((100_000, 10), np.nan)
     values[::100] = 1.0
     tracemalloc.start()
@@ -122,7 +125,7 @@ def test_rows_without_a_sample_are_not_kept_in_memory(how: str) -> None:
         del table
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert size < 12_000_000
+    assert size < 12 * 1_000_000, "8 bytes for the time of a row, one for whether it has a sample"
 
 
 def test_slow_sensors_are_interpolated_or_held() -> None:
