@@ -1,4 +1,4 @@
-"""What metrics.json, control.json and explanation.json have to be."""
+"""What metrics.json, control.json, explanation.json and detection.json have to be."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -35,13 +35,12 @@ def with_keys(needed: Iterable[str], allowed: Iterable[str] | None = None) -> Af
     return AfterValidator(check)
 
 
-class Interval(Document):
+class Range(Document):
     """`value`, `low` and `high`; all are None if there is nothing to count."""
 
     value: Finite | None
     low: Finite | None
     high: Finite | None
-    recordings: Count
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -50,6 +49,10 @@ class Interval(Document):
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError("low is above high")
         return self
+
+
+class Interval(Range):
+    recordings: Count
 
 
 class Estimated(Interval):
@@ -223,3 +226,35 @@ class ExplanationDocument(Document):
     sensors: SensorsContent
     calibration: Annotated[dict[str, Calibration], with_keys(GCODEFP)]
     excerpt: Excerpt
+
+
+class DetectedKind(Document):
+    copies: Count
+    share_at_1: Range = Field(alias="detected_at_0.01")
+    share_at_5: Range = Field(alias="detected_at_0.05")
+    auroc: dict[str, Range] = Field(default_factory=dict)
+    location_error_seconds: Range | None = None
+    live_detected: Range | None = None
+    live_delay_seconds: dict[Literal["median", "p95"], Finite | None] = Field(default_factory=dict)
+
+
+class GoodRecordings(Document):
+    recordings: Count
+    least_rate: Share
+    pooled: bool
+    pooled_p: Share | None
+
+
+class LiveThresholds(Document):
+    false_alarms_per_hour: Finite | None
+
+
+class DetectionDocument(Document):
+    """detection.json, format gcodefp-detection-1."""
+
+    provenance: Provenance
+    leaky: bool
+    good_recordings: Count
+    calibration: GoodRecordings
+    live: LiveThresholds
+    kinds: dict[str, DetectedKind]

@@ -20,7 +20,12 @@ from gcodefp.documents import ArraySpec, check_arrays, read_document
 from gcodefp.documents import Document as Model
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD, no_leak
-from gcodefp.evaluation.documents import ControlDocument, ExplanationDocument, MetricsDocument
+from gcodefp.evaluation.documents import (
+    ControlDocument,
+    DetectionDocument,
+    ExplanationDocument,
+    MetricsDocument,
+)
 from gcodefp.evaluation.names import (
     EVALUATION_FORMAT,
     EVALUATION_REBUILD,
@@ -30,7 +35,7 @@ from gcodefp.evaluation.names import (
     MODEL,
     PREDICTORS,
 )
-from gcodefp.files import read_arrays, read_json
+from gcodefp.files import read_arrays
 from gcodefp.reporting.sweep_results import (
     JsonContent,
     SweepDocument,
@@ -295,7 +300,8 @@ def _with_evaluation(results: SweepResults, arguments: argparse.Namespace) -> Re
         evaluation=metrics,
         predictions=read_predictions(folder / "predictions.npz", metrics),
         explanation=read_explanation(arguments.explanation),
-        detection=detection and read_json(detection, DETECTION_FORMAT, DETECTION_REBUILD),
+        detection=detection
+        and read_document(detection, DETECTION_FORMAT, DetectionDocument, DETECTION_REBUILD),
     )
     explanation = arguments.explanation / "explanation.json"
     _check_origins(complete, folder / "metrics.json", explanation)

@@ -214,6 +214,8 @@ def read_table(
     if runs is None:  # Hyperparameters may be texts; earlier versions had no system metrics.
         table = table.assign(**{n: np.nan for n in SYSTEM_FIELDS if n not in table})
         needed, numbers = [*needed, "state", "device", "reason"], [*columns]
+    if columns is WORK_COLUMNS:
+        needed.append("host")
     if missing := [name for name in needed if name not in table]:
         raise UserError(f"{path}: has no column {missing[0]}; rebuild it with: {BEST_REBUILD}")
     for name in numbers:

@@ -78,16 +78,19 @@ def test_named_figures_are_drawn_also_with_other_titles(
         assert f"{wrong[0]}: no figure 'lader'; did you mean 'ladder'?" in capsys.readouterr().err
 
 
-def test_a_results_folder_has_all_inputs_also_the_optional_ones(tmp_path: Path) -> None:
+def test_a_results_folder_has_all_inputs_also_the_optional_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1))
     for name in ("dataset", "sweep", "detection"):
         (tmp_path / name).mkdir()
     for name in ("dataset", "sweep"):
         (tmp_path / f"{name}.json").rename(tmp_path / name / f"{name}.json")
     detection = tmp_path / "detection/detection.json"
-    detection.write_text("{}")
+    detection.write_text('{"format": "gcodefp-detection-1"}')
     command = ["--results", str(tmp_path), "--only", "dataset", "--output", str(tmp_path)]
-    assert figures.main(command) == 1  # It is read.
+    assert figures.main(command) == 1
+    assert f"{detection}: provenance: is missing" in capsys.readouterr().err
     detection.unlink()
     assert figures.main(command) == 0
 

@@ -13,6 +13,7 @@ from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run,
 
 from gcodefp.inspect_recordings import main
 from gcodefp.recordings.inspection.folder import inspect_folder
+from gcodefp.recordings.inspection.guessing import guess_targets
 from gcodefp.recordings.inspection.text_log import guess_fields_regex
 from gcodefp.recordings.laboratory.layout import SHIPPED
 from gcodefp.reporting.figures.inspected import draw_inspected
@@ -296,6 +297,16 @@ def test_a_log_of_positions_and_of_lines_has_a_source_for_each(
         {"line"},
     ]
     assert "lines found by" not in inspect(tmp_path / "files", capsys, "--layout", str(layout))
+
+
+def test_units_of_the_header_are_kept_or_marked() -> None:
+    header = ["temp [C]", "bed temp [F]", "current [%]", "power [kW]", "feed [mm/s]", "line"]
+    guesses = guess_targets(pd.DataFrame(np.ones((4, 6)), columns=header), True, None, "node")
+    assert [guess.target for guess in guesses.values()] == [
+        *("temp.Temperature [degC]", "bed_temp.Temperature [degF]", "current.raw"),
+        *("power.Power [kW]", "feed [mm/s]", "line"),
+    ]
+    assert guesses["current [%]"].reason == "CHECK what it is: its unit is %"
 
 
 def test_a_sensor_of_twice_the_rate_of_the_rows_is_guessed_to_have_features(

@@ -58,6 +58,8 @@ ROLES = (
     ("feed [mm/min]", re.compile(r".*feed_?rate|feed|vorschub|f", re.I)),
     ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
 )
+DEGREES = {"C": "degC", "F": "degF"}
+"""What temperatures are headed with -> their unit; C is coulomb elsewhere."""
 BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
 ACCELEROMETER = "CHECK that it is an accelerometer"
 MIN_LINES = 3
@@ -102,10 +104,11 @@ def guess_targets(
         role = next((r for r, pattern in ROLES if any(map(pattern.fullmatch, spellings))), None)
         single = next((q for q, pattern in SINGLES if pattern.search(bare)), None)
         if role and role.split()[0] not in {g.target.split()[0] for g in guesses.values()}:
-            guesses[column] = Guess(role, BY_NAME)
+            guesses[column] = _with_unit(role, column, BY_NAME, role)
         elif single and column in numeric and not COMMANDED.search(column):
-            target = f"{_single_node(bare)}.{_with_unit(single, column)}"
-            guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
+            node_name = _single_node(bare)
+            target, raw = f"{node_name}.{single}", f"{node_name}.raw"
+            guesses[column] = _with_unit(target, column, CHECK_UNIT, raw)
     if "line" not in {guess.target for guess in guesses.values()}:
         for column in (c for c in columns if c not in guesses and c not in numeric):
             if len(table) and table[column].astype(str).str.fullmatch(r"N\d+").all():
@@ -232,10 +235,24 @@ def _unit_by_gravity(samples: NDArray[np.float64]) -> str | None:
     return unit_by_gravity(float(np.linalg.norm(np.nanmean(samples, axis=0))))
 
 
-def _with_unit(quantity: str, column: str) -> str:
-    name, _, default = quantity.partition(" ")
-    unit = _UNIT.search(column)
-    return f"{name} [{unit[1]}]" if unit and default else quantity
+def _with_unit(target: str, column: str, otherwise: str, unknown: str) -> Guess:
+    """A target in the unit that the header's field names.
+
+    Args:
+        otherwise: the reason where it names none.
+        unknown: the target where it names one that is none of the quantity.
+    """
+    name, _, default = target.partition(" ")
+    if (match := _UNIT.search(column)) is None:
+        return Guess(target, otherwise)
+    if not default:
+        return Guess(target, BY_NAME)
+    unit = DEGREES.get(match[1], match[1]) if name.endswith(".Temperature") else match[1]
+    try:
+        parse_target(f"{name} [{unit}]")
+    except ValueError:
+        return Guess(unknown, f"{CHECK}: its unit is {match[1]}")
+    return Guess(f"{name} [{unit}]", BY_NAME)
 
 
 def _node_of(name: str, node: str) -> str:

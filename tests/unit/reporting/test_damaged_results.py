@@ -190,6 +190,7 @@ REPLACED = [
     ("best/runs.csv", b"0001,", b"0000,", "run: lacks the best run 0001"),
     ("best/curves.csv", b"0001,3", b"0001,2", "line 7: epoch is 2"),
     ("best/work.csv", b"run,utc_seconds", b"run,seconds", "no column utc_seconds"),
+    ("best/work.csv", b",host", b",hosts", "no column host"),
 ]
 
 
