@@ -309,7 +309,8 @@ def _numbers(frame: pd.DataFrame, names: Collection[str]) -> pd.DataFrame:
         except ValueError as error:
             raise UserError(f"{TABLE}: {error}") from None
         if key != columns.CLOCK:
-            if samples.dtype.kind in "cmMV" or samples.map(np.iscomplexobj).any():
+            is_complex = samples.dtype == object and samples.map(np.iscomplexobj).any()
+            if is_complex or samples.dtype.kind in "cmMV":
                 raise UserError(f"{TABLE}: column {column!r} is {samples.dtype}, not real numbers")
             table[key] = pd.to_numeric(samples, errors="coerce").astype(np.float64)
             if (invalid := (table[key].isna() & samples.notna()).to_numpy()).any():

@@ -125,6 +125,7 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], object], str]] = {
     "texts": (lambda table: [["x"] * 7] * 99, "column 'n0.Ax', row 0: 'x' is not a number"),
     "ragged": (lambda table: [[1.0] * 7, [1.0]], "no array of numbers"),
     "complex numbers": (lambda table: np.ones((99, 7)) * 1j, "'n0.Ax' is complex128"),
+    "complex objects": (lambda table: np.full((99, 7), 1j, object), "'n0.Ax' is object, not real"),
     "complex column": (lambda table: table.assign(**{"n0.Ax": 1j}), "'n0.Ax' is complex128"),
     "dates": (lambda table: np.full((99, 7), np.datetime64("2024-01-01")), "is datetime64"),
     "levels": (lambda table: pd.concat({"a": table}, axis=1), "its columns have 2 levels"),
