@@ -69,8 +69,9 @@ def check_document(
         problem = "is missing"
         if first["type"] != "missing":
             text = first["msg"].removeprefix("Value error, ")
-            problem = f"{shown(first['input'])}: {text[:1].lower()}{text[1:]}"
-        raise UserError(f"{path}: {key}: {problem}; rebuild it with: {rebuild}") from None
+            problem = f"{shown(first['input'])}: " * bool(key) + text[:1].lower() + text[1:]
+        where = f"{path}: {key}" if key else path  # Without a key the document as a whole is wrong.
+        raise UserError(f"{where}: {problem}; rebuild it with: {rebuild}") from None
 
 
 class ArraySpec(NamedTuple):

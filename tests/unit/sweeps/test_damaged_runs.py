@@ -160,7 +160,7 @@ def spoil(sweep: Sweep, folder: Path, name: str, **changes: Any) -> RunFolder:
     ("changes", "part"),
     [
         ({"state": "won"}, "state: 'won'"),
-        ({"best_value": None}, "has no best_value"),
+        ({"best_value": None}, "run.json: is finished, and has no best_value"),
         ({"best_value": True}, "best_value: True"),
         ({"epochs": 4.5}, "epochs: 4.5"),
         ({"epochs": 5}, "has epochs 1 2 3 4 instead of 1 to 5"),
