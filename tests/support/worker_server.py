@@ -111,7 +111,7 @@ def work(arguments: Mapping[str, Any], events: EventLog) -> int:
     try:
         engine.work(objective, lambda: None)
     except UserError as error:
-        print(error, file=sys.stderr, flush=True)
+        os.write(2, f"{error}\n".encode())  # At once: print's two writes mix with other agents'.
         return 1
     return 0
 
