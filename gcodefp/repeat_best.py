@@ -16,7 +16,7 @@ from typing import Any
 from gcodefp.command_line import command_parser, positive, run_command
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.parameters import dotted, nest
+from gcodefp.sweeps.parameters import SEPARATOR, dotted, nest
 from gcodefp.sweeps.ranking import select_of_sweeps
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
@@ -95,7 +95,7 @@ def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) ->
         # A group's parameters lie below its key `parameters`.
         "parameters": nest(
             {
-                path.replace("/", "/parameters/"): {"values": listed}
+                path.replace(SEPARATOR, f"{SEPARATOR}parameters{SEPARATOR}"): {"values": listed}
                 for path, listed in values.items()
             }
         ),

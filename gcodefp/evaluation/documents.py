@@ -228,10 +228,16 @@ class ExplanationDocument(Document):
     excerpt: Excerpt
 
 
+class AlarmShare(Document):
+    value: Share
+    low: Share
+    high: Share
+
+
 class DetectedKind(Document):
     copies: Count
-    share_at_1: Range = Field(alias="detected_at_0.01")
-    share_at_5: Range = Field(alias="detected_at_0.05")
+    share_at_1: AlarmShare = Field(alias="detected_at_0.01")
+    share_at_5: AlarmShare = Field(alias="detected_at_0.05")
     auroc: dict[str, Range] = Field(default_factory=dict)
     location_error_seconds: Range | None = None
     live_detected: Range | None = None

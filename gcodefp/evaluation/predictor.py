@@ -94,9 +94,9 @@ class Predictor:
         Args:
             recording: the path of a CSV file, or of a recording in the layout of the train split;
                 a DataFrame with the channels as columns, in the units of the train split, and
-                perhaps the clock `t_console` (other columns, labels too, are not read); or an array
-                (N, C) in the order of `channels`. NaN, or masked, is a missing sample. Without a
-                clock the rows are taken to be at `rate_hz`.
+                perhaps the time stamps `t_console` (other columns, labels too, are not read); or an
+                array (N, C) in the order of `channels`. NaN, or masked, is a missing sample.
+                Without time stamps the rows are taken to be at `rate_hz`.
             allow_missing: whether sensor nodes may lack some of their channels.
 
         Raises UserError: it cannot be read, is shorter than a window, has less than half of the

@@ -75,15 +75,13 @@ def open_decoder(
     Raises UserError: a file cannot be read, or the checkpoint is of another control.
     """
     checkpoint = read_checkpoint(path, device)
-    actual, needed = (
-        f"control {name}" if name else "no control"
-        for name in (checkpoint.description.control, control)
-    )
-    if actual != needed:
+    actual = checkpoint.description.control
+    if actual != control:
+        other = f"that was trained for control {control}" if control else "of the best run"
+        trained_for = f"control {actual}, and belongs to python -m gcodefp.control"
         raise UserError(
-            f"{path}: was trained for {actual}; name the checkpoint that was trained for {needed}: "
-            "that of the best run is best/checkpoint.pt, those of controls belong to python -m "
-            "gcodefp.control"
+            f"{path}: was trained for {trained_for if actual else 'no control'}; name the "
+            f"checkpoint {other}"
         )
     return read_decoder(checkpoint, path, device) if is_fitted else Decoder(checkpoint)
 

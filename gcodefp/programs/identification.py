@@ -98,7 +98,7 @@ def same_block_share(first: LineBlocks, second: LineBlocks) -> float:
 def program_seconds(
     recording: Recording, lines: NDArray[np.integer], seconds: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """The program's time at each row of a recording of it, (N,).
+    """The time in the program at each row of a recording of it, (N,).
 
     Both clocks are compared at the starts of the lines that both logs contain. Time is interpolated
     between these, and extrapolated with slope 1 before the first and after the last.

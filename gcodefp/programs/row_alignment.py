@@ -54,7 +54,7 @@ class RowLabels(NamedTuple):
 
 
 def label_rows(signals: Array, motions: Mapping[float, Motion], model: MotionModel) -> RowLabels:
-    """The program's time at each row.
+    """The time in the program at each row.
 
     The recording's own constant speed and start are searched first.
 

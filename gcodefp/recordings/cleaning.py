@@ -161,9 +161,7 @@ def _labelled_rows(
     if RUNNING in table:
         table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
         if table.empty:
-            raise RecordingExcluded(
-                "no row is `running`: its column never has what `equals` of the layout names"
-            )
+            raise RecordingExcluded("no row is `running`: name the values that mean it in `equals`")
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     table, unlabelled = _with_labels(path, table, seconds, notes)
@@ -261,7 +259,7 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
 def _unlabelled_rows(
     table: pd.DataFrame, texts: pd.Series, seconds: pd.Series, notes: list[str]
 ) -> pd.Series:
-    """Rows without a clock, a line number or a block; `texts` are the blocks as written."""
+    """Rows without a time stamp, a line number or a block; `texts` are the blocks as written."""
     lines = table[columns.LINE]
     invalid = {
         columns.CLOCK: seconds.isna(),
@@ -278,7 +276,7 @@ def _unlabelled_rows(
         if rows.any()
     ]
     note = (
-        f"{unlabelled.mean():.0%} of the rows have no clock, line number or G-code block: not "
+        f"{unlabelled.mean():.0%} of the rows have no time stamp, line number or G-code block: not "
         f"readable are {'; '.join(reasons)}"
     )
     if unlabelled.mean() > MAX_UNLABELLED_SHARE:

@@ -113,7 +113,7 @@ def _answers(results: Results) -> dict[str, str]:
         f"{interval(whole[PRIMARY])} with whole recordings. Windows overlap: each row is decoded "
         "once, from the window whose centre is nearest to it. (The scores by window length "
         "below are of the row at each window's centre.)",
-        "What was executed": f"{METRICS['gcode_error_rate'].title} "
+        "What was executed": f"{METRICS['gcode_error_rate'].title.capitalize()} "
         f"{interval(whole['gcode_error_rate'])}, {METRICS['segment_f1'].title} "
         f"{interval(whole['segment_f1'])}, with whole recordings.",
         "Caveats": f"{'; '.join(caveats)}.",

@@ -35,7 +35,13 @@ from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.sweep_runs import VariedParameter, is_maximized, is_wide, varied_parameters
 from gcodefp.reporting.templates import jinja_environment
-from gcodefp.reporting.wording import DETAIL_METRICS, MAIN_METRICS, SPLIT_BY, logged_metric
+from gcodefp.reporting.wording import (
+    DETAIL_METRICS,
+    DETECTOR_TITLES,
+    MAIN_METRICS,
+    SPLIT_BY,
+    logged_metric,
+)
 
 FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
 OF_MANY_RUNS = ("importance", "contours")
@@ -130,6 +136,7 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
         "controls": control_summary(evaluation),
         "protocols": section,
         "detection": results.detection,
+        "detector_titles": DETECTOR_TITLES,
         "dataset": dataset,
         "is_simulated": results.is_simulated,
         "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),

@@ -97,6 +97,8 @@ SENSED_METRICS = {
     "token_acc": "token accuracy by row, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
+DETECTOR_TITLES = {"row count": "duration"}
+"""Baseline of detection.json whose name is another one there."""
 HEAD_TITLES = METRIC_TITLES | {"place": "state"}
 """Of the network's heads; `place` is the name that is stored."""
 

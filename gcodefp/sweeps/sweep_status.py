@@ -41,7 +41,7 @@ class RunStatus:
         hyperparameters: path, as in `nesting`, -> value.
         agent: None if the run has ended, or no process has its lease.
         host: where the run ended.
-        system: what it used of its machine so far; None where that is not known.
+        system: what it used of its computer so far; None where that is not known.
         assigned_at, ended_at: UNIX times, by the clock that dates the folder's files.
     """
 

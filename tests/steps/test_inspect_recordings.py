@@ -307,6 +307,14 @@ def test_units_of_the_header_are_kept_or_marked() -> None:
         *("power.Power [kW]", "feed [mm/s]", "line"),
     ]
     assert guesses["current [%]"].reason == "CHECK what it is: its unit is %"
+    for unit, height, target, reason in (
+        ("in", 9.8, "x [in]", "by its name"),
+        ("mm", 9.8, "x [mm]", "by its name"),
+        ("steps", 5.0, "x [mm]", "CHECK what it is: its unit is steps"),
+    ):
+        positions = pd.DataFrame([[0.0, 0.0, height]] * 4, columns=[f"{a} [{unit}]" for a in "XYZ"])
+        guess = guess_targets(positions, True, None, "node")[f"X [{unit}]"]
+        assert guess == (target, reason), unit
 
 
 def test_a_sensor_of_twice_the_rate_of_the_rows_is_guessed_to_have_features(

@@ -31,6 +31,7 @@ TRIPLES = (
     ("F", re.compile(r"forc|^f[_ .]?\?$", re.IGNORECASE)),
 )
 """Quantity -> names of its three columns, with `?` for the axis."""
+SENSED = ("node.Ax", "node.Gx", "node.Mx", "node.Fx")
 DEFAULT_UNITS = {"A": "g", "G": "deg/s", "M": "uT", "F": "N"}
 SINGLES = (
     (
@@ -125,11 +126,11 @@ def guess_targets(
     return guesses
 
 
-def _is_unit(text: str) -> bool:
-    """Whether a text is a unit of an acceleration, a rate, a field or a force."""
-    for quantity in ("Ax", "Gx", "Mx", "Fx"):
+def _is_unit(text: str, *targets: str) -> bool:
+    """Whether a text is a unit of one of these targets."""
+    for target in targets:
         try:
-            parse_target(f"node.{quantity} [{text}]")
+            parse_target(f"{target} [{text}]")
         except ValueError:
             continue
         return True
@@ -153,13 +154,14 @@ def _guess_triple(
 ) -> Iterator[tuple[str, Guess]]:
     samples = table[list(names)].to_numpy(np.float64)
     written = _UNIT.search(names[0])
-    unit = written[1] if written and _is_unit(written[1]) else None
+    unit = written[1] if written and _is_unit(written[1], *SENSED) else None
+    is_length = written is not None and _is_unit(written[1], "x")
     by_gravity = _unit_by_gravity(samples)
     quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
     reason, of_node, target = BY_NAME if unit else CHECK_UNIT, "", ""
     if quantity and quantity != "A":
         target = f"{_node_of(key, node)}.{quantity}@ [{unit or DEFAULT_UNITS[quantity]}]"
-    elif not REPORTED.search(key) and (by_gravity or (quantity and key != "?")):
+    elif not (is_length or REPORTED.search(key)) and (by_gravity or (quantity and key != "?")):
         reason = "the unit in its name"
         if not (unit and quantity):
             reason = ACCELEROMETER if not quantity else "" if by_gravity else CHECK_UNIT
@@ -167,7 +169,8 @@ def _guess_triple(
         unit = (unit if quantity else None) or by_gravity or DEFAULT_UNITS["A"]
         target = f"{_node_of(key, node)}.A@ [{unit}]"
     elif _POSITION.search(key) and not COMMANDED.search(key):
-        reason, target = BY_NAME, f"@ [{unit or 'mm'}]"
+        position, reason = _with_unit("x [mm]", names[0], BY_NAME, "x [mm]")
+        target = position.replace("x", "@", 1)
     if target:
         for axis, name in zip(AXES, names, strict=True):
             yield name, Guess(target.replace("@", axis), ": ".join(filter(None, (reason, of_node))))

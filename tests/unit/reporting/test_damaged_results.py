@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from fuzzing import fuzz, mutate_arrays, mutate_document, mutate_text, mutations
 from protocol_files import repeated, write_protocols
-from result_files import results_of, spoilt, true_blocks, write_results
+from result_files import PROVENANCE, results_of, spoilt, true_blocks, write_results
 
+from gcodefp.detection.verdict import DETECTION_FORMAT
 from gcodefp.errors import UserError
+from gcodefp.files import write_json
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page import render
@@ -29,9 +31,23 @@ from gcodefp.reporting.protocols_table import (
 )
 
 DOCUMENTS = ("dataset.json", "sweep.json", "best/run.json", "evaluation/metrics.json",
-             "explanation/explanation.json", "protocols.json")  # fmt: skip
+             "explanation/explanation.json", "protocols.json", "detection.json")  # fmt: skip
 TABLES = ("best/runs.csv", "best/curves.csv", "best/work.csv", "best/system.csv")
 ARRAYS = ("evaluation/predictions.npz", "explanation/explanation.npz")
+
+
+SHARE = {"value": 0.5, "low": 0.25, "high": 1.0}
+KIND = {"copies": 4, "detected_at_0.01": SHARE, "detected_at_0.05": SHARE, "verdicts": {}}
+CUT = {"auroc": {"detector": SHARE, "row count": SHARE}, "location_error_seconds": SHARE,
+       "live_detected": SHARE, "live_delay_seconds": {"median": 1.5, "p95": None}}  # fmt: skip
+DETECTION = {
+    "provenance": PROVENANCE,
+    "leaky": False,
+    "good_recordings": 4,
+    "calibration": {"recordings": 9, "least_rate": 0.1, "pooled": True, "pooled_p": None},
+    "live": {"limits": {}, "false_alarms_per_hour": 2.0},
+    "kinds": {"good": KIND, "cut 5 s": KIND | CUT},
+}
 
 
 class Damaged(NamedTuple):
@@ -47,6 +63,8 @@ class Pipeline:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.options = write_results(folder, spoilt(0.3), true_blocks())
+        write_json(folder / "detection.json", DETECTION_FORMAT, DETECTION)
+        self.options += ["--detection", str(folder / "detection.json")]
         best_run = json.loads((folder / "best/run.json").read_text())
         write_protocols(folder / "protocols.json", best_run)
         (folder / "figures").mkdir()
@@ -154,6 +172,7 @@ REBUILDS = {
     "best": "--forcerun select_best",
     "dataset.json": "--forcerun preprocess",
     "sweep.json": "create_sweep",
+    "detection.json": "--forcerun fit_detector",
 }
 PREDICTIONS, METRICS = "evaluation/predictions.npz", "evaluation/metrics.json"
 CHANGES: list[tuple[str, Callable[[Any], object], str]] = [
@@ -184,6 +203,8 @@ CHANGES: list[tuple[str, Callable[[Any], object], str]] = [
     ("best/run.json", lambda d: d.update(best_value="0.6"), "best_value: '0.6'"),
     ("dataset.json", lambda d: d["programs"].update(step_seconds=0), "programs.step_seconds: 0"),
     ("sweep.json", lambda d: d.update(seed=None), "seed: None"),
+    ("detection.json", lambda d: d["kinds"]["good"].pop("detected_at_0.05"),
+     "kinds.good.detected_at_0.05: is missing"),
 ]  # fmt: skip
 REPLACED = [
     ("best/runs.csv", b"9.5", b"long", "line 2: seconds is 'long'"),

@@ -13,7 +13,7 @@ HISTORIES: dict[str, list[float]] = {
     "d": [10, 7, 7],
     "e": [10, 6, 6],
 }
-"""Sorted: at band 2, the second value, 6 7 8 9 10; at band 3, the third value, 4 6 7 8."""
+"""Sorted: at bracket 2, the second value, 6 7 8 9 10; at bracket 3, the third value, 4 6 7 8."""
 
 
 def rule(**config: Any) -> Hyperband:
