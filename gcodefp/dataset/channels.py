@@ -20,7 +20,7 @@ STD_OFFSET = 0.1
 """Added to a recording's own standard deviation, in those of the train split: a nearly constant
 channel has little information."""
 CLIP = 8.0
-"""Limit of scaled samples, in standard deviations; outliers of a loose contact are clipped."""
+"""Limit of standardised samples; outliers of a loose contact are clipped."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Scaler:
     zscored: bool = False
 
     def apply(self, recording: Recording) -> NDArray[np.float32]:
-        """Scaled signals (N, C); 0, the train mean, where invalid."""
+        """Standardised signals (N, C); 0 where invalid."""
         table = recording.signals.reindex(columns=list(self.channels))
         # Before the limit: a node's offset may be beyond it.
         signals = _to_double(table, self.centered or self.zscored).to_numpy(np.float64)

@@ -75,7 +75,7 @@ def assemble(
     """Concatenates recordings and lays windows over them.
 
     Args:
-        signals: recording -> scaled signals (rows, channels).
+        signals: recording -> standardised signals (rows, channels).
         alignment: recording -> its alignment with the programs.
     """
     lengths = [len(recording.row) for recording in recordings]

@@ -123,7 +123,7 @@ def energy_deviation(profile: Profile, recording: RecordingSignals) -> float:
     rows = rows_in(WINDOW_SECONDS, profile.step_seconds)
     own, usual = (
         moving_average((values**2).mean(1, keepdims=True), rows)[:, 0]
-        for values in (profile.smooth(recording.normalised), profile.mean)
+        for values in (profile.smooth(recording.standardised), profile.mean)
     )
     common = min(len(own), len(usual))
     return float(np.abs(np.log((own[:common] + 0.05) / (usual[:common] + 0.05))).max())
@@ -135,7 +135,7 @@ def warping_distance(profile: Profile, recording: RecordingSignals) -> float:
 
     contrast = profile.background / profile.variance.mean(0)
     channels = np.argsort(-contrast)[:DTW_CHANNELS]
-    own = profile.smooth(recording.normalised)[:, channels]
+    own = profile.smooth(recording.standardised)[:, channels]
     mean = profile.mean[:, channels]
     window = abs(len(own) - len(mean)) + round(15 / profile.step_seconds)
     own, mean = (np.ascontiguousarray(values) for values in (own, mean))

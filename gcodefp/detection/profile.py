@@ -42,7 +42,7 @@ class RecordingSignals(NamedTuple):
 
     Attributes:
         name: of the recording.
-        signals: (N, C) scaled.
+        signals: (N, C) standardised, as a dataset has them.
         valid: (N, C) whether a sample is valid.
     """
 
@@ -51,7 +51,7 @@ class RecordingSignals(NamedTuple):
     valid: Mask
 
     @property
-    def normalised(self) -> Array:
+    def standardised(self) -> Array:
         """Without each channel's mean and standard deviation, clipped, 0 where invalid, (N, C)."""
         values = np.where(self.valid, self.signals, 0.0).astype(np.float64)
         count = np.maximum(self.valid.sum(0), 1)
@@ -91,7 +91,7 @@ class Profile:
     def row_matches(self, recording: RecordingSignals) -> Array:
         """How well each row matches each state, (N, T); about 1 where the recording is good."""
         valid_share = recording.valid.mean(0)
-        return self.matches(self.smooth(recording.normalised), recording.valid, valid_share)
+        return self.matches(self.smooth(recording.standardised), recording.valid, valid_share)
 
     def matches(self, smoothed: Array, valid: Mask, valid_share: Array) -> Array:
         """The same for smoothed signals (N, C), of which a share (C,) is valid."""
@@ -169,7 +169,7 @@ def state_samples(labelled: LabelledSignals, step_seconds: float) -> StateSample
     states = np.flatnonzero(np.isfinite(state_rows))
     at = np.clip(state_rows[states], 0, len(recording.signals) - 1)
     rows = odd_rows_in(SMOOTHING_SECONDS, step_seconds)
-    values = interpolate_rows(moving_average(recording.normalised, rows), at)
+    values = interpolate_rows(moving_average(recording.standardised, rows), at)
     return StateSamples(states, values, recording.valid[np.rint(at).astype(int)])
 
 

@@ -75,13 +75,11 @@ def open_decoder(
     Raises UserError: a file cannot be read, or the checkpoint is of another control.
     """
     checkpoint = read_checkpoint(path, device)
-    actual = checkpoint.description.control
-    if actual != control:
-        other = f"that was trained for control {control}" if control else "of the best run"
-        trained_for = f"control {actual}, and belongs to python -m gcodefp.control"
+    if (actual := checkpoint.description.control) != control:
+        own, needed = (f"control {name}" if name else "no control" for name in (actual, control))
         raise UserError(
-            f"{path}: was trained for {trained_for if actual else 'no control'}; name the "
-            f"checkpoint {other}"
+            f"{path}: was trained for {own}; name the checkpoint that was trained for {needed}"
+            + "; this one belongs to python -m gcodefp.control" * bool(actual)
         )
     return read_decoder(checkpoint, path, device) if is_fitted else Decoder(checkpoint)
 

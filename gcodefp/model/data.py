@@ -26,7 +26,7 @@ OFFSET_STD = 0.1
 class Tensors:
     """The rows of a split, with lag-corrected labels."""
 
-    signals: Tensor  # (N, C) scaled
+    signals: Tensor  # (N, C) standardised
     tokens: Tensor  # (N, S, 4) classes of each row's block
     block: Tensor  # (N,) index of the text of each row's block
     state_block: Tensor  # (P,) index of the text of each state's block
@@ -117,7 +117,7 @@ def augment(
     """Adds noise, gains, offsets and node dropout to a random share of the windows, (B, T, C).
 
     Args:
-        signals: (B, T, C) scaled, so that the amounts are in standard deviations.
+        signals: (B, T, C) standardised, so that the amounts are in standard deviations.
         nodes: (C,) index of each channel's sensor node.
         probability: share of the windows that are augmented.
         noise_std: of the noise added to every sample.

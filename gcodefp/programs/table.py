@@ -53,7 +53,7 @@ class Programs:
         block: (P,) canonical text of the block at that line.
         position_mm: (P, 3) mean of the reported tool positions; NaN where unknown.
         mm_per_unit: (P,) millimetres per length unit of the block.
-        template: (P, C) mean scaled signals of the train recordings; files call them so.
+        template: (P, C) mean standardised signals of the train recordings; files call them so.
         noise: (C, C) shrunk covariance of recordings in one state, for the estimate of lags.
         lag_seconds: (L,) lag of each train recording, relative to its program's median.
         lag_program: (L,) program of each train recording.
@@ -111,7 +111,7 @@ def fit_programs(
     max_lag_seconds: float = MAX_LAG_SECONDS,
     same_share: float = SAME_PROGRAM_SHARE,
 ) -> Programs:
-    """Programs of the train split; `signals` are the scaled signals (N, C) of each recording.
+    """Programs of the train split; `signals` are the standardised signals (N, C) of each recording.
 
     Args:
         same_share: as in `group_by_program`.

@@ -16,6 +16,7 @@ from recording_files import preprocess
 from gcodefp import fit_detector, judge, simulate
 from gcodefp.reporting.figures.scores import draw_detection
 from gcodefp.reporting.templates import jinja_environment
+from gcodefp.reporting.wording import DETECTOR_TITLES
 
 PROGRAMS = ("face40", "pocket25")
 
@@ -64,7 +65,8 @@ def test_the_detector_is_tested_on_altered_copies(project: Path) -> None:
 def test_figure_and_section_show_every_kind(project: Path) -> None:
     document = json.loads((project / "detection/detection.json").read_text())
     section = jinja_environment().get_template("detection.html")
-    page = section.render(detection=document)
+    page = section.render(detection=document, detector_titles=DETECTOR_TITLES)
+    assert "AUROC, duration" in page
     assert all(f"<td>{kind}</td>" in page for kind in document["kinds"])
     assert "three good recordings" in section.render(detection={**document, "kinds": {}})
     results = SimpleNamespace(detection=document, warnings=())

@@ -307,6 +307,16 @@ def test_a_program_split_holds_out_all_names_of_a_program(
     assert np.isfinite(splits["val"].state).all()
 
 
+def test_a_chronological_split_tests_on_the_last_recordings(
+    recordings: Path, tmp_path: Path
+) -> None:
+    assert preprocess(recordings, tmp_path / "d", split="chronological") == 0
+    description, splits = read_dataset(tmp_path / "d")
+    assert not description.leaky
+    assert splits["test"].recordings.tolist() == ["face_004", "pocket_004"]
+    assert splits["val"].recordings.tolist() == ["face_003", "pocket_003"]
+
+
 def test_a_split_of_windows_is_marked_as_leaky(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

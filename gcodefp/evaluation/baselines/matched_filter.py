@@ -4,7 +4,7 @@ The filter has a pattern of C channels for each state of the programs. A window'
 sums, over its rows, the product of the row and the pattern of its state; the shift with the highest
 score is predicted. No network is trained.
 
-Signals are normalised and clipped within their own recording. The moving average smooths the
+Signals are standardised and clipped within their own recording. The moving average smooths the
 pattern twice, and not the signals: that has the same sum as smoothing both, and no
 window uses a row outside of it. Channels are weighted by their signal-to-noise ratio.
 
@@ -49,7 +49,7 @@ MIN_ENERGY = 1e-3
 """Least energy of a window's mean signals that divides its correlation, by the median."""
 
 StateSignals = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""The states (A,) that a train recording passes, and its normalised signals there, (A, C)."""
+"""The states (A,) that a train recording passes, and its standardised signals there, (A, C)."""
 
 
 class FilterOptions(NamedTuple):
@@ -58,7 +58,7 @@ class FilterOptions(NamedTuple):
     smoothing_rows: int = 5  # of the moving average; odd
     # of each channel's signal-to-noise ratio, which is its weight
     weight_exponent: float = WEIGHT_EXPONENTS[0]
-    # largest absolute value of the normalised signals, standard deviations; None: any
+    # largest absolute value of the standardised signals, standard deviations; None: any
     clip: float | None = CLIPS[0]
     # CORRELATION, the product over the mean signals' norm, or the negative squared DISTANCE
     score: str = MEASURES[0]
@@ -130,7 +130,7 @@ class MatchedFilter:
 
     def _row_scores(self, signals: NDArray[np.floating]) -> Iterator[NDArray[np.float64]]:
         """The product of each row with all patterns, (P,)."""
-        values = normalise(signals, self.options.clip)
+        values = standardise(signals, self.options.clip)
         size = rows_at_once(len(self.pattern), len(values))
         for first in range(0, len(values), size):
             yield from values[first : first + size] @ self.pattern.T
@@ -193,12 +193,12 @@ def tune_matched_filter(
 def state_signals(train: Split, programs: Programs, clip: float | None) -> list[StateSignals]:
     """The train recordings on the states that their sensors measure, between rows interpolated."""
     return [
-        (passed.states, interpolate_rows(normalise(passed.signals, clip), passed.state_rows))
+        (passed.states, interpolate_rows(standardise(passed.signals, clip), passed.state_rows))
         for passed in labelled_recordings(train, programs)
     ]
 
 
-def normalise(signals: NDArray[np.floating], clip: float | None = None) -> NDArray[np.float64]:
+def standardise(signals: NDArray[np.floating], clip: float | None = None) -> NDArray[np.float64]:
     """Signals (N, C) of a recording, minus their mean, over their standard deviation, clipped."""
     values = signals.astype(np.float64)
     values = (values - values.mean(0)) / (values.std(0) + STD_OFFSET)

@@ -21,7 +21,7 @@ def draw_judgement(
 ) -> Figure:
     """Signals over the expected ones, the row's state in the program, and how well rows match."""
     profile, alignment = detector.profile(judgement.program), judgement.alignment
-    observed = profile.smooth(recording.normalised)
+    observed = profile.smooth(recording.standardised)
     seconds = np.arange(len(observed)) * alignment.step_seconds
     contrast = profile.background / profile.variance.mean(0) * recording.valid.any(0)
     chosen: list[int] = []

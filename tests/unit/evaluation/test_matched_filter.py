@@ -17,7 +17,7 @@ from gcodefp.evaluation.baselines.matched_filter import (
     MatchedFilter,
     filter_predictions,
     fit_matched_filter,
-    normalise,
+    standardise,
     state_signals,
     tune_matched_filter,
 )
@@ -48,7 +48,7 @@ def test_window_scores_are_the_sums_over_their_rows(
 ) -> None:
     monkeypatch.setattr(hmm, "MAX_CELLS", rows_at_once * int(FIRST[-1]))
     signals = np.random.default_rng(8).normal(size=(12, CHANNELS))
-    normal = normalise(signals)
+    normal = standardise(signals)
     for score in (CORRELATION, DISTANCE):
         matched = random_filter(score)
         for rows in (1, 4, 5, 12):
@@ -93,7 +93,7 @@ def test_states_are_interpolated_and_clipped_rows_do_not_count() -> None:
     states, aligned_signals = aligned
     assert states.tolist() == list(range(1, ROWS - 5))
     assert other[0].tolist() == list(range(ROWS + 1, 2 * ROWS - 5))
-    signals = normalise(train.signals[:ROWS])
+    signals = standardise(train.signals[:ROWS])
     between = (signals[5:-1] + signals[6:]) / 2
     np.testing.assert_allclose(aligned_signals, between[: len(states)])
     clipped = np.flatnonzero(state == 0)

@@ -38,6 +38,9 @@ def test_work_intervals_are_those_of_each_process_on_a_run(results: Results) -> 
     # The first agent worked for 3 of 3 seconds, the second for 18 of 21.
     assert work_share(intervals) == pytest.approx(21 / 24)
     assert repeated_epochs(intervals) == 0
+    # A run that went back to epoch 1 of 3, and was killed at epoch 2: one was trained twice.
+    again = intervals[intervals["run"] == "0001"].assign(first_epoch=1, last_epoch=2)
+    assert repeated_epochs(pd.concat([intervals, again])) == 1
     # A process that resumes its own checkpoint starts an interval.
     resumed = results.work[results.work["run"] == "0001"].assign(epoch=[0, 1, 1, 2])
     epochs = work_intervals(resumed)[["first_epoch", "last_epoch"]]

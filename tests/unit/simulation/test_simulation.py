@@ -31,6 +31,15 @@ def test_programs_are_readable_and_of_the_promised_size(name: str) -> None:
     assert plan_program(name).moves[-1].end_mm[2] == pytest.approx(25.9926)  # machine Z zero
 
 
+def test_loops_are_larger_in_a_larger_program() -> None:
+    small, large = (
+        max(word.number for line in build_program("adaptive25", scale)
+            for word in parse_block(line.text) if word.letter == "R")
+        for scale in (1, 1.5)
+    )  # fmt: skip
+    assert large == pytest.approx(1.5 * small, rel=0.01)
+
+
 def test_a_recording_depends_on_its_name_and_the_seed_alone(tmp_path: Path) -> None:
     few = simulate_recordings(tmp_path / "few", 1, 0, [FIRST, SECOND])
     assert len(simulate_recordings(tmp_path / "many", 2, 0, [THIRD, SECOND, FIRST])) == 6
